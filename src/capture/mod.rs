@@ -1,0 +1,170 @@
+//! Capture stage: files, pipes and interfaces in, batches of [`Frame`]s out.
+//!
+//! Takes:  paths, standard input (and with the feature `live` interfaces)
+//! Gives:  [`FrameBatch`]es in the order of the file, and at the end a [`CaptureInfo`]
+//! Never:  looks into a frame; judges; loses a frame without saying so
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::net::{FrameNo, Timestamp};
+
+/// Frames handed on at a time. Every batch is full, save the last of a capture and those that a live source flushes on a
+/// tick, so that results do not depend on how fast octets came in.
+pub const BATCH_FRAMES: usize = 2048;
+
+/// Link-layer type of a frame: the numbers of the LINKTYPE registry (tcpdump.org/linktypes.html), FCS bits removed.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct LinkType(pub u16);
+
+/// The octets behind a batch: a slice of a mapped file, or a buffer of its own.
+#[derive(Clone, Debug)]
+pub enum Octets {
+    /// A finished file, mapped as a whole; shared by all its batches.
+    Mapped(Arc<memmap2::Mmap>),
+    /// A buffer that this batch alone uses; recycled.
+    Owned(Vec<u8>),
+}
+
+impl Octets {
+    /// The octets as one slice.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Owned(buffer) => buffer,
+        }
+    }
+}
+
+impl Default for Octets {
+    fn default() -> Self {
+        Self::Owned(Vec::new())
+    }
+}
+
+/// One captured frame: where its octets lie in the batch, and what the capture file says of it.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Number in its file, from 1.
+    pub number: FrameNo,
+    /// When it was captured.
+    pub time: Timestamp,
+    /// Place of the captured octets in [`FrameBatch::octets`].
+    pub range: Range<usize>,
+    /// Length on the wire; at least the captured length (a smaller claim is corrected).
+    pub wire_octets: u32,
+    /// Link type of the interface that captured it.
+    pub link: LinkType,
+}
+
+/// Some thousand frames and the octets that they lie in. Reused: a source clears and refills it.
+#[derive(Clone, Debug, Default)]
+pub struct FrameBatch {
+    /// What the ranges of `frames` point into.
+    pub octets: Octets,
+    /// The frames in file order.
+    pub frames: Vec<Frame>,
+}
+
+impl FrameBatch {
+    /// Captured octets of one frame of this batch.
+    #[must_use]
+    pub fn captured(&self, frame: &Frame) -> &[u8] {
+        self.octets
+            .as_slice()
+            .get(frame.range.clone())
+            .unwrap_or(&[])
+    }
+}
+
+/// Something that was wrong with a capture and did not stop the reading.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Problem {
+    /// The frame that it concerns, `None` where it concerns the file.
+    pub frame: Option<FrameNo>,
+    /// A sentence for the reader, with numbers. May hold text from the file: escape before showing.
+    pub text: String,
+}
+
+/// What is known of a capture when it has been read to its end (or as far as it goes).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CaptureInfo {
+    /// Path as given, `-` for standard input, the interface's name for live capture.
+    pub path: String,
+    /// `pcap`, `pcap-ns`, `pcapng`, `netmon2`, … and how it was packed: `pcap+gzip`.
+    pub format: String,
+    /// Names of the link types met, in order of first frame: `ETHERNET`, `LINUX_SLL2`, …
+    pub link_types: Vec<String>,
+    /// Frames read. Equals what `capinfos` counts.
+    pub frames: u64,
+    /// Captured octets of these frames, without record headers.
+    pub octets: u64,
+    /// Time of the first frame in file order.
+    pub first: Option<Timestamp>,
+    /// Latest time of any frame.
+    pub last: Option<Timestamp>,
+    /// Frames cut by the snap length.
+    pub truncated_frames: u64,
+    /// Frames that the capturing system says it dropped; `None` where the file does not tell.
+    pub dropped_by_capture: Option<u64>,
+    /// What was wrong, at most [`MAX_PROBLEMS`] of them; the last one then says how many more there were.
+    pub problems: Vec<Problem>,
+    /// Host names that the file carries (pcapng name resolution blocks).
+    pub names: Vec<(std::net::IpAddr, String)>,
+    /// Comments of sections, interfaces and frames (hostile text), at most 100.
+    pub comments: Vec<Problem>,
+}
+
+/// Problems kept for one capture.
+pub const MAX_PROBLEMS: usize = 50;
+
+/// A capture that can be read from start to end.
+pub trait Source: Send {
+    /// Clears `batch` and fills it with the next frames. `Ok(false)`: there are no more, and `batch` is empty.
+    ///
+    /// A capture that breaks off is no error: what is readable comes, then `Ok(false)`, and
+    /// [`info`](Self::info) says what was wrong.
+    ///
+    /// # Errors
+    /// Where reading itself fails (the disk, the pipe).
+    fn next_batch(&mut self, batch: &mut FrameBatch) -> Result<bool, CaptureError>;
+
+    /// What is known so far; complete once `next_batch` has said `false`.
+    fn info(&self) -> CaptureInfo;
+
+    /// Octets of the file read so far and in all, for progress; the second is `None` for a pipe.
+    fn progress(&self) -> (u64, Option<u64>);
+}
+
+/// Why a capture cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaptureError {
+    /// The operating system refused.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// What was to be read.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A format that is recognised but not read; `convert` is the command that makes it readable.
+    #[error("{path} is a {format} file, which is not read directly; convert it first: {convert}")]
+    Unsupported {
+        /// The file.
+        path: String,
+        /// Name of its format.
+        format: &'static str,
+        /// A command to type.
+        convert: String,
+    },
+    /// Nothing that looks like a capture.
+    #[error("{path} is not a capture file: {reason}")]
+    NotACapture {
+        /// The file.
+        path: String,
+        /// What was found instead.
+        reason: String,
+    },
+}

@@ -1,0 +1,1 @@
+//! Two captures of the same traffic, or the same traffic before and after a remedy.

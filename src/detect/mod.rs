@@ -1,0 +1,91 @@
+//! Detect stage: what happened on the flows in, what hurts in out.
+//!
+//! Takes:  [`FlowRecord`](crate::flow::FlowRecord)s with their [`DialogRecord`](crate::proto::DialogRecord)s, one by one as flows end
+//! Gives:  [`Finding`]s: a symptom, how bad, how sure, with frames as proof and what speaks against it
+//! Never:  gives advice (that is `rules`); looks at octets
+
+use std::net::IpAddr;
+
+use crate::decode::Note;
+use crate::flow::{FlowIndex, FlowRecord};
+use crate::net::{FrameRef, Timestamp};
+use crate::proto::DialogRecord;
+
+/// One flow, as detectors see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// TCP.
+    pub flow: &'a FlowRecord,
+    /// The application's dialog.
+    pub dialog: &'a DialogRecord,
+}
+
+/// A detector of one family of symptoms. It sees each flow once, when that has ended, keeps what it needs of it within a
+/// limit, and yields what it found. It must not depend on the order of flows beyond their index.
+pub trait Detector: Send {
+    /// A flow has ended.
+    fn flow(&mut self, seen: Seen<'_>, out: &mut Vec<Finding>);
+
+    /// A packet that is no TCP segment.
+    fn note(&mut self, _note: &Note) {}
+
+    /// The capture has ended: what only shows across flows.
+    fn finish(&mut self, _out: &mut Vec<Finding>) {}
+}
+
+/// How much it hurts.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Severity {
+    /// Worth knowing; harmless, or made by the capture.
+    Info,
+    /// Users wait for it.
+    Warning,
+    /// Work fails or stands still.
+    Critical,
+}
+
+/// A frame as proof.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Evidence {
+    /// Which.
+    pub at: FrameRef,
+    /// What it shows. May hold text from packets: escape before showing.
+    pub text: String,
+}
+
+/// A judged symptom.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Id of the contract, section 3: `storm.retransmission`, …
+    pub id: &'static str,
+    /// How much it hurts.
+    pub severity: Severity,
+    /// How sure, 0 to 1: 0.95 and more is proven, from 0.6 likely, from 0.3 possible, below: cannot tell.
+    pub confidence: f64,
+    /// One sentence with numbers, small initial, no full stop.
+    pub summary: String,
+    /// The host at fault or suspected, where one is.
+    pub subject: Option<IpAddr>,
+    /// The host at the other end, where it is one.
+    pub peer: Option<IpAddr>,
+    /// All hosts concerned.
+    pub hosts: Vec<IpAddr>,
+    /// Flows concerned, ascending.
+    pub flows: Vec<FlowIndex>,
+    /// First and last moment.
+    pub start: Timestamp,
+    /// Last moment.
+    pub end: Timestamp,
+    /// What it cost users, in seconds; `None` where that cannot be said.
+    pub seconds_lost: Option<f64>,
+    /// Proof.
+    pub evidence: Vec<Evidence>,
+    /// What speaks against it, or what could not be known.
+    pub against: Vec<String>,
+    /// A Wireshark display filter that shows it.
+    pub display_filter: String,
+    /// Numbers that rules may ask for, by name: `unacknowledged_share`, `repeats`, `rtt_ms`, `port`, …
+    pub measures: Vec<(&'static str, f64)>,
+    /// Words that rules may ask for: `application` = `smtp`, `reply` = `421 4.3.2 …`, `phase` = `mail`, …
+    pub words: Vec<(&'static str, String)>,
+}

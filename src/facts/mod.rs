@@ -1,0 +1,31 @@
+//! Facts stage: what the hosts say of themselves in, named facts with their source out.
+//!
+//! Takes:  text of `netsh`, `Get-Net*`, `ethtool`, `postconf`, …, in any mix and encoding; Exchange's logs
+//! Gives:  [`Facts`]: each with the line that it came from; and the lines that were not understood
+//! Never:  guesses; runs anything
+
+/// One fact of one host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fact {
+    /// Host as named by the user (`--facts HOST=FILE`), or in the text itself; `None`: not said.
+    pub host: Option<String>,
+    /// Name: `os`, `nic.chimney`, `nic.driver.version`, `exchange.version`, …
+    pub name: String,
+    /// Value in lower case: `disabled`, `ws2008r2`, `2.8.13.0`, …
+    pub value: String,
+    /// Where it came from: file and line number, from 1, and the line itself (hostile).
+    pub file: String,
+    /// Line number.
+    pub line: usize,
+    /// The line.
+    pub text: String,
+}
+
+/// All facts given, and what was not understood.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// In order of reading.
+    pub facts: Vec<Fact>,
+    /// Lines that no parser understood: file, number, text (hostile).
+    pub not_understood: Vec<(String, usize, String)>,
+}

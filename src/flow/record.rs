@@ -1,0 +1,476 @@
+//! What is known of one flow when it has ended: numbers and noted events, no judgement.
+
+use std::time::Duration;
+
+use super::FlowIndex;
+use crate::decode::Checksum;
+use crate::net::{Direction, Endpoint, FrameNo, MacAddr, SeqNum, Side, Timestamp};
+
+/// Events kept for one flow; [`FlowRecord::events_omitted`] counts the rest.
+pub const MAX_EVENTS: usize = 4_000;
+
+/// The life of one TCP connection as the capture shows it.
+#[derive(Clone, Debug)]
+pub struct FlowRecord {
+    /// Number in order of first segment, from 0.
+    pub index: FlowIndex,
+    /// Index of the capture that its first segment came from.
+    pub capture: u32,
+    /// The end that opened the connection; where the start is missing, the end with the higher port.
+    pub client: Endpoint,
+    /// The other end.
+    pub server: Endpoint,
+    /// Number of the encapsulation, 0 for none.
+    pub encapsulation: u32,
+    /// Hardware addresses as seen in the first segment that shows them: client, server (or the router before it).
+    pub macs: [MacAddr; 2],
+    /// First and last frame.
+    pub first_frame: FrameNo,
+    /// Last frame.
+    pub last_frame: FrameNo,
+    /// Time of the first segment.
+    pub start: Timestamp,
+    /// Time of the last segment; never before `start`.
+    pub end: Timestamp,
+    /// How it was opened.
+    pub handshake: Handshake,
+    /// How it ended.
+    pub close: Close,
+    /// Where the capture was taken, as far as the segments tell.
+    pub vantage: Vantage,
+    /// Evidence for `vantage`, in words.
+    pub vantage_basis: &'static str,
+    /// Per direction: index with [`Direction::index`].
+    pub halves: [HalfRecord; 2],
+    /// The whole life of the flow divided among causes, in the order of [`Cause`]; sums to `end - start`.
+    pub time: Vec<(Cause, Duration)>,
+    /// Silences worth telling.
+    pub stalls: Vec<Stall>,
+    /// Noted events in order of time, at most [`MAX_EVENTS`].
+    pub events: Vec<Event>,
+    /// Events that were not kept.
+    pub events_omitted: u64,
+    /// Copies that the capture made of frames of this flow (mirror port, two layers): left out of all counts.
+    pub capture_duplicates: u64,
+    /// Segments whose time lay before that of an earlier one in the file, put right before analysis.
+    pub disordered: u64,
+    /// Frames whose payload the snap length cut.
+    pub truncated: u64,
+    /// Whether the flow was given up before its end because the table was full.
+    pub evicted: bool,
+}
+
+impl FlowRecord {
+    /// Last time minus first.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.end.since(self.start).unwrap_or_default()
+    }
+
+    /// The half that `direction` names.
+    #[must_use]
+    pub fn half(&self, direction: Direction) -> &HalfRecord {
+        &self.halves[direction.index()]
+    }
+
+    /// The end that sends in `direction`.
+    #[must_use]
+    pub fn sender(&self, direction: Direction) -> Endpoint {
+        match direction.sender() {
+            Side::Client => self.client,
+            Side::Server => self.server,
+        }
+    }
+}
+
+/// How a connection was opened (RFC 9293 section 3.5).
+#[derive(Clone, Debug, Default)]
+pub struct Handshake {
+    /// SYN, SYN-ACK and the ACK of it were all seen.
+    pub complete: bool,
+    /// Whether a SYN from the client was seen at all (else the capture started in mid-stream).
+    pub syn_seen: bool,
+    /// Whether a SYN-ACK was seen.
+    pub syn_ack_seen: bool,
+    /// SYNs sent again by the client.
+    pub syn_retries: u32,
+    /// SYN-ACKs sent again by the server.
+    pub syn_ack_retries: u32,
+    /// SYN to the ACK that ends the handshake; a handshake with repeated SYNs gives the time from the last SYN before the SYN-ACK.
+    pub rtt: Option<Duration>,
+    /// SYN-ACK to ACK: the part between capture point and client.
+    pub to_client: Option<Duration>,
+    /// SYN to SYN-ACK: the part between capture point and server.
+    pub to_server: Option<Duration>,
+    /// First SYN to the end of the handshake, repeats included.
+    pub connect_time: Option<Duration>,
+    /// Frames of all SYNs of the client, at most 16.
+    pub syn_frames: Vec<FrameNo>,
+    /// Whether the first SYN asked for ECN and a later one did not.
+    pub ecn_fallback: bool,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Close {
+    /// In which manner.
+    pub how: End,
+    /// The end that did it first, where one did.
+    pub by: Option<Side>,
+    /// Frame of the first FIN or RST.
+    pub frame: Option<FrameNo>,
+    /// When.
+    pub at: Option<Timestamp>,
+    /// Whether data or its acknowledgement was outstanding at that moment.
+    pub with_data_pending: bool,
+    /// For a reset: whether its TTL or IP id departs from that of its supposed sender, so that a device between made it.
+    pub reset_by_middlebox: bool,
+    /// Silence of the whole flow before the close.
+    pub idle_before: Option<Duration>,
+}
+
+/// Manner of an end.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum End {
+    /// FIN from at least one end.
+    Fin,
+    /// RST on an open connection.
+    Reset,
+    /// No end in the capture.
+    #[default]
+    Open,
+    /// RST in answer to the SYN.
+    Refused,
+    /// SYNs without any answer.
+    Unanswered,
+}
+
+/// Where the capture was taken.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Vantage {
+    /// On the client's host, or right beside it.
+    Client,
+    /// On the server's host, or right beside it.
+    Server,
+    /// Between both.
+    Middle,
+    /// The segments do not tell.
+    #[default]
+    Unknown,
+}
+
+/// One direction of a flow. Counts are of wire segments: a super-segment counts as those that it stands for.
+#[derive(Clone, Debug, Default)]
+pub struct HalfRecord {
+    /// Frames captured, capture duplicates apart.
+    pub frames: u64,
+    /// TCP payload as sent, repeats included.
+    pub octets: u64,
+    /// Payload without repeats.
+    pub unique_octets: u64,
+    /// Wire segments with payload, keep-alives and window probes apart.
+    pub data_segments: u64,
+    /// Those of them that repeat octets sent before.
+    pub retransmitted_segments: u64,
+    /// Whole payload of these.
+    pub retransmitted_octets: u64,
+    /// The split by trigger.
+    pub retransmissions: RetransmissionCounts,
+    /// Every retransmission, at most [`MAX_EVENTS`].
+    pub repeats: Vec<Repeat>,
+    /// Segments that the network delivered late.
+    pub out_of_order_segments: u64,
+    /// Copies that the network made.
+    pub network_duplicates: u64,
+    /// Acknowledged, never captured.
+    pub unseen_octets: u64,
+    /// Frames whose checksum is plainly wrong.
+    pub bad_checksums: u64,
+    /// Frames whose checksum was left for the adapter to fill in.
+    pub unfilled_checksums: u64,
+    /// Frames whose checksum is right.
+    pub good_checksums: u64,
+    /// Wire segments with payload and a bad or unfilled checksum that no ACK ever covered.
+    pub unacked_bad_checksum_segments: u64,
+    /// The first of them, at most 16.
+    pub unacked_bad_checksum_frames: Vec<FrameNo>,
+    /// Wire segments with an unfilled checksum and payload that an ACK covered.
+    pub acked_unfilled_segments: u64,
+    /// Frames with a wrong (not unfilled) checksum whose octets a later copy brought in good form before they were acknowledged; at most 16.
+    pub wrong_then_good_frames: Vec<FrameNo>,
+    /// How many such there were.
+    pub wrong_then_good: u64,
+    /// Duplicate ACKs by the five conditions of RFC 5681 section 2.
+    pub duplicate_acks: u64,
+    /// Times that this end shut its window.
+    pub zero_windows: u64,
+    /// How long in all it was shut.
+    pub zero_window_time: Duration,
+    /// Shift offered in the SYN; `None` where no SYN was seen or it had none: see `syn_seen`.
+    pub window_scale: Option<u8>,
+    /// Whether a SYN of this direction was captured.
+    pub syn_seen: bool,
+    /// Maximum segment size offered.
+    pub mss: Option<u16>,
+    /// Whether SACK was offered; `None` without a SYN.
+    pub sack_permitted: Option<bool>,
+    /// Whether timestamps were offered; `None` without a SYN.
+    pub timestamps: Option<bool>,
+    /// Largest payload of one wire segment.
+    pub largest_segment: u32,
+    /// Frames larger than one segment may be (TSO/LSO or GRO/LRO).
+    pub super_segments: u64,
+    /// Round trip from this direction's data to its ACK, at the capture point (Karn's rule).
+    pub rtt: Option<RttStats>,
+    /// Unique octets a second: mean over the time with data on its way, best and worst second (full ones with data on its way).
+    pub goodput: Option<Goodput>,
+    /// Payload octets for each second of the capture's clock since the flow's start: (second, unique octets, repeated octets),
+    /// seconds without any left out, at most 100,000; then coarser.
+    pub per_second: Vec<(u32, u64, u64)>,
+    /// Largest receive window that this end offered, scaled.
+    pub max_window: u64,
+    /// Most octets of this direction on their way at once.
+    pub max_flight: u64,
+    /// How the sender fills the IPv4 identification.
+    pub ip_id: IpIdUse,
+    /// Smallest and largest TTL.
+    pub ttl: Option<(u8, u8)>,
+    /// Keep-alives sent.
+    pub keep_alives: u64,
+    /// Zero-window probes sent.
+    pub window_probes: u64,
+    /// First octet to last octet sent, whole silence included.
+    pub first_data: Option<Timestamp>,
+    /// Last payload sent.
+    pub last_data: Option<Timestamp>,
+    /// Sequence number of the first segment seen.
+    pub first_seq: Option<SeqNum>,
+    /// Time in which everything that could be sent was on its way and the peer's window allowed no more.
+    pub window_limited: Duration,
+    /// Octets still not acknowledged at the end.
+    pub unacked_octets: u64,
+}
+
+/// Split of the retransmitted segments by what made the sender repeat them; spurious ones are counted there alone.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct RetransmissionCounts {
+    /// Duplicate ACKs, SACK or RACK (RFC 5681, 6675, 8985).
+    pub fast: u64,
+    /// The retransmission timer, and what is repeated after it in slow start (RFC 6298).
+    pub timeout: u64,
+    /// A tail loss probe (RFC 8985 section 7).
+    pub tail_probe: u64,
+    /// Needless: the octets had arrived, or were about to (D-SACK, Eifel, an ACK that came too early).
+    pub spurious: u64,
+    /// Not told.
+    pub unknown: u64,
+}
+
+/// What made the sender repeat a segment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Trigger {
+    /// Duplicate ACKs, SACK or RACK.
+    Fast,
+    /// The timer.
+    Timeout,
+    /// A tail loss probe.
+    TailProbe,
+    /// Not told.
+    Unknown,
+}
+
+/// One retransmission.
+#[derive(Clone, Copy, Debug)]
+pub struct Repeat {
+    /// Its frame.
+    pub frame: FrameNo,
+    /// When.
+    pub time: Timestamp,
+    /// The frame that it repeats, where the capture has it.
+    pub of: Option<FrameNo>,
+    /// Sequence number and payload octets.
+    pub seq: SeqNum,
+    /// Payload octets.
+    pub octets: u32,
+    /// Wire segments that it stands for.
+    pub segments: u32,
+    /// Why it was sent.
+    pub trigger: Trigger,
+    /// Whether it was needless.
+    pub spurious: bool,
+    /// How many times these octets had been sent before, as far as seen or inferred; at least 1.
+    pub sends_before: u32,
+    /// Time since the copy before it, where known.
+    pub after: Option<Duration>,
+    /// How sure, 0 to 1.
+    pub confidence: f32,
+    /// On what grounds.
+    pub basis: &'static str,
+    /// Its own checksum.
+    pub checksum: Checksum,
+    /// Whether an ACK covered it in the end.
+    pub acked: bool,
+}
+
+/// Round-trip times.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RttStats {
+    /// Samples taken.
+    pub samples: u64,
+    /// Least.
+    pub min: Duration,
+    /// Median (of a sketch, within 3 %).
+    pub median: Duration,
+    /// 95th percentile.
+    pub p95: Duration,
+    /// Largest.
+    pub max: Duration,
+}
+
+/// Octets a second times eight.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Goodput {
+    /// Over the time with data on its way.
+    pub mean_bps: f64,
+    /// Best second.
+    pub peak_bps: f64,
+    /// Worst second between two with data on its way.
+    pub worst_bps: f64,
+}
+
+/// How a sender fills the IPv4 identification field.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum IpIdUse {
+    /// Too little seen, or IPv6.
+    #[default]
+    Unknown,
+    /// Up by one with each packet of the connection.
+    PerConnection,
+    /// Up, shared with other connections.
+    Shared,
+    /// Always zero.
+    Zero,
+    /// No order.
+    Random,
+}
+
+/// What a second of a flow's life was spent on. The order is that of the report.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Cause {
+    /// Opening the connection.
+    Handshake,
+    /// The server waits for the client's application.
+    ClientThink,
+    /// The client waits for the server's application.
+    ServerThink,
+    /// Data moves at the rate that the path gives.
+    Transfer,
+    /// A round trip with nothing else to wait for.
+    Latency,
+    /// The peer's window is full.
+    ReceiveWindow,
+    /// The peer's window is shut.
+    ZeroWindow,
+    /// The sender's buffer is full.
+    SendBuffer,
+    /// Repair without a timeout.
+    LossRecovery,
+    /// Waiting for the retransmission timer.
+    Timeout,
+    /// The last segment was lost, and nothing but a timer or probe could tell.
+    TailLoss,
+    /// Waiting for a delayed acknowledgement.
+    DelayedAck,
+    /// The path took longer than it used to.
+    PathDelay,
+    /// Nobody has anything to say.
+    Idle,
+    /// Closing.
+    Close,
+    /// Not told.
+    Unknown,
+}
+
+/// A silence with work pending.
+#[derive(Clone, Copy, Debug)]
+pub struct Stall {
+    /// When it began.
+    pub start: Timestamp,
+    /// How long it was.
+    pub length: Duration,
+    /// Why.
+    pub cause: Cause,
+    /// Direction whose data had to wait, where that is known.
+    pub direction: Option<Direction>,
+    /// Frame that ended it.
+    pub frame: FrameNo,
+}
+
+/// Something that happened at one moment and is worth keeping with its frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// When.
+    pub time: Timestamp,
+    /// Frame that shows it.
+    pub frame: FrameNo,
+    /// Direction that it concerns: of the segment that shows it, unless the kind says otherwise.
+    pub direction: Direction,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// Kinds of [`Event`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum EventKind {
+    /// A hole in the sequence space at the capture point: the segment of this event came first (upstream loss, or reordering, or a capture drop).
+    Hole {
+        /// Octets missing.
+        octets: u64,
+    },
+    /// A segment that the network delivered late.
+    Reordered {
+        /// By how long.
+        late: Duration,
+    },
+    /// A copy that the network made.
+    NetworkDuplicate {
+        /// Its first copy.
+        of: FrameNo,
+    },
+    /// Octets were acknowledged that the capture never saw.
+    UnseenAcked {
+        /// How many.
+        octets: u64,
+    },
+    /// A segment captured with a wrong (not unfilled) checksum.
+    WrongChecksum,
+    /// The window was shut by the sender of this segment.
+    ZeroWindow,
+    /// And opened again.
+    WindowOpened {
+        /// How long it was shut.
+        shut: Duration,
+    },
+    /// The same octets were sent over and over and never acknowledged.
+    Stuck {
+        /// First copy.
+        first: FrameNo,
+        /// Sends in all.
+        sends: u32,
+    },
+    /// A segment that fits no window and was left out.
+    OutsideWindow,
+    /// An ICMP error quoted this flow; the direction is that of the quoted segment.
+    Icmp {
+        /// ICMP type.
+        icmp_type: u8,
+        /// ICMP code.
+        code: u8,
+        /// MTU of the next hop, where told.
+        mtu: Option<u32>,
+        /// IPv6?
+        v6: bool,
+    },
+    /// Octets were sent again with different contents.
+    DifferentContents,
+}

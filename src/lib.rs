@@ -1,0 +1,29 @@
+//! Finds out from packet captures why transfers over TCP are slow or fail, and what to do about it.
+//!
+//! The stages are a straight pipe, and the modules are its parts:
+//!
+//! | stage | takes | gives |
+//! |---|---|---|
+//! | [`capture`] | files, pipes, interfaces | batches of frames |
+//! | [`decode`] | frames | TCP segments, checked |
+//! | [`flow`] | segments | the life of each connection; its octets in order |
+//! | [`proto`] | octets in order | SMTP and SMB dialogs |
+//! | [`detect`] | flows and dialogs | findings with proof |
+//! | [`facts`] | what the hosts say of themselves | named facts |
+//! | [`rules`] | findings and facts | remedies, ranked |
+//! | [`compare`] | two captures of one path | the fate of each segment |
+//! | [`report`] | all of it | text, JSON, … |
+//!
+//! [`pipeline`] joins them, and nothing else does. [`net`] holds the words that all of them share.
+
+pub mod capture;
+pub mod compare;
+pub mod decode;
+pub mod detect;
+pub mod facts;
+pub mod flow;
+pub mod net;
+pub mod pipeline;
+pub mod proto;
+pub mod report;
+pub mod rules;

@@ -1,0 +1,11 @@
+//! The words that all stages share: sequence numbers, stream offsets, times, frames, directions, endpoints.
+//!
+//! Takes nothing and imports nothing of ours.
+
+mod endpoint;
+mod number;
+mod time;
+
+pub use endpoint::{Endpoint, Family, MacAddr};
+pub use number::{Direction, FrameNo, FrameRef, SeqNum, Side, StreamOffset};
+pub use time::{Timestamp, seconds};

@@ -1,0 +1,157 @@
+//! Positions: in the sequence space, in a stream, in a capture; and the two directions of a flow.
+
+use std::fmt;
+
+/// A TCP sequence number as it stands in the header: an integer modulo 2^32.
+///
+/// It has no `Ord`: circular order is not transitive, so sorting or taking a `max` of raw sequence numbers is a bug
+/// waiting for a wrap. Ask [`precedes`](Self::precedes) of two numbers, or turn them into [`StreamOffset`]s, which do order.
+///
+/// RFC 9293 section 3.4.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct SeqNum(pub u32);
+
+impl SeqNum {
+    /// Octets from `self` forward to `later`; negative if `later` lies behind. Never panics.
+    #[must_use]
+    pub const fn distance_to(self, later: Self) -> i32 {
+        later.0.wrapping_sub(self.0).cast_signed()
+    }
+
+    /// Whether `self` lies before `other` on the sequence circle.
+    #[must_use]
+    pub const fn precedes(self, other: Self) -> bool {
+        self.distance_to(other) > 0
+    }
+
+    /// The number `octets` further on, around the circle.
+    #[must_use]
+    pub const fn plus(self, octets: u32) -> Self {
+        Self(self.0.wrapping_add(octets))
+    }
+}
+
+/// A position in one direction of one connection, in octets and 64 bits, so that positions order and never wrap.
+///
+/// The origin lies in the middle of the range ([`StreamOffset::ORIGIN`]): the first sequence number that the capture shows of
+/// a direction gets it, and octets from before the capture began lie below it.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct StreamOffset(pub u64);
+
+impl StreamOffset {
+    /// Where the first sequence number seen of a direction is put.
+    pub const ORIGIN: Self = Self(1 << 40);
+
+    /// Octets from `earlier` to `self`; negative where `self` lies before it.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> i64 {
+        self.0.wrapping_sub(earlier.0).cast_signed()
+    }
+
+    /// The offset `octets` further on (or back).
+    #[must_use]
+    pub const fn plus(self, octets: i64) -> Self {
+        Self(self.0.wrapping_add_signed(octets))
+    }
+}
+
+/// Number of a frame within its capture file, from 1, as Wireshark counts.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct FrameNo(pub u64);
+
+impl fmt::Display for FrameNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A frame named across several captures.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct FrameRef {
+    /// Index of the capture in the order of reading, from 0.
+    pub capture: u32,
+    /// Frame number in that capture.
+    pub frame: FrameNo,
+}
+
+/// Which way a segment travels between the two ends of a flow.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Direction {
+    /// From the end that opened the connection (or that looks like it).
+    ClientToServer,
+    /// Back.
+    ServerToClient,
+}
+
+impl Direction {
+    /// Both, in the order in which arrays are indexed.
+    pub const BOTH: [Self; 2] = [Self::ClientToServer, Self::ServerToClient];
+
+    /// 0 for client to server, 1 for the way back: the index into `[T; 2]`.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::ClientToServer => 0,
+            Self::ServerToClient => 1,
+        }
+    }
+
+    /// The other way.
+    #[must_use]
+    pub const fn reverse(self) -> Self {
+        match self {
+            Self::ClientToServer => Self::ServerToClient,
+            Self::ServerToClient => Self::ClientToServer,
+        }
+    }
+
+    /// The end that sends in this direction.
+    #[must_use]
+    pub const fn sender(self) -> Side {
+        match self {
+            Self::ClientToServer => Side::Client,
+            Self::ServerToClient => Side::Server,
+        }
+    }
+}
+
+/// One of the two ends of a flow.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Side {
+    /// The end that opened the connection.
+    Client,
+    /// The end that accepted it.
+    Server,
+}
+
+impl Side {
+    /// The direction in which this end sends.
+    #[must_use]
+    pub const fn sends(self) -> Direction {
+        match self {
+            Self::Client => Direction::ClientToServer,
+            Self::Server => Direction::ServerToClient,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequence_numbers_go_round() {
+        for (name, from, to, want) in [
+            ("same", 5, 5, 0),
+            ("one on", 5, 6, 1),
+            ("over the wrap", u32::MAX, 0, 1),
+            ("back over the wrap", 0, u32::MAX, -1),
+            ("half the circle is behind", 0, 1 << 31, i32::MIN),
+        ] {
+            assert_eq!(SeqNum(from).distance_to(SeqNum(to)), want, "{name}");
+        }
+        assert!(SeqNum(u32::MAX).precedes(SeqNum(3)));
+        assert!(!SeqNum(3).precedes(SeqNum(3)));
+        assert_eq!(SeqNum(u32::MAX).plus(2), SeqNum(1));
+    }
+}

@@ -1,0 +1,77 @@
+//! Time as the capture's clock tells it.
+
+use std::time::Duration;
+
+/// A moment on the capture's own clock: nanoseconds since the epoch of 1970, UTC, as far as that clock was right.
+///
+/// Capture clocks step back, so differences come as an `Option` ([`since`](Self::since)) or signed
+/// ([`nanos_since`](Self::nanos_since)).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// Time from `earlier` to `self`; `None` if `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Option<Duration> {
+        u64::try_from(self.nanos_since(earlier))
+            .ok()
+            .map(Duration::from_nanos)
+    }
+
+    /// Nanoseconds from `earlier` to `self`, negative where the clock stepped back, saturating.
+    #[must_use]
+    pub const fn nanos_since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Seconds from `earlier` to `self`, negative where the clock stepped back.
+    #[must_use]
+    pub fn seconds_since(self, earlier: Self) -> f64 {
+        seconds(self.nanos_since(earlier))
+    }
+
+    /// The moment `nanos` later (or earlier), saturating.
+    #[must_use]
+    pub const fn plus_nanos(self, nanos: i64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+
+    /// Seconds since the epoch, to the microsecond and a little finer (a double holds no more).
+    #[must_use]
+    pub fn as_seconds(self) -> f64 {
+        seconds(self.0)
+    }
+}
+
+/// Nanoseconds as seconds.
+#[must_use]
+#[allow(clippy::cast_precision_loss)]
+pub fn seconds(nanos: i64) -> f64 {
+    nanos as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences() {
+        for (name, a, b, want) in [
+            ("forward", 5, 3, Some(2)),
+            ("same", 3, 3, Some(0)),
+            ("stepped back", 3, 5, None),
+            (
+                "extremes do not overflow",
+                i64::MAX,
+                i64::MIN,
+                Some(i64::MAX.unsigned_abs()),
+            ),
+        ] {
+            assert_eq!(
+                Timestamp(a).since(Timestamp(b)),
+                want.map(Duration::from_nanos),
+                "{name}"
+            );
+        }
+    }
+}

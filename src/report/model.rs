@@ -1,0 +1,451 @@
+//! The report as data: what every format renders, and what `--format json` prints as it stands.
+//!
+//! Times are seconds; timestamps seconds since the epoch; octets and segments integers. What was not seen is `null`,
+//! never 0. Frame numbers count from 1 in each file. Fields are added, never renamed.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Name of this shape of the report.
+pub const SCHEMA: &str = "tcptriage.report/1";
+
+/// Everything that a run found out.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Report {
+    /// Always [`SCHEMA`].
+    pub schema: &'static str,
+    /// What was read.
+    pub captures: Vec<Capture>,
+    /// Sums over all captures.
+    pub totals: Totals,
+    /// The flows; all of them up to 100,000, beyond that those with findings and the longest-lived.
+    pub flows: Vec<Flow>,
+    /// What is wrong, worst first.
+    pub findings: Vec<Finding>,
+    /// What to do, in order of rank.
+    pub remediations: Vec<Remedy>,
+    /// In one word and one sentence.
+    pub verdict: Verdict,
+}
+
+/// One capture.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Capture {
+    /// As given.
+    pub path: String,
+    /// `pcap`, `pcapng+gzip`, …
+    pub format: String,
+    /// Names of the link types.
+    pub link_types: Vec<String>,
+    /// Frames read.
+    pub frames: u64,
+    /// Their captured octets.
+    pub octets: u64,
+    /// Time of the first frame.
+    pub first: Option<f64>,
+    /// Latest time.
+    pub last: Option<f64>,
+    /// Frames cut by the snap length.
+    pub truncated_frames: u64,
+    /// Frames that could not be decoded.
+    pub undecoded_frames: u64,
+    /// Why not: reason, frames, first frame.
+    pub undecoded: Vec<Undecoded>,
+    /// Frames that the capturing system dropped, where it says so.
+    pub dropped_by_capture: Option<u64>,
+    /// Copies that the capture made, left out of all counts.
+    pub duplicates_removed: u64,
+    /// What was wrong with the file.
+    pub problems: Vec<Problem>,
+}
+
+/// Frames that could not be decoded for one reason.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Undecoded {
+    /// The reason.
+    pub reason: String,
+    /// How many.
+    pub frames: u64,
+    /// The first of them.
+    pub first_frame: u64,
+}
+
+/// Something wrong with a capture.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Problem {
+    /// Frame concerned, `null` for the file.
+    pub frame: Option<u64>,
+    /// A sentence.
+    pub text: String,
+}
+
+/// Sums.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Totals {
+    /// Flows seen.
+    pub flows: u64,
+    /// Flows not listed.
+    pub flows_omitted: u64,
+    /// Frames.
+    pub frames: u64,
+    /// Octets.
+    pub octets: u64,
+    /// TCP segments as captured.
+    pub tcp_segments: u64,
+}
+
+/// One flow.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Flow {
+    /// Equals Wireshark's `tcp.stream` when one file is read.
+    pub index: u64,
+    /// Index of its capture.
+    pub capture: u32,
+    /// `ip:port`.
+    pub client: String,
+    /// `ip:port`.
+    pub server: String,
+    /// VLANs and tunnels around it, in words.
+    pub encapsulation: Option<String>,
+    /// `smtp`, `smb`, `tls`, `unknown`, …
+    pub application: String,
+    /// First frame.
+    pub first_frame: u64,
+    /// Last frame.
+    pub last_frame: u64,
+    /// Time of the first segment.
+    pub start: f64,
+    /// Last minus first.
+    pub duration: f64,
+    /// How it was opened.
+    pub handshake: Handshake,
+    /// `fin`, `reset`, `open`, `refused`, `unanswered`.
+    pub end: &'static str,
+    /// `client`, `server`.
+    pub ended_by: Option<&'static str>,
+    /// `client`, `server`, `middle`, `unknown`.
+    pub vantage: &'static str,
+    /// Why so.
+    pub vantage_basis: String,
+    /// One direction.
+    pub client_to_server: Half,
+    /// The other.
+    pub server_to_client: Half,
+    /// The whole life of the flow.
+    pub time: Vec<TimeShare>,
+    /// SMTP in depth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<Smtp>,
+    /// SMB in depth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smb: Option<Smb>,
+}
+
+/// How a flow was opened.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Handshake {
+    /// All three segments seen.
+    pub complete: bool,
+    /// SYNs sent again.
+    pub syn_retries: u32,
+    /// Seconds.
+    pub rtt: Option<f64>,
+    /// The part towards the client.
+    pub to_client: Option<f64>,
+    /// The part towards the server.
+    pub to_server: Option<f64>,
+}
+
+/// One direction of a flow.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Half {
+    /// Frames captured.
+    pub frames: u64,
+    /// Payload as sent, repeats included.
+    pub octets: u64,
+    /// Payload without repeats.
+    pub unique_octets: u64,
+    /// Wire segments with payload.
+    pub data_segments: u64,
+    /// Those that repeat octets.
+    pub retransmitted_segments: u64,
+    /// Their whole payload.
+    pub retransmitted_octets: u64,
+    /// By trigger.
+    pub retransmissions: Retransmissions,
+    /// Network reordering.
+    pub out_of_order_segments: u64,
+    /// Copies made by the network.
+    pub network_duplicates: u64,
+    /// Acknowledged, never captured.
+    pub unseen_octets: u64,
+    /// Plainly wrong.
+    pub bad_checksums: u64,
+    /// Left for the adapter.
+    pub unfilled_checksums: u64,
+    /// Bad or unfilled, and never acknowledged.
+    pub unacked_bad_checksum_segments: u64,
+    /// RFC 5681 section 2.
+    pub duplicate_acks: u64,
+    /// Times that this end shut its window.
+    pub zero_windows: u64,
+    /// For how long.
+    pub zero_window_seconds: f64,
+    /// Shift offered.
+    pub window_scale: Option<u8>,
+    /// Offered.
+    pub mss: Option<u16>,
+    /// Offered.
+    pub sack_permitted: Option<bool>,
+    /// Round trip from data to its ACK.
+    pub rtt: Option<Rtt>,
+    /// Bits a second.
+    pub goodput_bps: Option<Goodput>,
+    /// Silences.
+    pub stalls: Vec<Stall>,
+}
+
+/// Retransmitted segments by trigger; spurious ones are counted there alone.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct Retransmissions {
+    /// Duplicate ACKs, SACK, RACK.
+    pub fast: u64,
+    /// The timer.
+    pub timeout: u64,
+    /// Tail loss probe.
+    pub tail_probe: u64,
+    /// Needless.
+    pub spurious: u64,
+    /// Not told.
+    pub unknown: u64,
+}
+
+/// Seconds.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Rtt {
+    /// Samples.
+    pub samples: u64,
+    /// Least.
+    pub min: f64,
+    /// Median.
+    pub median: f64,
+    /// 95th percentile.
+    pub p95: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+/// Bits a second.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Goodput {
+    /// Mean.
+    pub mean: f64,
+    /// Best second.
+    pub peak: f64,
+    /// Worst second.
+    pub worst: f64,
+}
+
+/// A silence.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Stall {
+    /// When.
+    pub start: f64,
+    /// How long.
+    pub seconds: f64,
+    /// Why.
+    pub cause: &'static str,
+    /// Frame that ended it.
+    pub frame: u64,
+}
+
+/// Seconds spent on one cause.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct TimeShare {
+    /// The cause.
+    pub cause: &'static str,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+/// An SMTP dialog.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Smtp {
+    /// Text of the 220.
+    pub banner: Option<String>,
+    /// EHLO keywords.
+    pub capabilities: Vec<String>,
+    /// `none`, `starttls`, `implicit`.
+    pub tls: &'static str,
+    /// By verb.
+    pub commands: BTreeMap<String, u64>,
+    /// By code.
+    pub replies: BTreeMap<String, u64>,
+    /// By phase.
+    pub phases: BTreeMap<&'static str, Phase>,
+    /// Mail transactions.
+    pub messages: Vec<Message>,
+}
+
+/// Time spent in one phase.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Phase {
+    /// How often.
+    pub count: u64,
+    /// Seconds.
+    pub min: f64,
+    /// Seconds.
+    pub median: f64,
+    /// Seconds.
+    pub max: f64,
+    /// Seconds.
+    pub sum: f64,
+    /// Share of the sum that the network took, 0 to 1.
+    pub network_share: Option<f64>,
+}
+
+/// A mail transaction.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Message {
+    /// MAIL FROM.
+    pub start: f64,
+    /// Size.
+    pub octets: u64,
+    /// Accepted recipients.
+    pub recipients: u32,
+    /// Taken?
+    pub accepted: Option<bool>,
+    /// Seconds.
+    pub seconds: f64,
+    /// Longest phase.
+    pub slowest_phase: &'static str,
+}
+
+/// An SMB dialog.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Smb {
+    /// Negotiated dialect.
+    pub dialect: Option<String>,
+    /// Signed?
+    pub signing: Option<bool>,
+    /// Encrypted?
+    pub encrypted: Option<bool>,
+    /// Most requests under way.
+    pub max_outstanding: u64,
+    /// Seconds without a credit.
+    pub credit_starved_seconds: f64,
+    /// By command.
+    pub commands: BTreeMap<String, SmbCommand>,
+}
+
+/// One SMB command.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct SmbCommand {
+    /// Answered.
+    pub count: u64,
+    /// Never answered.
+    pub unanswered: u64,
+    /// By NTSTATUS name.
+    pub errors: BTreeMap<String, u64>,
+    /// Seconds.
+    pub min: Option<f64>,
+    /// Seconds.
+    pub median: Option<f64>,
+    /// Seconds.
+    pub p95: Option<f64>,
+    /// Seconds.
+    pub max: Option<f64>,
+    /// Seconds.
+    pub sum: Option<f64>,
+}
+
+/// A symptom, judged.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Finding {
+    /// Id of the symptom.
+    pub id: String,
+    /// `info`, `warning`, `critical`.
+    pub severity: &'static str,
+    /// 0 to 1.
+    pub confidence: f64,
+    /// One sentence.
+    pub summary: String,
+    /// Hosts concerned.
+    pub hosts: Vec<String>,
+    /// Flows concerned.
+    pub flows: Vec<u64>,
+    /// When it began.
+    pub start: f64,
+    /// When it ended.
+    pub end: f64,
+    /// What it cost.
+    pub seconds_lost: Option<f64>,
+    /// Proof.
+    pub evidence: Vec<Evidence>,
+    /// What speaks against it.
+    pub against: Vec<String>,
+    /// Wireshark display filter.
+    pub display_filter: String,
+    /// Ids of remedies.
+    pub remediations: Vec<String>,
+}
+
+/// A frame as proof.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Evidence {
+    /// Index of the capture.
+    pub capture: u32,
+    /// Frame number.
+    pub frame: u64,
+    /// What it shows.
+    pub text: String,
+}
+
+/// Advice.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Remedy {
+    /// Id of the rule.
+    pub id: String,
+    /// Title.
+    pub title: String,
+    /// Why here.
+    pub why: String,
+    /// Commands that confirm.
+    pub confirm: Vec<Step>,
+    /// Commands that mend.
+    pub fix: Vec<Step>,
+    /// Commands that take the fix back.
+    pub undo: Vec<Step>,
+    /// What it may break.
+    pub risk: String,
+    /// Versions.
+    pub applies_to: String,
+    /// Documents.
+    pub sources: Vec<String>,
+    /// Indices into `findings`.
+    pub findings: Vec<usize>,
+    /// From 1.
+    pub rank: usize,
+}
+
+/// A command.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Step {
+    /// Host to type it on.
+    pub on: Option<String>,
+    /// What to type.
+    pub command: String,
+    /// What to expect.
+    pub expect: String,
+}
+
+/// The whole in one word.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Verdict {
+    /// `healthy`, `suspect`, `sick`, `cannot-tell`.
+    pub grade: &'static str,
+    /// A sentence or two.
+    pub text: String,
+}

@@ -1,0 +1,45 @@
+//! Rules stage: findings and host facts in, remedies in order out.
+//!
+//! Takes:  [`Finding`](crate::detect::Finding)s, [`Facts`](crate::facts::Facts), and rule files (one TOML file a rule)
+//! Gives:  [`Remedy`]s, ranked
+//! Never:  a command for another version than the host's; a change where a fact is missing (a check instead)
+
+/// A command and what its output should show.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    /// Host to type it on; `None`: any, or not known.
+    pub on: Option<String>,
+    /// The command, or an action in words.
+    pub command: String,
+    /// What to expect of it; empty where nothing is to be said.
+    pub expect: String,
+}
+
+/// Advice: why, what to type, how to take it back.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Remedy {
+    /// The rule's file name: hyphens only.
+    pub id: String,
+    /// Title.
+    pub title: String,
+    /// Why it is advised here, with the numbers of the finding.
+    pub why: String,
+    /// Commands that confirm the cause.
+    pub confirm: Vec<Step>,
+    /// Commands that mend it; empty where only checks are justified.
+    pub fix: Vec<Step>,
+    /// Commands that take the fix back.
+    pub undo: Vec<Step>,
+    /// What it may break.
+    pub risk: String,
+    /// Versions that it holds for, in words.
+    pub applies_to: String,
+    /// Addresses of documents.
+    pub sources: Vec<String>,
+    /// Indices of the findings that called for it.
+    pub findings: Vec<usize>,
+    /// Place in the order, from 1.
+    pub rank: usize,
+    /// Likelihood that it is the cause, 0 to 1.
+    pub likely: f64,
+}
