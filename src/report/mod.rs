@@ -4,4 +4,5 @@
 //! Gives:  text, JSON, …: one file a format
 //! Never:  works anything out that is not in the model; prints text from packets unescaped
 
+mod epoch;
 pub mod model;

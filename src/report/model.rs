@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use super::epoch::Epoch;
+
 /// Name of this shape of the report.
 pub const SCHEMA: &str = "tcptriage.report/1";
 
@@ -44,9 +46,9 @@ pub struct Capture {
     /// Their captured octets.
     pub octets: u64,
     /// Time of the first frame.
-    pub first: Option<f64>,
+    pub first: Option<Epoch>,
     /// Latest time.
-    pub last: Option<f64>,
+    pub last: Option<Epoch>,
     /// Frames cut by the snap length.
     pub truncated_frames: u64,
     /// Frames that could not be decoded.
@@ -116,7 +118,7 @@ pub struct Flow {
     /// Last frame.
     pub last_frame: u64,
     /// Time of the first segment.
-    pub start: f64,
+    pub start: Epoch,
     /// Last minus first.
     pub duration: f64,
     /// How it was opened.
@@ -252,7 +254,7 @@ pub struct Goodput {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Stall {
     /// When.
-    pub start: f64,
+    pub start: Epoch,
     /// How long.
     pub seconds: f64,
     /// Why.
@@ -310,7 +312,7 @@ pub struct Phase {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Message {
     /// MAIL FROM.
-    pub start: f64,
+    pub start: Epoch,
     /// Size.
     pub octets: u64,
     /// Accepted recipients.
@@ -377,9 +379,9 @@ pub struct Finding {
     /// Flows concerned.
     pub flows: Vec<u64>,
     /// When it began.
-    pub start: f64,
+    pub start: Epoch,
     /// When it ended.
-    pub end: f64,
+    pub end: Epoch,
     /// What it cost.
     pub seconds_lost: Option<f64>,
     /// Proof.
