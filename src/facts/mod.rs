@@ -4,15 +4,24 @@
 //! Gives:  [`Facts`]: each with the line that it came from; and the lines that were not understood
 //! Never:  guesses; runs anything
 
+pub mod names;
+
+pub use names::NAMES;
+
 /// One fact of one host.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fact {
     /// Host as named by the user (`--facts HOST=FILE`), or in the text itself; `None`: not said.
     pub host: Option<String>,
-    /// Name: `os`, `nic.chimney`, `nic.driver.version`, `exchange.version`, …
+    /// Name: `os`, `nic.chimney`, `nic.driver.version`, `exchange.version`, …; all of them stand in [`NAMES`].
     pub name: String,
+    /// Adapter, team, connector, queue, … that it holds for; `None`: the whole host, or not said.
+    pub subject: Option<String>,
     /// Value in lower case: `disabled`, `ws2008r2`, `2.8.13.0`, …
     pub value: String,
+    /// Not said in so many words but following from what was said (`os` from the rows of a table, perhaps as a range
+    /// `ws2022..ws2025`; a virtual machine from its adapter; a driver's age).
+    pub inferred: bool,
     /// Where it came from: file and line number, from 1, and the line itself (hostile).
     pub file: String,
     /// Line number.
