@@ -4,8 +4,10 @@
 
 mod endpoint;
 mod number;
+mod sketch;
 mod time;
 
 pub use endpoint::{Endpoint, Family, MacAddr};
 pub use number::{Direction, FrameNo, FrameRef, SeqNum, Side, StreamOffset};
+pub use sketch::Sketch;
 pub use time::{Timestamp, seconds};
