@@ -1,3 +1,9 @@
-//! The command line.
+//! The command line: parse, run, and turn the outcome into an exit code.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -5,4 +5,87 @@
 //! Never:  works anything out that is not in the model; prints text from packets unescaped
 
 mod epoch;
+pub mod escape;
+mod json;
 pub mod model;
+
+use std::io;
+
+use crate::detect::Severity;
+use model::Report;
+
+/// How a format that is made for people is to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// With ANSI colours.
+    pub color: bool,
+    /// Columns of the terminal.
+    pub width: usize,
+}
+
+impl Default for Look {
+    /// As in a file: no colour, 100 columns.
+    fn default() -> Self {
+        Self {
+            color: false,
+            width: 100,
+        }
+    }
+}
+
+/// A way to write a report.
+pub trait Format: Sync {
+    /// Its name, as `--format` takes it.
+    fn name(&self) -> &'static str;
+
+    /// The ending of its files, with the dot.
+    fn ending(&self) -> &'static str;
+
+    /// Writes the report.
+    ///
+    /// # Errors
+    /// Where `out` refuses.
+    fn write(&self, report: &Report, look: Look, out: &mut dyn io::Write) -> io::Result<()>;
+}
+
+/// All formats. A new one is one file and one line here.
+pub static FORMATS: &[&dyn Format] = &[&json::Json];
+
+/// The format of this name.
+#[must_use]
+pub fn format_named(name: &str) -> Option<&'static dyn Format> {
+    FORMATS.iter().copied().find(|f| f.name() == name)
+}
+
+/// The format of files with this ending (with the dot, in any case).
+#[must_use]
+pub fn format_ending(ending: &str) -> Option<&'static dyn Format> {
+    FORMATS
+        .iter()
+        .copied()
+        .find(|f| f.ending().eq_ignore_ascii_case(ending))
+}
+
+/// The JSON Schema of the report.
+#[must_use]
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Report)
+}
+
+/// The word for a severity.
+#[must_use]
+pub const fn severity_name(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Critical => "critical",
+    }
+}
+
+/// The severity that a word names.
+#[must_use]
+pub fn severity_named(name: &str) -> Option<Severity> {
+    [Severity::Info, Severity::Warning, Severity::Critical]
+        .into_iter()
+        .find(|s| severity_name(*s) == name)
+}

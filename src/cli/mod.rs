@@ -1,0 +1,324 @@
+//! The binary: flags to settings, settings to the library, its answer to standard output, the outcome to an exit code.
+//!
+//! Takes:  the command line
+//! Gives:  results on standard output, everything else on standard error; 0, 1 or 2
+//! Never:  works anything out itself; hands clap's types on
+
+mod args;
+mod output;
+mod progress;
+mod values;
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, anyhow, bail};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use tcptriage::detect::Severity;
+use tcptriage::pipeline::{self, Settings};
+use tcptriage::report::{self, escape, model};
+
+use args::{Cli, Command, Talk, Telling};
+
+/// How a run went that did its work.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Outcome {
+    /// Nothing at or above `--fail-on`.
+    Done,
+    /// Something at or above it.
+    Found,
+}
+
+/// Exit code when the work could not be done.
+const CANNOT: u8 = 2;
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    match run(&cli) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(1),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::from(CANNOT)
+        }
+    }
+}
+
+/// One line on standard error; nothing is left to do if that fails too.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "tcptriage: {}", escape::line(text));
+}
+
+/// Says in one line what was wrong with the command line; help and version are no mistakes.
+fn refuse(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            return ExitCode::from(CANNOT);
+        }
+        _ => {}
+    }
+    // clap's text is several paragraphs; its first says what is wrong, and its tips what was perhaps meant.
+    let rendered = error.render().to_string();
+    let mut message = String::new();
+    for text in rendered.lines().map(str::trim) {
+        if text.starts_with("Usage:") || text.starts_with("For more information") {
+            break;
+        }
+        if text.is_empty() {
+            continue;
+        }
+        if !message.is_empty() {
+            message.push_str(if text.starts_with("tip:") { "; " } else { " " });
+        }
+        message.push_str(text);
+    }
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    let command = std::env::args().nth(1).filter(|a| {
+        Cli::command()
+            .get_subcommands()
+            .any(|c| c.get_name() == a.as_str())
+    });
+    let mut hint = "see tcptriage --help".to_owned();
+    if let Some(command) = command {
+        hint = format!("see tcptriage {command} --help");
+    } else if error.kind() == ErrorKind::InvalidSubcommand
+        && let Some(path) = std::env::args().nth(1)
+        && PathBuf::from(&path).exists()
+    {
+        hint = format!("to read it: tcptriage analyze {path}");
+    }
+    complain(&format!("{message} ({hint})"));
+    ExitCode::from(CANNOT)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+fn run(cli: &Cli) -> anyhow::Result<Outcome> {
+    let talk = cli.talk;
+    match &cli.command {
+        Command::Analyze(args) => analyze(talk, args),
+        Command::Live(args) => live(talk, args),
+        Command::Compare(args) => {
+            let _ = (args.settings(), args.format);
+            not_built("compare")
+        }
+        Command::Verify(args) => {
+            let _ = (args.settings(), args.format);
+            not_built("verify")
+        }
+        Command::Segments(args) => {
+            let _ = (args.settings(), args.format);
+            not_built("segments")
+        }
+        Command::Explain(args) => {
+            let _ = (&args.id, &args.rules);
+            not_built("explain")
+        }
+        Command::Rules(args) => {
+            match &args.command {
+                args::RulesCommand::List => {}
+                args::RulesCommand::Show { id } => drop(id.clone()),
+                args::RulesCommand::Check { files } => drop(files.clone()),
+            }
+            not_built("rules")
+        }
+        Command::Facts(args) => {
+            let _ = (&args.files, args.format);
+            not_built("facts")
+        }
+        Command::Collect(args) => {
+            let _ = args.os;
+            not_built("collect")
+        }
+        Command::Interfaces => interfaces(),
+        Command::Completions(args) => {
+            let mut text = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "tcptriage", &mut text);
+            print(talk, &text)
+        }
+        Command::Man(args) => man(talk, args.command.as_deref()),
+        Command::Schema => {
+            let mut text = serde_json::to_vec_pretty(&report::schema())?;
+            text.push(b'\n');
+            print(talk, &text)
+        }
+    }
+}
+
+fn not_built(command: &str) -> anyhow::Result<Outcome> {
+    bail!("the command {command} is not built yet")
+}
+
+/// Writes a finished text to standard output.
+fn print(talk: Talk, text: &[u8]) -> anyhow::Result<Outcome> {
+    let (mut out, _) = output::stdout(talk.color);
+    out.write_all(text)?;
+    out.flush()?;
+    Ok(Outcome::Done)
+}
+
+/// A line on standard error about what is being done.
+fn note(talk: Talk, text: &str) {
+    if !talk.quiet {
+        let _ = writeln!(io::stderr(), "{}", escape::line(text));
+    }
+}
+
+fn analyze(talk: Talk, args: &args::Analyze) -> anyhow::Result<Outcome> {
+    let mut settings = args.settings();
+    let telling = &args.common.telling;
+    check_targets(telling, &settings)?;
+    let meter = progress::Meter::new(talk.quiet);
+    settings.progress = meter.callback();
+    let started = Instant::now();
+    let report = pipeline::analyze(&settings);
+    meter.finish();
+    let report = report?;
+    if talk.verbose > 0 {
+        note(talk, &effort(&report, started));
+    }
+    tell(talk, telling, args.format, &report)
+}
+
+/// What was read, and how fast.
+fn effort(report: &model::Report, started: Instant) -> String {
+    let totals = &report.totals;
+    let seconds = started.elapsed().as_secs_f64();
+    let mut text = format!(
+        "{} frames, {} octets, {} TCP segments, {} flows in {seconds:.2} s",
+        totals.frames, totals.octets, totals.tcp_segments, totals.flows
+    );
+    if seconds > 0.0 {
+        #[allow(clippy::cast_precision_loss)]
+        let rate = totals.octets as f64 / seconds / 1e6;
+        let _ = write!(text, " ({rate:.0} MB/s)");
+    }
+    text
+}
+
+/// All files that a run reads, as far as their names are known before it.
+fn inputs(settings: &Settings) -> Vec<PathBuf> {
+    let captures = settings.captures.iter().map(PathBuf::from);
+    let facts = settings.facts.iter().map(|(_, path)| path.clone());
+    captures
+        .chain(facts)
+        .chain(settings.logs.iter().cloned())
+        .chain(settings.rules.iter().cloned())
+        .collect()
+}
+
+fn check_targets(telling: &Telling, settings: &Settings) -> anyhow::Result<()> {
+    let inputs = inputs(settings);
+    for path in &telling.output {
+        output::check_target(path, &inputs)?;
+        if output::is_evidence(path) {
+            bail!(
+                "cannot write {}: evidence files are not built yet",
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Prints the report, writes the files of `-o`, and says how it went.
+fn tell(
+    talk: Talk,
+    telling: &Telling,
+    format: args::ReportFormat,
+    report: &model::Report,
+) -> anyhow::Result<Outcome> {
+    let read: Vec<PathBuf> = report
+        .captures
+        .iter()
+        .map(|c| PathBuf::from(&c.path))
+        .collect();
+    for path in &telling.output {
+        output::check_target(path, &read)?;
+        output::write_report(path, report)?;
+        if talk.verbose > 0 {
+            note(talk, &format!("wrote {}", path.display()));
+        }
+    }
+    let format = report::format_named(format.name())
+        .ok_or_else(|| anyhow!("the format {} is not built yet", format.name()))?;
+    let (mut out, look) = output::stdout(talk.color);
+    format
+        .write(report, look, &mut out)
+        .context("cannot write the report")?;
+    out.flush().context("cannot write the report")?;
+    Ok(outcome(report, telling.fail_on.map(Severity::from)))
+}
+
+fn outcome(report: &model::Report, fail_on: Option<Severity>) -> Outcome {
+    let Some(least) = fail_on else {
+        return Outcome::Done;
+    };
+    let found = report
+        .findings
+        .iter()
+        .any(|f| report::severity_named(f.severity).is_some_and(|s| s >= least));
+    if found { Outcome::Found } else { Outcome::Done }
+}
+
+#[cfg(feature = "live")]
+fn live(_: Talk, _: &args::Live) -> anyhow::Result<Outcome> {
+    not_built("live")
+}
+
+/// How to get what this build lacks.
+#[cfg(not(feature = "live"))]
+const WITHOUT_LIVE: &str = "this build has no live capture; install libpcap's headers (Debian: apt install libpcap-dev) and build \
+                            with the feature live, which is on by default: cargo install --path .";
+
+#[cfg(not(feature = "live"))]
+fn live(_: Talk, _: &args::Live) -> anyhow::Result<Outcome> {
+    bail!(WITHOUT_LIVE)
+}
+
+#[cfg(feature = "live")]
+fn interfaces() -> anyhow::Result<Outcome> {
+    not_built("interfaces")
+}
+
+#[cfg(not(feature = "live"))]
+fn interfaces() -> anyhow::Result<Outcome> {
+    bail!(WITHOUT_LIVE)
+}
+
+/// The manual page of the program, or of one of its commands.
+fn man(talk: Talk, command: Option<&str>) -> anyhow::Result<Outcome> {
+    let mut all = Cli::command();
+    all.build();
+    let page = match command {
+        None => all,
+        Some(name) => {
+            let found = all.find_subcommand(name).cloned();
+            let page = found.with_context(|| format!("there is no command '{name}'"))?;
+            page.name(format!("tcptriage-{name}"))
+        }
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page).render(&mut text)?;
+    print(talk, &text)
+}

@@ -1,0 +1,249 @@
+//! Where results go: standard output, and files that are written whole or not at all.
+//!
+//! Takes:  a finished report
+//! Gives:  octets on standard output and in the files of `-o`
+//! Never:  follows a link that stands where a file is to be written; writes over a file that was read
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anstream::{AutoStream, ColorChoice};
+use anyhow::{Context, bail};
+use tcptriage::report::model::Report;
+use tcptriage::report::{FORMATS, Format, Look, format_ending};
+
+use super::args::When;
+
+/// Columns assumed where there is no terminal to ask.
+const WIDTH_UNKNOWN: usize = 100;
+
+/// Ending of the file of cited frames.
+pub(crate) const EVIDENCE: &str = "pcapng";
+
+/// Reads the value of `-o`: the ending must name a format.
+pub(crate) fn target(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let ending = ending(&path);
+    if ending.as_deref() == Some(EVIDENCE) || format_of(&path).is_some() {
+        return Ok(path);
+    }
+    let known: Vec<&str> = FORMATS.iter().map(|f| f.ending()).collect();
+    Err(format!(
+        "the ending of '{text}' names no format; write one of {} .{EVIDENCE}",
+        known.join(" ")
+    ))
+}
+
+fn ending(path: &Path) -> Option<String> {
+    Some(path.extension()?.to_str()?.to_ascii_lowercase())
+}
+
+fn format_of(path: &Path) -> Option<&'static dyn Format> {
+    format_ending(&format!(".{}", ending(path)?))
+}
+
+/// Whether the file is to hold the cited frames.
+pub(crate) fn is_evidence(path: &Path) -> bool {
+    ending(path).as_deref() == Some(EVIDENCE)
+}
+
+/// Says no, before any work is done, to a file that could not be written in the end.
+pub(crate) fn check_target(path: &Path, inputs: &[PathBuf]) -> anyhow::Result<()> {
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        bail!(
+            "cannot write {}: there is no folder {}",
+            path.display(),
+            folder.display()
+        );
+    }
+    if let Ok(meta) = fs::metadata(path) {
+        if !meta.is_file() {
+            bail!("cannot write {}: it is no regular file", path.display());
+        }
+        if inputs.iter().any(|input| same_file(path, input)) {
+            bail!(
+                "cannot write {}: it is one of the files to be read",
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whether both paths lead to one file, by whatever name or link.
+fn same_file(a: &Path, b: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        if let (Ok(a), Ok(b)) = (fs::metadata(a), fs::metadata(b)) {
+            return a.dev() == b.dev() && a.ino() == b.ino();
+        }
+    }
+    match (fs::canonicalize(a), fs::canonicalize(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Writes the report to a file, in the format of its ending.
+pub(crate) fn write_report(path: &Path, report: &Report) -> anyhow::Result<()> {
+    let format = format_of(path).context("the ending names no format")?;
+    write_whole(path, |out| format.write(report, Look::default(), out))
+}
+
+/// Writes a file by another name in the same folder and renames it at the end: a reader sees the old file or the new one, and
+/// a link at `path` is replaced, not followed.
+pub(crate) fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    let cannot = || format!("cannot write {}", path.display());
+    let (temporary, file) = create_beside(path).with_context(cannot)?;
+    let mut out = BufWriter::new(file);
+    let done = write(&mut out)
+        .and_then(|()| out.flush())
+        .and_then(|()| out.get_ref().sync_all())
+        .and_then(|()| fs::rename(&temporary, path));
+    if done.is_err() {
+        // What could not be finished is of no use to anyone; that it cannot be removed is not the news here.
+        let _ = fs::remove_file(&temporary);
+    }
+    done.with_context(cannot)
+}
+
+/// A new file in the folder of `path`; never one that was there before.
+fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+    let name = path
+        .file_name()
+        .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+    let mut attempt = 0;
+    loop {
+        let temporary =
+            folder_of(path).join(format!(".{name}.{}-{attempt}.tmp", std::process::id()));
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary)
+        {
+            Ok(file) => return Ok((temporary, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {
+                attempt += 1
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Standard output, which takes or strips colours, and how text on it should look.
+pub(crate) fn stdout(color: When) -> (BufWriter<AutoStream<io::Stdout>>, Look) {
+    let out = io::stdout();
+    let choice = match color {
+        When::Always => ColorChoice::Always,
+        When::Never => ColorChoice::Never,
+        When::Auto => AutoStream::choice(&out),
+    };
+    let width = if out.is_terminal() {
+        terminal_width()
+    } else {
+        WIDTH_UNKNOWN
+    };
+    let look = Look {
+        color: choice != ColorChoice::Never,
+        width,
+    };
+    (BufWriter::new(AutoStream::new(out, choice)), look)
+}
+
+fn terminal_width() -> usize {
+    std::env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok())
+        .or_else(|| terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)))
+        .unwrap_or(WIDTH_UNKNOWN)
+        .clamp(40, 160)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder =
+            std::env::temp_dir().join(format!("tcptriage-output-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn endings_name_formats() {
+        for (text, ok) in [
+            ("report.json", true),
+            ("REPORT.JSON", true),
+            ("evidence.pcapng", true),
+            ("report", false),
+            ("report.doc", false),
+            (".json", false),
+            ("", false),
+        ] {
+            assert_eq!(target(text).is_ok(), ok, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = folder("failed");
+        let path = folder.join("r.json");
+        fs::write(&path, "old").unwrap();
+        let error = write_whole(&path, |out| {
+            out.write_all(b"half")?;
+            Err(io::Error::other("no"))
+        });
+        assert!(error.is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        write_whole(&path, |out| out.write_all(b"new")).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_not_followed_and_inputs_not_overwritten() {
+        let folder = folder("links");
+        let (precious, link) = (folder.join("precious.json"), folder.join("link.json"));
+        fs::write(&precious, "precious").unwrap();
+        std::os::unix::fs::symlink(&precious, &link).unwrap();
+        assert!(
+            check_target(&link, std::slice::from_ref(&precious)).is_err(),
+            "a link to an input"
+        );
+        assert!(
+            check_target(&precious, std::slice::from_ref(&precious)).is_err(),
+            "an input"
+        );
+        assert!(check_target(&folder, &[]).is_err(), "a folder");
+        assert!(
+            check_target(&folder.join("no/r.json"), &[]).is_err(),
+            "no such folder"
+        );
+        assert!(
+            check_target(&folder.join("r.json"), &[]).is_ok(),
+            "a new file"
+        );
+        write_whole(&link, |out| out.write_all(b"new")).unwrap();
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(&link).unwrap(), "new");
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
