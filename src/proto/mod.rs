@@ -3,10 +3,20 @@
 //! Takes:  [`Chunk`](crate::flow::Chunk)s and acknowledgements of one flow
 //! Gives:  [`DialogRecord`]s: what was said, when, and how long each answer took
 //! Never:  keeps passwords or message bodies; judges
+//!
+//! [`dialog`] opens a flow: it looks at the first octets and hands them to the parser that knows them. A new protocol is one line in
+//! the table of `recognise.rs`.
+
+mod recognise;
+pub mod smtp;
+pub mod tls;
+mod turns;
+
+pub use recognise::{Ports, dialog, dialog_showing_addresses};
 
 use std::time::Duration;
 
-use crate::net::{Direction, FrameNo, StreamOffset, Timestamp};
+use crate::net::{Direction, FrameNo, Timestamp};
 
 /// Octets of one direction as handed to a [`Dialog`].
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +49,14 @@ pub trait Dialog: Send {
     /// The next octets, or a gap.
     fn piece(&mut self, piece: Piece<'_>) -> Interest;
 
-    /// The peer acknowledged everything below `upto` of `direction`.
-    fn acked(&mut self, direction: Direction, upto: StreamOffset, time: Timestamp);
+    /// The peer acknowledged everything below `upto` of `direction`, counted as [`Piece::offset`] is.
+    fn acked(&mut self, direction: Direction, upto: u64, time: Timestamp);
+
+    /// When the connection came to be: the end of its handshake, at any time before [`finish`](Self::finish). Not called where the
+    /// capture has no handshake.
+    fn connected(&mut self, frame: FrameNo, time: Timestamp) {
+        let _ = (frame, time);
+    }
 
     /// The flow has ended; `reset` tells whether by RST.
     fn finish(self: Box<Self>, ended: Timestamp) -> DialogRecord;
