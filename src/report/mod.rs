@@ -4,10 +4,13 @@
 //! Gives:  text, JSON, …: one file a format
 //! Never:  works anything out that is not in the model; prints text from packets unescaped
 
+pub mod build;
 mod epoch;
 pub mod escape;
 mod json;
 pub mod model;
+mod verdict;
+mod words;
 
 use std::io;
 

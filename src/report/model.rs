@@ -30,6 +30,8 @@ pub struct Report {
     pub remediations: Vec<Remedy>,
     /// In one word and one sentence.
     pub verdict: Verdict,
+    /// Names of hosts, by address, as far as the captures told them.
+    pub names: BTreeMap<String, String>,
 }
 
 /// One capture.
@@ -61,6 +63,8 @@ pub struct Capture {
     pub duplicates_removed: u64,
     /// What was wrong with the file.
     pub problems: Vec<Problem>,
+    /// Comments that the file carries.
+    pub comments: Vec<Problem>,
 }
 
 /// Frames that could not be decoded for one reason.
@@ -143,6 +147,14 @@ pub struct Flow {
     /// SMB in depth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smb: Option<Smb>,
+    /// Copies that the capture made, left out of all counts.
+    pub capture_duplicates: u64,
+    /// Frames whose payload the snap length cut.
+    pub truncated_frames: u64,
+    /// Segments whose time lay before that of an earlier one.
+    pub disordered_segments: u64,
+    /// Given up before its end because the table was full.
+    pub given_up: bool,
 }
 
 /// How a flow was opened.
@@ -289,6 +301,12 @@ pub struct Smtp {
     pub phases: BTreeMap<&'static str, Phase>,
     /// Mail transactions.
     pub messages: Vec<Message>,
+    /// Replies of class 4 and 5.
+    pub refusals: Vec<Refusal>,
+    /// Name that the client gave.
+    pub client_name: Option<String>,
+    /// Name that the server gave.
+    pub server_name: Option<String>,
 }
 
 /// Time spent in one phase.
@@ -325,6 +343,23 @@ pub struct Message {
     pub slowest_phase: &'static str,
 }
 
+/// A reply of class 4 or 5.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Refusal {
+    /// Frame.
+    pub frame: u64,
+    /// When.
+    pub time: Epoch,
+    /// Verb that it answers; `CONNECT` at the greeting; empty where unasked.
+    pub verb: String,
+    /// Reply code.
+    pub code: u16,
+    /// Enhanced status code: `4.4.2`.
+    pub enhanced: Option<String>,
+    /// Start of its text.
+    pub text: String,
+}
+
 /// An SMB dialog.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Smb {
@@ -340,6 +375,10 @@ pub struct Smb {
     pub credit_starved_seconds: f64,
     /// By command.
     pub commands: BTreeMap<String, SmbCommand>,
+    /// Name that the server gave.
+    pub server_name: Option<String>,
+    /// Mean octets of a READ or WRITE.
+    pub mean_io_octets: Option<f64>,
 }
 
 /// One SMB command.
@@ -376,6 +415,10 @@ pub struct Finding {
     pub summary: String,
     /// Hosts concerned.
     pub hosts: Vec<String>,
+    /// The host at fault or suspected, where one is.
+    pub subject: Option<String>,
+    /// The host at the other end, where it is one.
+    pub peer: Option<String>,
     /// Flows concerned.
     pub flows: Vec<u64>,
     /// When it began.
@@ -430,6 +473,8 @@ pub struct Remedy {
     pub findings: Vec<usize>,
     /// From 1.
     pub rank: usize,
+    /// How likely it is that this is the cause, 0 to 1.
+    pub likely: f64,
 }
 
 /// A command.
@@ -444,7 +489,7 @@ pub struct Step {
 }
 
 /// The whole in one word.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct Verdict {
     /// `healthy`, `suspect`, `sick`, `cannot-tell`.
     pub grade: &'static str,

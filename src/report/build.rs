@@ -1,0 +1,548 @@
+//! Turns what the stages found into the report.
+//!
+//! Takes:  [`Parts`]: captures, flows, findings, remedies
+//! Gives:  a [`Report`]
+//! Never:  judges beyond the verdict, which sums up the findings
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::model::{
+    Capture, Evidence, Finding, Flow, Goodput, Half, Handshake, Message, Phase, Problem, Refusal,
+    Remedy, Report, Retransmissions, Rtt, SCHEMA, Smb, SmbCommand, Smtp, Stall, Step, TimeShare,
+    Totals, Undecoded,
+};
+use super::{severity_name, severity_named, verdict};
+use crate::capture::{self, CaptureInfo};
+use crate::flow::{Cause, End, FlowRecord, HalfRecord, Vantage};
+use crate::net::{Direction, Side};
+use crate::proto::{DialogRecord, DurationStats, SmbRecord, SmtpPhase, SmtpRecord};
+use crate::{decode, detect, rules};
+
+/// Flows listed in a report. Beyond that, those with findings and the longest-lived are kept, and the rest is counted.
+pub const MAX_FLOWS: usize = 100_000;
+
+/// Everything that a run found out.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Each capture, and what of it could not be decoded.
+    pub captures: Vec<(CaptureInfo, Vec<decode::Undecoded>)>,
+    /// The flows.
+    pub flows: FlowList,
+    /// TCP segments, as captured.
+    pub tcp_segments: u64,
+    /// The findings, in any order.
+    pub findings: Vec<detect::Finding>,
+    /// The remedies, whose indices point into `findings`.
+    pub remedies: Vec<rules::Remedy>,
+    /// Names of hosts, where something told them.
+    pub names: Vec<(IpAddr, String)>,
+}
+
+/// Flows as they end, in bounded memory.
+#[derive(Debug, Default)]
+pub struct FlowList {
+    kept: Vec<Flow>,
+    cited: HashSet<u64>,
+    seen: u64,
+    duplicates: BTreeMap<u32, u64>,
+}
+
+impl FlowList {
+    /// Takes in a flow that has ended. `cited`: a finding names it already.
+    pub fn push(&mut self, flow: Flow, cited: bool) {
+        self.seen += 1;
+        *self.duplicates.entry(flow.capture).or_default() += flow.capture_duplicates;
+        if cited && self.cited.len() < MAX_FLOWS {
+            self.cited.insert(flow.index);
+        }
+        self.kept.push(flow);
+        if self.kept.len() >= 2 * MAX_FLOWS {
+            self.prune();
+        }
+    }
+
+    /// Notes that findings name these flows.
+    pub fn cite(&mut self, flows: &[u64]) {
+        for flow in flows {
+            if self.cited.len() < MAX_FLOWS {
+                self.cited.insert(*flow);
+            }
+        }
+    }
+
+    /// Keeps [`MAX_FLOWS`]: those with findings, then the longest-lived.
+    fn prune(&mut self) {
+        if self.kept.len() > MAX_FLOWS {
+            let cited = &self.cited;
+            self.kept.sort_by(|a, b| {
+                let rank = |f: &Flow| !cited.contains(&f.index);
+                rank(a)
+                    .cmp(&rank(b))
+                    .then(b.duration.total_cmp(&a.duration))
+                    .then(a.index.cmp(&b.index))
+            });
+            self.kept.truncate(MAX_FLOWS);
+        }
+    }
+}
+
+/// Puts the report together.
+#[must_use]
+pub fn build(parts: Parts) -> Report {
+    let Parts {
+        captures,
+        mut flows,
+        tcp_segments,
+        findings,
+        remedies,
+        names: told_names,
+    } = parts;
+    for finding in &findings {
+        flows.cite(&finding.flows);
+    }
+    flows.prune();
+    let FlowList {
+        kept: mut listed,
+        seen,
+        duplicates,
+        ..
+    } = flows;
+    listed.sort_by_key(|f| f.index);
+    let omitted = seen.saturating_sub(listed.len() as u64);
+
+    let mut names = BTreeMap::new();
+    for (addr, name) in told_names
+        .iter()
+        .chain(captures.iter().flat_map(|(info, _)| &info.names))
+    {
+        names
+            .entry(addr.to_string())
+            .or_insert_with(|| name.clone());
+    }
+    let captures: Vec<Capture> = (0..)
+        .zip(&captures)
+        .map(|(index, (info, undecoded))| {
+            let copies = duplicates.get(&index).copied().unwrap_or_default();
+            capture(info, undecoded, copies)
+        })
+        .collect();
+    let totals = Totals {
+        flows: seen,
+        flows_omitted: omitted,
+        frames: captures.iter().map(|c| c.frames).sum(),
+        octets: captures.iter().map(|c| c.octets).sum(),
+        tcp_segments,
+    };
+    let (findings, remediations) = findings_and_remedies(&findings, remedies);
+    let mut report = Report {
+        schema: SCHEMA,
+        captures,
+        totals,
+        flows: listed,
+        findings,
+        remediations,
+        verdict: super::model::Verdict::default(),
+        names,
+    };
+    report.verdict = verdict::verdict(&report);
+    report
+}
+
+/// Findings worst first, remedies by rank, each naming the other.
+fn findings_and_remedies(
+    found: &[detect::Finding],
+    mut remedies: Vec<rules::Remedy>,
+) -> (Vec<Finding>, Vec<Remedy>) {
+    let mut order: Vec<usize> = (0..found.len()).collect();
+    order.sort_by(|&a, &b| match (found.get(a), found.get(b)) {
+        (Some(a), Some(b)) => Reverse(a.severity)
+            .cmp(&Reverse(b.severity))
+            .then_with(|| {
+                let lost = |f: &detect::Finding| f.seconds_lost.unwrap_or(-1.0);
+                lost(b).total_cmp(&lost(a))
+            })
+            .then_with(|| b.confidence.total_cmp(&a.confidence))
+            .then_with(|| a.id.cmp(b.id))
+            .then_with(|| a.start.cmp(&b.start))
+            .then_with(|| a.flows.cmp(&b.flows)),
+        _ => a.cmp(&b),
+    });
+    let place: BTreeMap<usize, usize> = order
+        .iter()
+        .enumerate()
+        .map(|(new, old)| (*old, new))
+        .collect();
+    remedies.sort_by_key(|r| r.rank);
+    let remediations: Vec<Remedy> = remedies
+        .into_iter()
+        .map(|r| {
+            let findings: BTreeSet<usize> = r
+                .findings
+                .iter()
+                .filter_map(|old| place.get(old).copied())
+                .collect();
+            Remedy {
+                id: r.id,
+                title: r.title,
+                why: r.why,
+                confirm: r.confirm.into_iter().map(step).collect(),
+                fix: r.fix.into_iter().map(step).collect(),
+                undo: r.undo.into_iter().map(step).collect(),
+                risk: r.risk,
+                applies_to: r.applies_to,
+                sources: r.sources,
+                findings: findings.into_iter().collect(),
+                rank: r.rank,
+                likely: r.likely,
+            }
+        })
+        .collect();
+    let findings = order
+        .iter()
+        .filter_map(|old| found.get(*old))
+        .enumerate()
+        .map(|(index, f)| Finding {
+            id: f.id.to_owned(),
+            severity: severity_name(f.severity),
+            confidence: f.confidence.clamp(0.0, 1.0),
+            summary: f.summary.clone(),
+            hosts: f.hosts.iter().map(ToString::to_string).collect(),
+            subject: f.subject.map(|a| a.to_string()),
+            peer: f.peer.map(|a| a.to_string()),
+            flows: f.flows.clone(),
+            start: f.start.into(),
+            end: f.end.into(),
+            seconds_lost: f.seconds_lost,
+            evidence: f
+                .evidence
+                .iter()
+                .map(|e| Evidence {
+                    capture: e.at.capture,
+                    frame: e.at.frame.0,
+                    text: e.text.clone(),
+                })
+                .collect(),
+            against: f.against.clone(),
+            display_filter: f.display_filter.clone(),
+            remediations: remediations
+                .iter()
+                .filter(|r| r.findings.contains(&index))
+                .map(|r| r.id.clone())
+                .collect(),
+        })
+        .collect();
+    (findings, remediations)
+}
+
+fn step(step: rules::Step) -> Step {
+    Step {
+        on: step.on,
+        command: step.command,
+        expect: step.expect,
+    }
+}
+
+fn capture(info: &CaptureInfo, undecoded: &[decode::Undecoded], duplicates: u64) -> Capture {
+    let problem = |p: &capture::Problem| Problem {
+        frame: p.frame.map(|f| f.0),
+        text: p.text.clone(),
+    };
+    Capture {
+        path: info.path.clone(),
+        format: info.format.clone(),
+        link_types: info.link_types.clone(),
+        frames: info.frames,
+        octets: info.octets,
+        first: info.first.map(Into::into),
+        last: info.last.map(Into::into),
+        truncated_frames: info.truncated_frames,
+        undecoded_frames: undecoded.iter().map(|u| u.frames).sum(),
+        undecoded: undecoded
+            .iter()
+            .map(|u| Undecoded {
+                reason: u.reason.clone(),
+                frames: u.frames,
+                first_frame: u.first.0,
+            })
+            .collect(),
+        dropped_by_capture: info.dropped_by_capture,
+        duplicates_removed: duplicates,
+        problems: info.problems.iter().map(problem).collect(),
+        comments: info.comments.iter().map(problem).collect(),
+    }
+}
+
+/// One flow with its dialog. `encapsulation` names what [`FlowRecord::encapsulation`] numbers.
+#[must_use]
+pub fn flow(record: &FlowRecord, dialog: &DialogRecord, encapsulation: Option<String>) -> Flow {
+    let handshake = &record.handshake;
+    Flow {
+        index: record.index,
+        capture: record.capture,
+        client: record.client.to_string(),
+        server: record.server.to_string(),
+        encapsulation,
+        application: if dialog.application.is_empty() {
+            "unknown".to_owned()
+        } else {
+            dialog.application.to_owned()
+        },
+        first_frame: record.first_frame.0,
+        last_frame: record.last_frame.0,
+        start: record.start.into(),
+        duration: record.duration().as_secs_f64(),
+        handshake: Handshake {
+            complete: handshake.complete,
+            syn_retries: handshake.syn_retries,
+            rtt: handshake.rtt.map(secs),
+            to_client: handshake.to_client.map(secs),
+            to_server: handshake.to_server.map(secs),
+        },
+        end: end_name(record.close.how),
+        ended_by: record.close.by.map(side_name),
+        vantage: vantage_name(record.vantage),
+        vantage_basis: record.vantage_basis.to_owned(),
+        client_to_server: half(record, Direction::ClientToServer),
+        server_to_client: half(record, Direction::ServerToClient),
+        time: record
+            .time
+            .iter()
+            .map(|(cause, time)| TimeShare {
+                cause: cause_name(*cause),
+                seconds: time.as_secs_f64(),
+            })
+            .collect(),
+        smtp: dialog.smtp.as_deref().map(smtp),
+        smb: dialog.smb.as_deref().map(smb),
+        capture_duplicates: record.capture_duplicates,
+        truncated_frames: record.truncated,
+        disordered_segments: record.disordered,
+        given_up: record.evicted,
+    }
+}
+
+fn secs(time: Duration) -> f64 {
+    time.as_secs_f64()
+}
+
+fn half(record: &FlowRecord, direction: Direction) -> Half {
+    let h: &HalfRecord = record.half(direction);
+    let split = &h.retransmissions;
+    Half {
+        frames: h.frames,
+        octets: h.octets,
+        unique_octets: h.unique_octets,
+        data_segments: h.data_segments,
+        retransmitted_segments: h.retransmitted_segments,
+        retransmitted_octets: h.retransmitted_octets,
+        retransmissions: Retransmissions {
+            fast: split.fast,
+            timeout: split.timeout,
+            tail_probe: split.tail_probe,
+            spurious: split.spurious,
+            unknown: split.unknown,
+        },
+        out_of_order_segments: h.out_of_order_segments,
+        network_duplicates: h.network_duplicates,
+        unseen_octets: h.unseen_octets,
+        bad_checksums: h.bad_checksums,
+        unfilled_checksums: h.unfilled_checksums,
+        unacked_bad_checksum_segments: h.unacked_bad_checksum_segments,
+        duplicate_acks: h.duplicate_acks,
+        zero_windows: h.zero_windows,
+        zero_window_seconds: secs(h.zero_window_time),
+        window_scale: h.window_scale,
+        mss: h.mss,
+        sack_permitted: h.sack_permitted,
+        rtt: h.rtt.map(|r| Rtt {
+            samples: r.samples,
+            min: secs(r.min),
+            median: secs(r.median),
+            p95: secs(r.p95),
+            max: secs(r.max),
+        }),
+        goodput_bps: h.goodput.map(|g| Goodput {
+            mean: g.mean_bps,
+            peak: g.peak_bps,
+            worst: g.worst_bps,
+        }),
+        // A silence stands with the direction whose data had to wait; one that concerns both, with the client's.
+        stalls: record
+            .stalls
+            .iter()
+            .filter(|s| s.direction.unwrap_or(Direction::ClientToServer) == direction)
+            .map(|s| Stall {
+                start: s.start.into(),
+                seconds: secs(s.length),
+                cause: cause_name(s.cause),
+                frame: s.frame.0,
+            })
+            .collect(),
+    }
+}
+
+fn smtp(record: &SmtpRecord) -> Smtp {
+    let enhanced = |code: [u16; 3]| {
+        let [class, subject, detail] = code;
+        format!("{class}.{subject}.{detail}")
+    };
+    Smtp {
+        banner: record.banner.clone(),
+        capabilities: record.capabilities.clone(),
+        tls: if record.tls.is_empty() {
+            "none"
+        } else {
+            record.tls
+        },
+        commands: record.commands.clone(),
+        replies: record
+            .replies
+            .iter()
+            .map(|(code, count)| (code.to_string(), *count))
+            .collect(),
+        phases: record
+            .phases
+            .iter()
+            .map(|(phase, stats, share)| (phase_name(*phase), phase_times(stats, *share)))
+            .collect(),
+        messages: record
+            .messages
+            .iter()
+            .map(|m| Message {
+                start: m.start.into(),
+                octets: m.octets,
+                recipients: m.recipients,
+                accepted: m.accepted,
+                seconds: secs(m.length),
+                slowest_phase: phase_name(m.slowest_phase),
+            })
+            .collect(),
+        refusals: record
+            .refusals
+            .iter()
+            .map(|r| Refusal {
+                frame: r.frame.0,
+                time: r.time.into(),
+                verb: r.verb.clone(),
+                code: r.code,
+                enhanced: r.enhanced.map(enhanced),
+                text: r.text.clone(),
+            })
+            .collect(),
+        client_name: record.client_name.clone(),
+        server_name: record.server_name.clone(),
+    }
+}
+
+fn phase_times(stats: &DurationStats, network_share: Option<f64>) -> Phase {
+    Phase {
+        count: stats.count,
+        min: secs(stats.min),
+        median: secs(stats.median),
+        max: secs(stats.max),
+        sum: secs(stats.sum),
+        network_share,
+    }
+}
+
+fn smb(record: &SmbRecord) -> Smb {
+    Smb {
+        dialect: record.dialect.clone(),
+        signing: record.signing,
+        encrypted: record.encrypted,
+        max_outstanding: record.max_outstanding,
+        credit_starved_seconds: secs(record.credit_starved),
+        commands: record
+            .commands
+            .iter()
+            .map(|(name, command)| {
+                let times = &command.times;
+                let seen = |time: Duration| (times.count > 0).then(|| secs(time));
+                let command = SmbCommand {
+                    count: times.count,
+                    unanswered: command.unanswered,
+                    errors: command.errors.clone(),
+                    min: seen(times.min),
+                    median: seen(times.median),
+                    p95: seen(times.p95),
+                    max: seen(times.max),
+                    sum: seen(times.sum),
+                };
+                (name.clone(), command)
+            })
+            .collect(),
+        server_name: record.server_name.clone(),
+        mean_io_octets: record.io_size.map(|(_, mean)| mean),
+    }
+}
+
+const fn end_name(end: End) -> &'static str {
+    match end {
+        End::Fin => "fin",
+        End::Reset => "reset",
+        End::Open => "open",
+        End::Refused => "refused",
+        End::Unanswered => "unanswered",
+    }
+}
+
+const fn side_name(side: Side) -> &'static str {
+    match side {
+        Side::Client => "client",
+        Side::Server => "server",
+    }
+}
+
+const fn vantage_name(vantage: Vantage) -> &'static str {
+    match vantage {
+        Vantage::Client => "client",
+        Vantage::Server => "server",
+        Vantage::Middle => "middle",
+        Vantage::Unknown => "unknown",
+    }
+}
+
+const fn cause_name(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Handshake => "handshake",
+        Cause::ClientThink => "client-think",
+        Cause::ServerThink => "server-think",
+        Cause::Transfer => "transfer",
+        Cause::Latency => "latency",
+        Cause::ReceiveWindow => "receive-window",
+        Cause::ZeroWindow => "zero-window",
+        Cause::SendBuffer => "send-buffer",
+        Cause::LossRecovery => "loss-recovery",
+        Cause::Timeout => "timeout",
+        Cause::TailLoss => "tail-loss",
+        Cause::DelayedAck => "delayed-ack",
+        Cause::PathDelay => "path-delay",
+        Cause::Idle => "idle",
+        Cause::Close => "close",
+        Cause::Unknown => "unknown",
+    }
+}
+
+const fn phase_name(phase: SmtpPhase) -> &'static str {
+    match phase {
+        SmtpPhase::Greeting => "greeting",
+        SmtpPhase::Ehlo => "ehlo",
+        SmtpPhase::Tls => "tls",
+        SmtpPhase::Auth => "auth",
+        SmtpPhase::Mail => "mail",
+        SmtpPhase::Rcpt => "rcpt",
+        SmtpPhase::Data => "data",
+        SmtpPhase::Transfer => "transfer",
+        SmtpPhase::EndOfData => "end_of_data",
+        SmtpPhase::Quit => "quit",
+        SmtpPhase::Client => "client",
+    }
+}
+
+/// Whether a finding is one that hurts.
+pub(super) fn hurts(finding: &Finding) -> bool {
+    severity_named(finding.severity).is_some_and(|s| s >= detect::Severity::Warning)
+}
