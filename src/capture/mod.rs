@@ -4,18 +4,61 @@
 //! Gives:  [`FrameBatch`]es in the order of the file, and at the end a [`CaptureInfo`]
 //! Never:  looks into a frame; judges; loses a frame without saying so
 
+mod fields;
+mod map;
+mod netmon;
+mod open;
+mod pcap;
+mod pcapng;
+mod records;
+mod sniff;
+mod snoop;
+mod tally;
+mod unpack;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::net::{FrameNo, Timestamp};
+
+pub use open::{OpenOptions, open};
+pub use unpack::UnpackLimits;
 
 /// Frames handed on at a time. Every batch is full, save the last of a capture and those that a live source flushes on a
 /// tick, so that results do not depend on how fast octets came in.
 pub const BATCH_FRAMES: usize = 2048;
 
 /// Link-layer type of a frame: the numbers of the LINKTYPE registry (tcpdump.org/linktypes.html), FCS bits removed.
+///
+/// From [`LinkType::OWN`] on the numbers are ours: records that are no packets, or media that the registry has no number for.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct LinkType(pub u16);
+
+impl LinkType {
+    /// First number that the registry does not give: NetMon's media types and the like, which are counted and not decoded.
+    pub const OWN: u16 = 0xe000;
+    /// Ethernet.
+    pub const ETHERNET: Self = Self(1);
+    /// A record of Windows event tracing in a NetMon capture: no packet.
+    pub const NETMON_EVENT: Self = Self(0xffe0);
+
+    /// From the link type field of a pcap file, whose upper half may tell the length of the frame check sequence.
+    #[must_use]
+    pub const fn from_field(field: u32) -> Self {
+        Self((field & 0xffff) as u16)
+    }
+
+    /// Its name in the registry, without `LINKTYPE_`; the number where it has none.
+    #[must_use]
+    pub fn name(self) -> String {
+        match (self, pcap_file::DataLink::from(u32::from(self.0))) {
+            (Self::NETMON_EVENT, _) => "NETMON_EVENT".to_owned(),
+            (Self(number @ Self::OWN..), _) => format!("NETMON_{number:04X}"),
+            (_, pcap_file::DataLink::Unknown(number)) => number.to_string(),
+            (_, known) => format!("{known:?}"),
+        }
+    }
+}
 
 /// The octets behind a batch: a slice of a mapped file, or a buffer of its own.
 #[derive(Clone, Debug)]
@@ -110,14 +153,20 @@ pub struct CaptureInfo {
     pub dropped_by_capture: Option<u64>,
     /// What was wrong, at most [`MAX_PROBLEMS`] of them; the last one then says how many more there were.
     pub problems: Vec<Problem>,
-    /// Host names that the file carries (pcapng name resolution blocks).
+    /// Host names that the file carries (pcapng name resolution blocks), at most [`MAX_NAMES`].
     pub names: Vec<(std::net::IpAddr, String)>,
-    /// Comments of sections, interfaces and frames (hostile text), at most 100.
+    /// Comments of sections, interfaces and frames (hostile text), at most [`MAX_COMMENTS`].
     pub comments: Vec<Problem>,
 }
 
 /// Problems kept for one capture.
 pub const MAX_PROBLEMS: usize = 50;
+
+/// Comments kept for one capture.
+pub const MAX_COMMENTS: usize = 100;
+
+/// Host names kept for one capture.
+pub const MAX_NAMES: usize = 1000;
 
 /// A capture that can be read from start to end.
 pub trait Source: Send {
