@@ -4,6 +4,22 @@
 //! Gives:  [`SegmentBatch`]es that take over the octets of the frames; counts of what could not be decoded
 //! Never:  keeps state between frames, save for IP fragments; follows flows
 
+mod checksum;
+mod decoder;
+mod encapsulation;
+mod ip;
+mod link;
+mod options;
+mod reason;
+mod step;
+mod tcp;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use decoder::{Decoder, OtherPackets};
+
 use std::net::IpAddr;
 
 use crate::capture::Octets;
