@@ -4,6 +4,22 @@
 //! Gives:  [`Remedy`]s, ranked
 //! Never:  a command for another version than the host's; a change where a fact is missing (a check instead)
 
+mod condition;
+mod engine;
+mod file;
+mod host;
+mod nearest;
+mod symptoms;
+mod version;
+mod words;
+
+pub use condition::{Condition, SymptomTest, Test, Trace, Truth, Whose, World};
+pub use engine::{Engine, check};
+pub use file::{Applies, On, Rule, RuleError, RuleStep, Stage, Weigh};
+pub use host::{HostFacts, Inferred, Known, KnownVersions};
+pub use symptoms::Symptom;
+pub use version::{PRODUCTS, SYSTEMS, Scale, Versions};
+
 /// A command and what its output should show.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Step {
@@ -42,4 +58,10 @@ pub struct Remedy {
     pub rank: usize,
     /// Likelihood that it is the cause, 0 to 1.
     pub likely: f64,
+    /// What is not known and makes this a check first, in words; empty where the change stands as it is.
+    pub unknown: Vec<String>,
+    /// What speaks against it.
+    pub against: Vec<String>,
+    /// Where versions are known from: `192.0.2.1 runs Windows Server 2003 (facts.txt line 3)`.
+    pub known: Vec<String>,
 }

@@ -1,0 +1,576 @@
+//! Conditions of rules: over findings, their measures and words, and over facts of hosts; with three answers.
+//!
+//! Takes:  a [`Condition`], the findings, one host and its peer, and what is known of both
+//! Gives:  [`Truth`], which condition could not be answered, in words, and which findings answered it
+//! Never:  takes what is not known for false
+
+use std::net::IpAddr;
+
+use super::host::HostFacts;
+use super::version::Versions;
+use crate::detect::{Finding, Severity};
+use crate::net::Timestamp;
+
+/// Answer to a condition (Kleene's three values).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Truth {
+    /// It holds.
+    Yes,
+    /// It does not.
+    No,
+    /// A fact or measure that would tell is missing.
+    Unknown,
+}
+
+impl Truth {
+    /// Holds where both hold.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, _) | (_, Self::No) => Self::No,
+            (Self::Yes, Self::Yes) => Self::Yes,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Holds where one holds.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Yes, _) | (_, Self::Yes) => Self::Yes,
+            (Self::No, Self::No) => Self::No,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Holds where `self` does not.
+    #[must_use]
+    pub const fn not(self) -> Self {
+        match self {
+            Self::Yes => Self::No,
+            Self::No => Self::Yes,
+            Self::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<bool> for Truth {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+}
+
+/// What a value is held against. All that are given must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Test {
+    /// One of these words; numbers compare as numbers, versions of systems and products as such.
+    pub is: Vec<String>,
+    /// None of these.
+    pub is_not: Vec<String>,
+    /// Holds this text, whatever the case.
+    pub contains: Vec<String>,
+    /// Bounds: numbers, dotted versions (`4.6.16.0`).
+    pub at_least: Option<String>,
+    /// Upper bound, itself allowed.
+    pub at_most: Option<String>,
+    /// Lower bound, itself not allowed.
+    pub above: Option<String>,
+    /// Upper bound, itself not allowed.
+    pub below: Option<String>,
+    /// A date that lies longer than so many days before the capture's end.
+    pub older_than_days: Option<u32>,
+}
+
+/// Whose fact is meant.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Whose {
+    /// The host at fault or suspected.
+    #[default]
+    Subject,
+    /// The host at the other end.
+    Peer,
+    /// One of both.
+    Either,
+}
+
+/// A condition over findings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SymptomTest {
+    /// Id, or a family as `smtp.*`.
+    pub id: String,
+    /// Least confidence.
+    pub confidence: f64,
+    /// Least severity.
+    pub severity: Option<Severity>,
+    /// Measures and words of the finding.
+    pub tests: Vec<(String, Test)>,
+}
+
+/// A condition of a rule.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// All of them.
+    All(Vec<Self>),
+    /// At least one.
+    Any(Vec<Self>),
+    /// None of them.
+    None(Vec<Self>),
+    /// A finding concerns the host and looks like this.
+    Symptom(SymptomTest),
+    /// A fact of the host looks like this.
+    Fact {
+        /// Name of the fact.
+        name: String,
+        /// Whose.
+        whose: Whose,
+        /// What it is held against.
+        test: Test,
+    },
+}
+
+/// What conditions are asked of.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    /// All findings.
+    pub findings: &'a [Finding],
+    /// What is known of hosts.
+    pub facts: &'a HostFacts,
+    /// The host at fault or suspected.
+    pub subject: Option<IpAddr>,
+    /// The other.
+    pub peer: Option<IpAddr>,
+    /// End of the capture, for ages.
+    pub now: Option<Timestamp>,
+}
+
+/// What came out besides the answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trace {
+    /// Indices of findings that met a condition.
+    pub findings: Vec<usize>,
+    /// Conditions that could not be answered, in words.
+    pub unknown: Vec<String>,
+}
+
+impl Condition {
+    /// Whether it holds. `trace` takes the findings that it rests on, and what was missing.
+    pub fn eval(&self, world: &World<'_>, trace: &mut Trace) -> Truth {
+        match self {
+            Self::All(parts) => {
+                let mut whole = Truth::Yes;
+                let mut inner = Trace::default();
+                for part in parts {
+                    whole = whole.and(part.eval(world, &mut inner));
+                }
+                trace.take(inner, whole);
+                whole
+            }
+            Self::Any(parts) => {
+                let mut whole = if parts.is_empty() {
+                    Truth::Yes
+                } else {
+                    Truth::No
+                };
+                let mut inner = Trace::default();
+                for part in parts {
+                    whole = whole.or(part.eval(world, &mut inner));
+                }
+                trace.take(inner, whole);
+                whole
+            }
+            Self::None(parts) => {
+                let mut whole = Truth::No;
+                let mut inner = Trace::default();
+                for part in parts {
+                    let mut one = Trace::default();
+                    whole = whole.or(part.eval(world, &mut one));
+                    inner
+                        .unknown
+                        .extend(one.unknown.into_iter().map(|u| negated(&u)));
+                }
+                let whole = whole.not();
+                trace.take(inner, whole);
+                whole
+            }
+            Self::Symptom(test) => test.eval(world, trace),
+            Self::Fact { name, whose, test } => {
+                let truth = match whose {
+                    Whose::Subject => fact(world, true, name, test),
+                    Whose::Peer => fact(world, false, name, test),
+                    Whose::Either => {
+                        fact(world, true, name, test).or(fact(world, false, name, test))
+                    }
+                };
+                if truth == Truth::Unknown {
+                    trace.unknown.push(self.words());
+                }
+                truth
+            }
+        }
+    }
+
+    /// All symptom ids that it asks for, those it must not find left out.
+    pub fn symptoms<'a>(&'a self, out: &mut Vec<&'a str>) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|p| p.symptoms(out)),
+            Self::Symptom(test) => out.push(&test.id),
+            Self::None(_) | Self::Fact { .. } => {}
+        }
+    }
+
+    /// Calls `each` for every condition on a finding, those it must not find left out.
+    pub fn each_symptom<'a>(&'a self, each: &mut impl FnMut(&'a SymptomTest)) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => {
+                for part in parts {
+                    part.each_symptom(each);
+                }
+            }
+            Self::Symptom(test) => each(test),
+            Self::None(_) | Self::Fact { .. } => {}
+        }
+    }
+
+    /// In words, for the reader: `nic.chimney is disabled`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let join =
+            |parts: &[Self], by: &str| parts.iter().map(Self::words).collect::<Vec<_>>().join(by);
+        match self {
+            Self::All(parts) => join(parts, " and "),
+            Self::Any(parts) => join(parts, " or "),
+            Self::None(parts) => negated(&join(parts, " or ")),
+            Self::Symptom(test) => {
+                let mut words = format!("finding {}", test.id);
+                for (name, t) in &test.tests {
+                    words.push_str(&format!(", {}", t.words(name)));
+                }
+                words
+            }
+            Self::Fact { name, whose, test } => {
+                let of = match whose {
+                    Whose::Subject => "",
+                    Whose::Peer => "peer's ",
+                    Whose::Either => "either end's ",
+                };
+                test.words(&format!("{of}{}", super::words::label(name)))
+            }
+        }
+    }
+}
+
+fn negated(words: &str) -> String {
+    format!("not ({words})")
+}
+
+impl Trace {
+    /// What a group found counts where the group did not fail; what it missed counts where it stayed unanswered.
+    fn take(&mut self, inner: Self, whole: Truth) {
+        if whole != Truth::No {
+            self.findings.extend(inner.findings);
+        }
+        if whole == Truth::Unknown {
+            self.unknown.extend(inner.unknown);
+        }
+    }
+}
+
+impl SymptomTest {
+    fn eval(&self, world: &World<'_>, trace: &mut Trace) -> Truth {
+        let mut whole = Truth::No;
+        for (index, finding) in world.findings.iter().enumerate() {
+            if !concerns(finding, world.subject) {
+                continue;
+            }
+            let one = self.matches(finding);
+            if one != Truth::No {
+                trace.findings.push(index);
+            }
+            if one == Truth::Unknown {
+                trace.unknown.push(Condition::Symptom(self.clone()).words());
+            }
+            whole = whole.or(one);
+        }
+        whole
+    }
+
+    /// Whether one finding looks like this; a measure that it lacks is not known.
+    #[must_use]
+    pub fn matches(&self, finding: &Finding) -> Truth {
+        let named = match self.id.strip_suffix('*') {
+            Some(family) => finding.id.starts_with(family),
+            None => finding.id == self.id,
+        };
+        let strong = finding.confidence >= self.confidence
+            && self.severity.is_none_or(|least| finding.severity >= least);
+        if !named || !strong {
+            return Truth::No;
+        }
+        let mut whole = Truth::Yes;
+        for (name, test) in &self.tests {
+            let mut one = Truth::Unknown;
+            for (_, value) in finding.measures.iter().filter(|(n, _)| n == name) {
+                one = test.holds_number(*value);
+            }
+            for (_, word) in finding.words.iter().filter(|(n, _)| n == name) {
+                one = test.holds(word, None);
+            }
+            whole = whole.and(one);
+        }
+        whole
+    }
+}
+
+/// Whether a finding belongs to the story of `subject`.
+fn concerns(finding: &Finding, subject: Option<IpAddr>) -> bool {
+    match (subject, finding.subject) {
+        (None, _) | (_, None) => true,
+        (Some(host), Some(of)) => host == of || finding.hosts.contains(&host),
+    }
+}
+
+fn fact(world: &World<'_>, suspect: bool, name: &str, test: &Test) -> Truth {
+    let host = if suspect { world.subject } else { world.peer };
+    if name == "os" || name == "exchange" || name == "mta" {
+        let known = if name == "os" {
+            world.facts.system(host, suspect)
+        } else {
+            world.facts.product(host, suspect)
+        };
+        return known.map_or(Truth::Unknown, |k| test.holds_version(k.versions));
+    }
+    let mut whole: Option<Truth> = None;
+    for known in world.facts.values(host, suspect, name) {
+        let one = test.holds(known.value, world.now);
+        whole = Some(whole.map_or(one, |w| w.or(one)));
+    }
+    whole.unwrap_or(Truth::Unknown)
+}
+
+impl Test {
+    /// Whether a word passes. A word that cannot be compared is not known.
+    #[must_use]
+    pub fn holds(&self, value: &str, now: Option<Timestamp>) -> Truth {
+        let value = value.trim().to_lowercase();
+        let mut whole = Truth::Yes;
+        if !self.is.is_empty() {
+            whole = whole.and(self.is.iter().any(|w| same(&value, w)).into());
+        }
+        whole = whole.and((!self.is_not.iter().any(|w| same(&value, w))).into());
+        if !self.contains.is_empty() {
+            whole = whole.and(
+                self.contains
+                    .iter()
+                    .any(|w| value.contains(&w.to_lowercase()))
+                    .into(),
+            );
+        }
+        for (bound, good) in [
+            (&self.at_least, [false, true, true]),
+            (&self.at_most, [true, true, false]),
+            (&self.above, [false, false, true]),
+            (&self.below, [true, false, false]),
+        ] {
+            let Some(bound) = bound else { continue };
+            whole = whole.and(compare(&value, bound).map_or(Truth::Unknown, |order| {
+                let [less, equal, greater] = good;
+                match order {
+                    std::cmp::Ordering::Less => less,
+                    std::cmp::Ordering::Equal => equal,
+                    std::cmp::Ordering::Greater => greater,
+                }
+                .into()
+            }));
+        }
+        if let Some(days) = self.older_than_days {
+            let age = now.and_then(|n| Some(days_of(n) - date(&value)?));
+            whole = whole.and(age.map_or(Truth::Unknown, |a| (a > i64::from(days)).into()));
+        }
+        whole
+    }
+
+    /// Whether a number passes.
+    #[must_use]
+    pub fn holds_number(&self, value: f64) -> Truth {
+        self.holds(&value.to_string(), None)
+    }
+
+    /// Whether a host that is one of `versions` passes.
+    #[must_use]
+    pub fn holds_version(&self, versions: Versions) -> Truth {
+        let mut whole = Truth::Yes;
+        let set = |words: &[String]| {
+            words
+                .iter()
+                .filter_map(|w| Versions::parse(w))
+                .filter(|v| v.scale() == versions.scale())
+                .reduce(Versions::or)
+        };
+        if !self.is.is_empty() {
+            whole = whole.and(set(&self.is).map_or(Truth::No, |s| versions.within(s)));
+        }
+        if let Some(not) = set(&self.is_not) {
+            whole = whole.and(versions.within(not).not());
+        }
+        whole
+    }
+
+    fn words(&self, name: &str) -> String {
+        let mut parts = Vec::new();
+        if !self.is.is_empty() {
+            parts.push(format!("is {}", self.is.join(" or ")));
+        }
+        if !self.is_not.is_empty() {
+            parts.push(format!("is not {}", self.is_not.join(" or ")));
+        }
+        if !self.contains.is_empty() {
+            parts.push(format!("names {}", self.contains.join(" or ")));
+        }
+        for (bound, word) in [
+            (&self.at_least, "is at least"),
+            (&self.at_most, "is at most"),
+            (&self.above, "is above"),
+            (&self.below, "is below"),
+        ] {
+            if let Some(bound) = bound {
+                parts.push(format!("{word} {bound}"));
+            }
+        }
+        if let Some(days) = self.older_than_days {
+            parts.push(format!("is older than {days} days"));
+        }
+        if parts.is_empty() {
+            parts.push("is known".to_owned());
+        }
+        format!("{name} {}", parts.join(" and "))
+    }
+}
+
+fn same(value: &str, word: &str) -> bool {
+    let word = word.to_lowercase();
+    value == word
+        || matches!((value.parse::<f64>(), word.parse::<f64>()), (Ok(a), Ok(b)) if (a - b).abs() < f64::EPSILON)
+}
+
+/// Numbers as numbers, dotted versions part by part.
+fn compare(value: &str, bound: &str) -> Option<std::cmp::Ordering> {
+    if let (Ok(a), Ok(b)) = (value.parse::<f64>(), bound.parse::<f64>()) {
+        return a.partial_cmp(&b);
+    }
+    let parts = |text: &str| {
+        text.split('.')
+            .map(|p| p.parse::<u64>().ok())
+            .collect::<Option<Vec<_>>>()
+    };
+    Some(parts(value)?.cmp(&parts(bound)?))
+}
+
+/// Days since 1970-01-01 of `2006-06-30` (or `20060630…`); `None` where it is no date.
+fn date(text: &str) -> Option<i64> {
+    let mut digits = text.chars().filter(char::is_ascii_digit);
+    let mut number = |n: usize| {
+        let mut value = 0i64;
+        for _ in 0..n {
+            value = value * 10 + i64::from(digits.next()?.to_digit(10)?);
+        }
+        Some(value)
+    };
+    let (year, month, day) = (number(4)?, number(2)?, number(2)?);
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Days from the civil calendar: years begin in March, so that the leap day is the last.
+    let (y, m) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let era = y.div_euclid(400);
+    let year_of_era = y - era * 400;
+    let day_of_year = (153 * m + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    Some(era * 146_097 + day_of_era - 719_468)
+}
+
+const fn days_of(time: Timestamp) -> i64 {
+    time.0.div_euclid(86_400_000_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_values() {
+        use Truth::{No, Unknown, Yes};
+        for (a, b, and, or) in [
+            (Yes, Yes, Yes, Yes),
+            (Yes, No, No, Yes),
+            (Yes, Unknown, Unknown, Yes),
+            (No, Unknown, No, Unknown),
+            (Unknown, Unknown, Unknown, Unknown),
+            (No, No, No, No),
+        ] {
+            assert_eq!((a.and(b), a.or(b)), (and, or), "{a:?} {b:?}");
+            assert_eq!((b.and(a), b.or(a)), (and, or), "{b:?} {a:?}");
+        }
+        assert_eq!(Unknown.not(), Unknown);
+    }
+
+    #[test]
+    fn comparisons() {
+        let bound = |f: fn(&mut Test, String), b: &str| {
+            let mut t = Test::default();
+            f(&mut t, b.to_owned());
+            t
+        };
+        let below: fn(&mut Test, String) = |t, b| t.below = Some(b);
+        let at_least: fn(&mut Test, String) = |t, b| t.at_least = Some(b);
+        for (value, test, want) in [
+            ("2.8.13.0", bound(below, "2.8.18"), Truth::Yes),
+            ("5.0.13.0", bound(below, "4.6.16.0"), Truth::No),
+            ("10.0.1", bound(below, "9.9"), Truth::No),
+            ("0.5", bound(at_least, "0.50"), Truth::Yes),
+            ("5", bound(at_least, "10"), Truth::No),
+            ("soon", bound(at_least, "10"), Truth::Unknown),
+            (
+                "Disabled",
+                Test {
+                    is: vec!["disabled".into()],
+                    ..Test::default()
+                },
+                Truth::Yes,
+            ),
+            (
+                "hp nc373i",
+                Test {
+                    contains: vec!["NC37".into()],
+                    ..Test::default()
+                },
+                Truth::Yes,
+            ),
+        ] {
+            assert_eq!(test.holds(value, None), want, "{value} {test:?}");
+        }
+    }
+
+    #[test]
+    fn ages() {
+        let now = Timestamp(1_262_704_920 * 1_000_000_000); // 5 January 2010
+        let year = Test {
+            older_than_days: Some(365),
+            ..Test::default()
+        };
+        for (value, want) in [
+            ("2006-06-30", Truth::Yes),
+            ("20060630000000.******+***", Truth::Yes),
+            ("2009-06-23", Truth::No),
+            ("not a date", Truth::Unknown),
+        ] {
+            assert_eq!(year.holds(value, Some(now)), want, "{value}");
+        }
+        assert_eq!(year.holds("2006-06-30", None), Truth::Unknown, "no clock");
+        assert_eq!(date("1970-01-01"), Some(0));
+        assert_eq!(date("2000-03-01"), Some(11_017));
+    }
+}

@@ -1,0 +1,580 @@
+//! The engine: holds the rules, and turns findings and facts into remedies in order.
+//!
+//! Takes:  rule files, [`Finding`]s, [`HostFacts`]
+//! Gives:  [`Remedy`]s, ranked: first by the share of the lost time that the cause explains, then by how cheap the test is
+//! Never:  prints a command for another version than the host's; turns a missing fact into a blind change
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use super::condition::{Trace, Truth, World};
+use super::file::{self, Applies, On, Rule, RuleError, RuleStep, Stage};
+use super::host::HostFacts;
+use super::version::Versions;
+use super::{Remedy, Step};
+use crate::detect::{Finding, Severity};
+use crate::net::Timestamp;
+
+include!(concat!(env!("OUT_DIR"), "/rules.rs"));
+
+/// Hosts that one rule is asked about; those that lost most time come first.
+const MAX_HOSTS: usize = 32;
+/// Largest rule file of a user, in octets.
+const MAX_FILE: u64 = 1 << 20;
+/// What a remedy is still worth where a fact is missing.
+const UNKNOWN_FACTOR: f64 = 0.9;
+
+/// The rules, and what can be asked of them.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    rules: Vec<Rule>,
+}
+
+/// Texts of symptoms: (file's name, contents).
+pub(super) const fn symptom_files() -> &'static [(&'static str, &'static str)] {
+    SYMPTOMS
+}
+
+impl Engine {
+    /// The embedded rules and those of `user_files` (files, or folders of them). A user's rule replaces an embedded one of
+    /// the same id.
+    ///
+    /// # Errors
+    /// At the first thing wrong in any of them, with file, line and key.
+    pub fn load(user_files: &[PathBuf]) -> Result<Self, RuleError> {
+        let mut rules = Vec::new();
+        for (id, text) in REMEDIES {
+            let mut rule = file::parse(id, &format!("remedies/{id}.toml"), text)?;
+            rule.built_in = true;
+            rules.push(rule);
+        }
+        for path in user_files {
+            for path in expand(path)? {
+                let rule = check(&path)?;
+                rules.retain(|r| r.id != rule.id);
+                rules.push(rule);
+            }
+        }
+        rules.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(Self { rules })
+    }
+
+    /// All rules, by id.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// One rule.
+    #[must_use]
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.rules.iter().find(|r| r.id == id)
+    }
+
+    /// What to do about `findings`, in order. `now` is the end of the capture: ages of drivers count up to it.
+    #[must_use]
+    pub fn advise(
+        &self,
+        findings: &[Finding],
+        facts: &HostFacts,
+        now: Option<Timestamp>,
+    ) -> Vec<Remedy> {
+        let whole: f64 = findings.iter().map(weight).sum();
+        let mut drafts: Vec<(f64, &Rule, Remedy)> = Vec::new();
+        for rule in &self.rules {
+            let Some(remedy) = Case {
+                rule,
+                findings,
+                facts,
+                now,
+            }
+            .remedy() else {
+                continue;
+            };
+            let explained: f64 = remedy
+                .findings
+                .iter()
+                .filter_map(|i| findings.get(*i))
+                .map(weight)
+                .sum();
+            let share = if whole > 0.0 { explained / whole } else { 0.0 };
+            drafts.push((share * remedy.likely, rule, remedy));
+        }
+        // Scores within one per cent count as equal: then the cheaper test goes first.
+        #[allow(clippy::cast_possible_truncation)]
+        let grade = |score: f64| (score * 100.0).round() as i64;
+        drafts.sort_by(|(a, ra, _), (b, rb, _)| {
+            let last = |r: &Rule| r.stage == Stage::Prove;
+            last(ra)
+                .cmp(&last(rb))
+                .then(grade(*b).cmp(&grade(*a)))
+                .then(ra.cost.cmp(&rb.cost))
+                .then(ra.id.cmp(&rb.id))
+        });
+        drafts
+            .into_iter()
+            .enumerate()
+            .map(|(at, (_, _, mut remedy))| {
+                remedy.rank = at + 1;
+                remedy
+            })
+            .collect()
+    }
+}
+
+/// Reads a user's rule file: what `rules check` does.
+///
+/// # Errors
+/// At the first thing wrong, with file, line and key.
+pub fn check(path: &Path) -> Result<Rule, RuleError> {
+    let name = path.display().to_string();
+    let size = fs::metadata(path)
+        .map_err(|e| unreadable(&name, &e.to_string()))?
+        .len();
+    if size > MAX_FILE {
+        return Err(unreadable(
+            &name,
+            &format!("{size} octets are more than a rule file may have ({MAX_FILE})"),
+        ));
+    }
+    let text = fs::read_to_string(path).map_err(|e| unreadable(&name, &e.to_string()))?;
+    let id = path
+        .file_stem()
+        .map(|s| s.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    file::parse(&id, &name, &text)
+}
+
+fn expand(path: &Path) -> Result<Vec<PathBuf>, RuleError> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let name = path.display().to_string();
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path).map_err(|e| unreadable(&name, &e.to_string()))? {
+        let path = entry.map_err(|e| unreadable(&name, &e.to_string()))?.path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn unreadable(file: &str, message: &str) -> RuleError {
+    RuleError {
+        file: file.to_owned(),
+        line: 0,
+        column: 0,
+        key: String::new(),
+        message: message.to_owned(),
+    }
+}
+
+/// Seconds lost, and a little by severity so that findings without seconds still order.
+fn weight(finding: &Finding) -> f64 {
+    let base = match finding.severity {
+        Severity::Critical => 1.0,
+        Severity::Warning => 0.1,
+        Severity::Info => 0.001,
+    };
+    let seconds = if finding.severity == Severity::Info {
+        0.0
+    } else {
+        finding.seconds_lost.unwrap_or(0.0).max(0.0)
+    };
+    (base + seconds) * finding.confidence.clamp(0.0, 1.0)
+}
+
+/// One rule on one set of findings.
+struct Case<'a> {
+    rule: &'a Rule,
+    findings: &'a [Finding],
+    facts: &'a HostFacts,
+    now: Option<Timestamp>,
+}
+
+impl Case<'_> {
+    /// The remedy that this rule yields, over all hosts that it concerns.
+    fn remedy(&self) -> Option<Remedy> {
+        let mut hosts = self.suspects();
+        let omitted = hosts.len().saturating_sub(MAX_HOSTS);
+        hosts.truncate(MAX_HOSTS);
+        let mut whole: Option<Remedy> = None;
+        for (subject, peer) in hosts {
+            let Some(one) = self.for_host(subject, peer) else {
+                continue;
+            };
+            whole = Some(match whole {
+                None => one,
+                Some(all) => merge(all, one),
+            });
+        }
+        let mut remedy = whole?;
+        if omitted > 0 {
+            remedy.why.push_str(&format!(
+                " The same shows on {omitted} more hosts, which are not listed."
+            ));
+        }
+        Some(remedy)
+    }
+
+    /// Hosts that a finding which this rule asks for suspects, each with its peer; and hosts with facts, where those alone
+    /// may call for it.
+    fn suspects(&self) -> Vec<(Option<IpAddr>, Option<IpAddr>)> {
+        let mut anchors: Vec<&Finding> = Vec::new();
+        if let Some(when) = &self.rule.when {
+            let mut tests = Vec::new();
+            when.each_symptom(&mut |t| tests.push(t));
+            anchors.extend(
+                self.findings
+                    .iter()
+                    .filter(|f| tests.iter().any(|t| t.matches(f) != Truth::No)),
+            );
+        }
+        anchors.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
+        let mut hosts: Vec<(Option<IpAddr>, Option<IpAddr>)> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for finding in anchors {
+            if seen.insert(finding.subject) {
+                hosts.push((finding.subject, finding.peer));
+            }
+        }
+        if self.rule.facts_alone.is_some() {
+            for host in self.facts.hosts() {
+                if seen.insert(Some(host)) {
+                    hosts.push((Some(host), None));
+                }
+            }
+            if hosts.is_empty() && self.facts.has_unplaced() {
+                hosts.push((None, None));
+            }
+        }
+        hosts
+    }
+
+    fn for_host(&self, subject: Option<IpAddr>, peer: Option<IpAddr>) -> Option<Remedy> {
+        let rule = self.rule;
+        let world = World {
+            findings: self.findings,
+            facts: self.facts,
+            subject,
+            peer,
+            now: self.now,
+        };
+        let mut trace = Trace::default();
+        let called = rule
+            .when
+            .as_ref()
+            .map_or(Truth::No, |w| w.eval(&world, &mut trace));
+        let alone = match &rule.facts_alone {
+            // Facts alone must be known to hold: what is missing calls for nothing.
+            Some(c) if called != Truth::Yes => c.eval(&world, &mut Trace::default()),
+            _ => Truth::No,
+        };
+        if called == Truth::No && alone != Truth::Yes {
+            return None;
+        }
+        let mut unknown = if alone == Truth::Yes {
+            Vec::new()
+        } else {
+            trace.unknown
+        };
+        let mut basis = Vec::new();
+        let fits = applies(&rule.applies, &world, Whose::Subject, &mut basis);
+        if fits == Truth::No {
+            return None;
+        }
+        let versions_unknown = fits == Truth::Unknown;
+        let mut likely = rule.likely;
+        let mut pro = Vec::new();
+        let mut against = Vec::new();
+        for weigh in &rule.weigh {
+            if weigh.when.eval(&world, &mut Trace::default()) == Truth::Yes {
+                likely += weigh.by;
+                if weigh.by >= 0.0 {
+                    &mut pro
+                } else {
+                    &mut against
+                }
+                .push(weigh.say.clone());
+            }
+        }
+        trace.findings.sort_unstable();
+        trace.findings.dedup();
+        let cited: Vec<&Finding> = trace
+            .findings
+            .iter()
+            .filter_map(|i| self.findings.get(*i))
+            .collect();
+        let sure = cited
+            .iter()
+            .map(|f| f.confidence)
+            .fold(None, |a: Option<f64>, c| Some(a.map_or(c, |a| a.max(c))));
+        likely = likely.clamp(0.0, 1.0) * sure.unwrap_or(1.0);
+        if versions_unknown || !unknown.is_empty() {
+            likely *= UNKNOWN_FACTOR;
+        }
+        for finding in &cited {
+            against.extend(finding.against.iter().cloned());
+        }
+        against.sort();
+        against.dedup();
+
+        let fill = |text: &str| fill(text, subject, peer, &cited);
+        let mut condition = Vec::new();
+        if versions_unknown {
+            condition.push(format!("the host runs {}", rule.applies.words()));
+        }
+        unknown.sort();
+        unknown.dedup();
+        condition.extend(unknown.iter().cloned());
+        let gate = |steps: &[RuleStep], changes: bool| -> Vec<Step> {
+            let mut out = Vec::new();
+            for step in steps {
+                for (whose, on) in places(step.on, subject, peer) {
+                    let fits = match whose {
+                        Some(whose) => applies(&step.applies, &world, whose, &mut Vec::new()),
+                        None => Truth::Yes,
+                    };
+                    let when = step
+                        .when
+                        .as_ref()
+                        .map_or(Truth::Yes, |w| w.eval(&world, &mut Trace::default()));
+                    if fits == Truth::No || when == Truth::No {
+                        continue;
+                    }
+                    let mut only_if: Vec<String> = Vec::new();
+                    if changes {
+                        only_if.extend(condition.iter().cloned());
+                    } else if versions_unknown
+                        && step.applies == Applies::default()
+                        && whose.is_some()
+                    {
+                        only_if.push(format!("the host runs {}", rule.applies.words()));
+                    }
+                    if fits == Truth::Unknown {
+                        only_if.retain(|c| !c.starts_with("the host runs "));
+                        only_if.push(format!("the host runs {}", step.applies.words()));
+                    }
+                    if let (Truth::Unknown, Some(when)) = (when, &step.when) {
+                        only_if.push(when.words());
+                    }
+                    let command = fill(&step.command);
+                    out.push(Step {
+                        on,
+                        command: if only_if.is_empty() {
+                            command
+                        } else {
+                            format!("if {}: {command}", only_if.join(" and "))
+                        },
+                        expect: fill(&step.expect),
+                    });
+                }
+            }
+            out
+        };
+        let mut confirm = gate(&rule.confirm, false);
+        let fix = gate(&rule.fix, true);
+        let undo = gate(&rule.undo, true);
+        if confirm.is_empty() && fix.is_empty() {
+            return None;
+        }
+        if versions_unknown
+            || fix
+                .iter()
+                .chain(&confirm)
+                .any(|s| s.command.starts_with("if the host runs "))
+        {
+            confirm.insert(0, ask_version(subject, self.facts));
+        }
+        let mut why = fill(&rule.why);
+        if !cited.is_empty() {
+            let seen: Vec<&str> = cited.iter().take(2).map(|f| f.summary.as_str()).collect();
+            why = format!("{why}. Seen here: {}", seen.join("; "));
+        }
+        why.push('.');
+        for say in pro {
+            why.push_str(&format!(" {}.", fill(&say)));
+        }
+        if !condition.is_empty() {
+            why.push_str(&format!(
+                " Check first, because it is not known whether {}.",
+                condition.join(" and whether ")
+            ));
+        }
+        let mut risk = fill(&rule.risk);
+        if !rule.wrong_when.is_empty() {
+            if !risk.is_empty() {
+                risk.push_str(". ");
+            }
+            risk.push_str(&format!("Wrong when: {}", fill(&rule.wrong_when)));
+        }
+        let mut applies_to = rule.applies.words();
+        if !rule.applies_note.is_empty() {
+            applies_to = format!("{applies_to}; {}", rule.applies_note);
+        }
+        Some(Remedy {
+            id: rule.id.clone(),
+            title: rule.title.clone(),
+            why,
+            confirm,
+            fix,
+            undo,
+            risk,
+            applies_to,
+            sources: rule.sources.clone(),
+            findings: trace.findings,
+            rank: 0,
+            likely,
+            unknown: condition,
+            against,
+            known: basis,
+        })
+    }
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Whose {
+    Subject,
+    Peer,
+}
+
+/// Whether something for certain versions fits a host; `basis` takes where its versions are known from.
+fn applies(needs: &Applies, world: &World<'_>, whose: Whose, basis: &mut Vec<String>) -> Truth {
+    let (host, suspect) = match whose {
+        Whose::Subject => (world.subject, true),
+        Whose::Peer => (world.peer, false),
+    };
+    let system = world.facts.system(host, suspect);
+    let mut whole = Truth::Yes;
+    let called = |what: &str, from: &str| match host {
+        Some(host) => format!("{host} runs {what} ({from})"),
+        None => format!("the host runs {what} ({from})"),
+    };
+    if let Some(allowed) = needs.systems {
+        whole = whole.and(match &system {
+            Some(known) => {
+                basis.push(called(&known.versions.words(), &known.basis));
+                known.versions.within(allowed)
+            }
+            None => Truth::Unknown,
+        });
+    }
+    if let Some(allowed) = needs.products {
+        let product = world.facts.product(host, suspect);
+        whole = whole.and(match (&product, &system) {
+            (Some(known), _) => {
+                basis.push(called(&known.versions.words(), &known.basis));
+                known.versions.within(allowed)
+            }
+            // A mail server that cannot run on this system is not there.
+            (None, Some(known)) => {
+                Versions::found_on(known.versions).map_or(Truth::Unknown, |possible| {
+                    if possible.within(allowed) == Truth::No {
+                        Truth::No
+                    } else {
+                        Truth::Unknown
+                    }
+                })
+            }
+            (None, None) => Truth::Unknown,
+        });
+    }
+    whole
+}
+
+/// The hosts that a step is for: whose facts gate it, and the name to print.
+fn places(
+    on: On,
+    subject: Option<IpAddr>,
+    peer: Option<IpAddr>,
+) -> Vec<(Option<Whose>, Option<String>)> {
+    let name = |host: Option<IpAddr>| host.map(|h| h.to_string());
+    match on {
+        On::Subject => vec![(Some(Whose::Subject), name(subject))],
+        On::Peer => vec![(Some(Whose::Peer), name(peer))],
+        On::Both => {
+            let mut both = vec![(Some(Whose::Subject), name(subject))];
+            if peer.is_some() {
+                both.push((Some(Whose::Peer), name(peer)));
+            }
+            both
+        }
+        On::Anywhere => vec![(None, None)],
+        On::Switch => vec![(None, Some("switch".to_owned()))],
+        On::Firewall => vec![(None, Some("firewall".to_owned()))],
+        On::Here => vec![(None, Some("this machine".to_owned()))],
+    }
+}
+
+fn fill(text: &str, subject: Option<IpAddr>, peer: Option<IpAddr>, cited: &[&Finding]) -> String {
+    if !text.contains('{') {
+        return text.to_owned();
+    }
+    let name = |host: Option<IpAddr>, other: &str| {
+        host.map_or_else(|| other.to_owned(), |h| h.to_string())
+    };
+    let port = cited
+        .iter()
+        .flat_map(|f| &f.measures)
+        .find(|(n, _)| *n == "port")
+        .map_or_else(|| "PORT".to_owned(), |(_, v)| format!("{v:.0}"));
+    text.replace("{subject}", &name(subject, "HOST"))
+        .replace("{peer}", &name(peer, "PEER"))
+        .replace("{port}", &port)
+}
+
+fn ask_version(subject: Option<IpAddr>, facts: &HostFacts) -> Step {
+    let command = match facts.system(subject, true) {
+        Some(known)
+            if Versions::parse("windows")
+                .is_some_and(|w| known.versions.within(w) == Truth::Yes) =>
+        {
+            "ver"
+        }
+        Some(known)
+            if Versions::parse("linux").is_some_and(|l| known.versions.within(l) == Truth::Yes) =>
+        {
+            "cat /etc/os-release"
+        }
+        _ => "ver (Windows) or cat /etc/os-release (Linux)",
+    };
+    Step {
+        on: subject.map(|h| h.to_string()),
+        command: command.to_owned(),
+        expect: "the version of the system; then give it with --os HOST=VERSION, and only the commands that fit are left".to_owned(),
+    }
+}
+
+/// The same remedy on two hosts.
+fn merge(mut all: Remedy, one: Remedy) -> Remedy {
+    let add = |into: &mut Vec<Step>, steps: Vec<Step>| {
+        for step in steps {
+            if !into.contains(&step) {
+                into.push(step);
+            }
+        }
+    };
+    add(&mut all.confirm, one.confirm);
+    add(&mut all.fix, one.fix);
+    add(&mut all.undo, one.undo);
+    all.findings.extend(one.findings);
+    all.findings.sort_unstable();
+    all.findings.dedup();
+    all.likely = all.likely.max(one.likely);
+    for (into, from) in [
+        (&mut all.unknown, one.unknown),
+        (&mut all.against, one.against),
+        (&mut all.known, one.known),
+    ] {
+        for text in from {
+            if !into.contains(&text) {
+                into.push(text);
+            }
+        }
+    }
+    all
+}
