@@ -3,10 +3,47 @@
 //! Takes:  text of `netsh`, `Get-Net*`, `ethtool`, `postconf`, …, in any mix and encoding; Exchange's logs
 //! Gives:  [`Facts`]: each with the line that it came from; and the lines that were not understood
 //! Never:  guesses; runs anything
+//!
+//! [`read`] cuts the text at prompts and markers and offers every line to the parsers of one table in turn. A
+//! parser says how many lines it has understood, 0 if none. What a parser tells of the first lines of a text, it tells
+//! of the whole: a text that breaks off yields fewer facts, never others.
 
+use std::borrow::Cow;
+
+mod bonding;
+mod chimneystats;
+mod cisco;
+mod context;
+mod derive;
+mod ethtool;
 pub mod names;
+mod netsh_tcp;
+mod netstat;
+mod nstat;
+mod postconf;
+mod powershell_list;
+mod powershell_table;
+mod records;
+mod reg;
+mod sysctl;
+mod system;
+mod testparm;
+#[cfg(test)]
+mod tests;
+mod text;
+mod value;
+mod wmic;
 
+pub use derive::derive;
 pub use names::NAMES;
+
+use context::Section;
+use text::Line;
+
+/// Facts kept in all; more are one text gone wrong.
+const MAX_FACTS: usize = 1 << 18;
+/// Lines kept that were not understood.
+const MAX_NOT_UNDERSTOOD: usize = 1 << 14;
 
 /// One fact of one host.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,4 +74,212 @@ pub struct Facts {
     pub facts: Vec<Fact>,
     /// Lines that no parser understood: file, number, text (hostile).
     pub not_understood: Vec<(String, usize, String)>,
+    /// What was left out because a limit was reached, in sentences.
+    pub left_out: Vec<String>,
+}
+
+/// A fact as a parser finds it.
+struct Found {
+    name: Cow<'static, str>,
+    value: String,
+    subject: Option<String>,
+    /// Index of its line in the section.
+    line: usize,
+    inferred: bool,
+}
+
+impl Found {
+    fn new(name: impl Into<Cow<'static, str>>, value: impl Into<String>, line: usize) -> Self {
+        Self {
+            name: name.into(),
+            value: value.into(),
+            subject: None,
+            line,
+            inferred: false,
+        }
+    }
+}
+
+/// Where parsers put what they find.
+#[derive(Default)]
+struct Sink {
+    found: Vec<Found>,
+    not_understood: Vec<usize>,
+    host: Option<String>,
+}
+
+impl Sink {
+    fn fact(&mut self, found: Found) {
+        self.found.push(found);
+    }
+
+    /// A line within a known output that has no meaning here.
+    fn not_understood(&mut self, line: usize) {
+        self.not_understood.push(line);
+    }
+
+    /// The text names its host.
+    fn host(&mut self, name: String) {
+        self.host = Some(name);
+    }
+}
+
+/// Reads what stands at a line of a section; returns the number of lines understood.
+type Parser = fn(&Section<'_>, usize, &mut Sink) -> usize;
+
+/// All parsers, the stricter first.
+const PARSERS: &[(&str, Parser)] = &[
+    ("netsh int tcp", netsh_tcp::read),
+    ("chimneystats", chimneystats::read),
+    ("reg query", reg::read),
+    ("bonding", bonding::read),
+    ("ethtool", ethtool::read),
+    ("show interfaces", cisco::read),
+    ("nstat", nstat::read),
+    ("netstat -s", netstat::read),
+    ("sysctl", sysctl::read),
+    ("testparm", testparm::read),
+    ("postconf", postconf::read),
+    ("Format-List", powershell_list::read),
+    ("Format-Table", powershell_table::read),
+    ("wmic", wmic::read),
+    ("system", system::read),
+];
+
+/// Reads a text with any mix of outputs into `into`.
+///
+/// The host is the one given; else the one that the text names, from where it names it. A text that names a second host
+/// holds several, and then each host's part is its own.
+pub fn read(host: Option<&str>, file_name: &str, octets: &[u8], into: &mut Facts) {
+    let lines = text::lines(octets);
+    if octets.len() > text::MAX_OCTETS {
+        into.left_out.push(format!(
+            "{file_name} has {} octets; only the first {} were read",
+            octets.len(),
+            text::MAX_OCTETS
+        ));
+    }
+    let mut hosts = Hosts {
+        given: host.map(str::to_owned),
+        ..Hosts::default()
+    };
+    let mut from = 0;
+    let mut command = String::new();
+    while from <= lines.len() {
+        let echo = |at: usize| lines.get(at).and_then(|line| context::echo(&line.text));
+        let end = (from..lines.len())
+            .find(|at| echo(*at).is_some())
+            .unwrap_or(lines.len());
+        let section = Section {
+            command: command.to_lowercase(),
+            typed: command,
+            lines: lines.get(from..end).unwrap_or_default(),
+            ended: end < lines.len(),
+        };
+        read_section(&section, &mut hosts, file_name, into);
+        let echo = echo(end).unwrap_or_default();
+        if let Some(name) = echo.host {
+            hosts.seen(name);
+        }
+        command = echo.command;
+        from = end + 1;
+    }
+}
+
+/// Which host the lines speak of.
+#[derive(Default)]
+struct Hosts {
+    given: Option<String>,
+    first: Option<String>,
+    current: Option<String>,
+}
+
+impl Hosts {
+    fn seen(&mut self, name: String) {
+        let several = self
+            .first
+            .as_ref()
+            .is_some_and(|first| !first.eq_ignore_ascii_case(&name));
+        if several {
+            self.given = None;
+        }
+        self.first.get_or_insert_with(|| name.clone());
+        self.current = Some(name);
+    }
+
+    fn now(&self) -> Option<String> {
+        self.given.clone().or_else(|| self.current.clone())
+    }
+}
+
+fn read_section(section: &Section<'_>, hosts: &mut Hosts, file: &str, into: &mut Facts) {
+    let mut at = 0;
+    while let Some(line) = section.lines.get(at) {
+        if line.text.trim().is_empty() {
+            at += 1;
+            continue;
+        }
+        let mut sink = Sink::default();
+        let understood = PARSERS.iter().find_map(|(_, parser)| {
+            let lines = parser(section, at, &mut sink);
+            if lines == 0 {
+                sink = Sink::default();
+            }
+            (lines > 0).then_some(lines)
+        });
+        if let Some(name) = sink.host.take() {
+            hosts.seen(name);
+        }
+        if understood.is_none() {
+            sink.not_understood.push(at);
+        }
+        take(section, sink, hosts, file, into);
+        at += understood.unwrap_or(1);
+    }
+}
+
+fn take(section: &Section<'_>, mut sink: Sink, hosts: &Hosts, file: &str, into: &mut Facts) {
+    let line = |index: usize| {
+        section.lines.get(index).cloned().unwrap_or(Line {
+            number: 0,
+            text: String::new(),
+        })
+    };
+    sink.found.sort_by_key(|found| found.line);
+    for found in sink.found {
+        if into.facts.len() >= MAX_FACTS {
+            left_out(into, format!("only the first {MAX_FACTS} facts were kept"));
+            break;
+        }
+        let Line { number, text } = line(found.line);
+        into.facts.push(Fact {
+            host: hosts.now(),
+            name: found.name.into_owned(),
+            subject: found.subject,
+            value: found.value,
+            inferred: found.inferred,
+            file: file.to_owned(),
+            line: number,
+            text,
+        });
+    }
+    for index in sink.not_understood {
+        if into.not_understood.len() >= MAX_NOT_UNDERSTOOD {
+            left_out(
+                into,
+                format!(
+                    "only the first {MAX_NOT_UNDERSTOOD} lines that were not understood are listed"
+                ),
+            );
+            break;
+        }
+        let Line { number, text } = line(index);
+        into.not_understood.push((file.to_owned(), number, text));
+    }
+}
+
+fn left_out(into: &mut Facts, sentence: String) {
+    if !into.left_out.contains(&sentence) {
+        into.left_out.push(sentence);
+    }
 }
