@@ -294,8 +294,7 @@ const OBJECTS: &[Object] = &[
 impl Object {
     fn fits(&self, record: &[Field]) -> bool {
         let has = |key: &&str| record.iter().any(|f| f.key == **key);
-        self.has.iter().all(has)
-            && (self.one_of.is_empty() || self.one_of.iter().any(|key| has(key)))
+        self.has.iter().all(has) && (self.one_of.is_empty() || self.one_of.iter().any(has))
     }
 }
 
@@ -451,11 +450,10 @@ fn special(record: &[Field], cut: bool, out: &mut Sink) -> bool {
             // Get-ExchangeServer: `Version 14.1 (Build 218.15)`
             "AdminDisplayVersion" => {
                 known = true;
-                if let Some((product, version)) = exchange(&field.value) {
-                    if name.is_some() || !cut {
-                        fact("exchange", product.to_owned(), name.clone());
-                        fact("exchange.version", version, name.clone());
-                    }
+                let told = name.is_some() || !cut;
+                if let Some((product, version)) = exchange(&field.value).filter(|_| told) {
+                    fact("exchange", product.to_owned(), name.clone());
+                    fact("exchange.version", version, name.clone());
                 }
             }
             _ => {}

@@ -48,11 +48,11 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
         }
         ("net.ipv4.ip_local_port_range", _) => {
             let mut ends = text.split_whitespace().map(value::number);
-            if let (Some(Some(first)), Some(Some(last))) = (ends.next(), ends.next()) {
-                if let Some(count) = last.checked_sub(first) {
-                    fact("tcp.dynamic_ports.start", first.to_string());
-                    fact("tcp.dynamic_ports", count.saturating_add(1).to_string());
-                }
+            if let (Some(Some(first)), Some(Some(last))) = (ends.next(), ends.next())
+                && let Some(count) = last.checked_sub(first)
+            {
+                fact("tcp.dynamic_ports.start", first.to_string());
+                fact("tcp.dynamic_ports", count.saturating_add(1).to_string());
             }
         }
         _ => {}

@@ -12,12 +12,12 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
     let line = section.at(from).trim();
     let command = section.command.as_str();
     let first_word = command.split_whitespace().next().unwrap_or_default();
-    if first_word == "hostname" || command == "hostname" {
-        if let Some(name) = super::context::host_name(line) {
-            out.host(name.clone());
-            out.fact(Found::new("host.name", name, from));
-            return 1;
-        }
+    if first_word == "hostname"
+        && let Some(name) = super::context::host_name(line)
+    {
+        out.host(name.clone());
+        out.fact(Found::new("host.name", name, from));
+        return 1;
     }
     if first_word == "systemd-detect-virt"
         && line.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
@@ -180,13 +180,13 @@ fn address(section: &Section<'_>, line: &str, from: usize, out: &mut Sink) -> us
     let mut fact = |adapter: Option<String>, text: &str| {
         let text = text.split(['/', '(', '%']).next().unwrap_or_default();
         let parsed: Result<std::net::IpAddr, _> = text.parse();
-        if let Ok(addr) = parsed {
-            if !addr.is_loopback() {
-                out.fact(Found {
-                    subject: adapter,
-                    ..Found::new("host.address", addr.to_string(), from)
-                });
-            }
+        if let Ok(addr) = parsed
+            && !addr.is_loopback()
+        {
+            out.fact(Found {
+                subject: adapter,
+                ..Found::new("host.address", addr.to_string(), from)
+            });
         }
         parsed.is_ok()
     };
