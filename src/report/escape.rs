@@ -35,7 +35,7 @@ pub fn line(text: &str) -> String {
 
 /// Whether a character does something instead of showing something: C0 and C1 controls, bidirectional controls (Unicode TR 36),
 /// zero-width and other invisible ones, line and paragraph separators, tags, and those without a meaning.
-fn acts(c: char) -> bool {
+pub(super) fn acts(c: char) -> bool {
     c.is_control()
         || matches!(u32::from(c),
             0x00AD | 0x034F | 0x061C | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F
@@ -52,9 +52,7 @@ pub fn markdown(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            // A full stop or colon would let a bare address turn into a link by itself; an entity shows the same.
-            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '#' | '!' | '|' | '~'
-            | '$' => {
+            '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '#' | '!' | '|' | '~' | '$' => {
                 out.push('\\');
                 out.push(c);
             }
@@ -62,7 +60,8 @@ pub fn markdown(text: &str) -> String {
             c => out.push(c),
         }
     }
-    out
+    // A bare address would turn into a link by itself; with an entity in it, it looks the same and does not.
+    out.replace("://", "&#58;//").replace("www.", "www&#46;")
 }
 
 /// A span of code inside Markdown: fenced by more backticks than it holds.
@@ -133,7 +132,7 @@ mod tests {
     fn nothing_acts_in_markdown() {
         for (name, text, want) in [
             ("tags", "<script>", "&lt;script&gt;"),
-            ("link", "[a](http://b)", "\\[a\\]\\(http://b\\)"),
+            ("link", "[a](http://b)", "\\[a\\](http&#58;//b)"),
             ("table cell", "a|b", "a\\|b"),
             ("mention", "@all", "&#64;all"),
             ("entity", "&lt;", "&amp;lt;"),

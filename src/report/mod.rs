@@ -5,11 +5,15 @@
 //! Never:  works anything out that is not in the model; prints text from packets unescaped
 
 pub mod build;
+mod csv;
 mod epoch;
 pub mod escape;
-mod json;
+pub mod json;
+mod markdown;
 pub mod model;
+mod text;
 mod verdict;
+mod view;
 mod words;
 
 use std::io;
@@ -52,7 +56,7 @@ pub trait Format: Sync {
 }
 
 /// All formats. A new one is one file and one line here.
-pub static FORMATS: &[&dyn Format] = &[&json::Json];
+pub static FORMATS: &[&dyn Format] = &[&text::Text, &json::Json, &markdown::Markdown, &csv::Csv];
 
 /// The format of this name.
 #[must_use]
@@ -92,3 +96,6 @@ pub fn severity_named(name: &str) -> Option<Severity> {
         .into_iter()
         .find(|s| severity_name(*s) == name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,256 @@
+//! The report for a ticket: Markdown as GitHub, GitLab and most trackers read it.
+
+use std::io::{self, Write};
+
+use super::escape::{markdown as esc, markdown_code as code};
+use super::model::{Finding, Remedy, Report, Step};
+use super::view::{View, end_shown, held_up_by, repeats_shown};
+use super::words::{confidence, count, duration, moment, octets, sentence};
+use super::{Format, Look, text};
+
+/// Findings in full; trackers cut long texts.
+const FINDINGS: usize = 30;
+/// Frames shown for one finding.
+const FRAMES: usize = 10;
+/// Flows in the table.
+const FLOWS: usize = 20;
+
+/// Markdown for tickets.
+pub(super) struct Markdown;
+
+impl Format for Markdown {
+    fn name(&self) -> &'static str {
+        "markdown"
+    }
+
+    fn ending(&self) -> &'static str {
+        ".md"
+    }
+
+    fn write(&self, report: &Report, _: Look, out: &mut dyn Write) -> io::Result<()> {
+        let view = View::new(report);
+        let verdict = &report.verdict;
+        writeln!(
+            out,
+            "# TCP health: {}\n\n{}",
+            verdict.grade.replace('-', " "),
+            esc(&verdict.text)
+        )?;
+        findings(&view, out)?;
+        remedies(report, out)?;
+        harmless(&view, out)?;
+        flows(&view, out)?;
+        captures(report, out)
+    }
+}
+
+fn findings(view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let hurting = view.hurting();
+    if hurting.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n## What is wrong")?;
+    for (number, finding) in hurting.iter().take(FINDINGS) {
+        one(view, *number, finding, out)?;
+    }
+    more(hurting.len().saturating_sub(FINDINGS), "findings", out)
+}
+
+fn more(number: usize, what: &str, out: &mut dyn Write) -> io::Result<()> {
+    if number > 0 {
+        writeln!(out, "\n… and {} more {what}.", count(number as u64))?;
+    }
+    Ok(())
+}
+
+fn one(view: &View<'_>, number: usize, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
+    let lost = finding
+        .seconds_lost
+        .map_or_else(String::new, |s| format!(", {} lost", duration(s)));
+    writeln!(
+        out,
+        "\n### {number}. {} {} ({}{lost})\n\n{}\n",
+        finding.severity,
+        code(&finding.id),
+        confidence(finding.confidence),
+        esc(&sentence(&finding.summary))
+    )?;
+    if !finding.hosts.is_empty() {
+        let hosts: Vec<String> = finding
+            .hosts
+            .iter()
+            .take(8)
+            .map(|h| esc(&view.host(h)))
+            .collect();
+        let rest = finding.hosts.len().saturating_sub(8);
+        let rest = if rest > 0 {
+            format!(", {rest} more")
+        } else {
+            String::new()
+        };
+        writeln!(out, "- **Hosts:** {}{rest}", hosts.join(", "))?;
+    }
+    writeln!(
+        out,
+        "- **When:** {} to {} UTC",
+        moment(finding.start),
+        moment(finding.end)
+    )?;
+    if !finding.evidence.is_empty() {
+        writeln!(out, "- **Proof:**")?;
+        for evidence in finding.evidence.iter().take(FRAMES) {
+            writeln!(out, "  - {}: {}", view.frame(evidence), esc(&evidence.text))?;
+        }
+        let rest = finding.evidence.len().saturating_sub(FRAMES);
+        if rest > 0 {
+            writeln!(out, "  - … and {rest} more frames")?;
+        }
+    }
+    for against in &finding.against {
+        writeln!(out, "- **But:** {}", esc(&sentence(against)))?;
+    }
+    if !finding.display_filter.is_empty() {
+        writeln!(out, "- **Wireshark:** {}", code(&finding.display_filter))?;
+    }
+    if !finding.remediations.is_empty() {
+        let ids: Vec<String> = finding.remediations.iter().map(|id| code(id)).collect();
+        writeln!(out, "- **Remedy:** {}", ids.join(", "))?;
+    }
+    Ok(())
+}
+
+fn harmless(view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let harmless = view.harmless();
+    if harmless.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n## Worth knowing, harms nobody\n")?;
+    for (_, finding) in harmless.iter().take(FINDINGS) {
+        writeln!(
+            out,
+            "- {} ({}): {}",
+            code(&finding.id),
+            confidence(finding.confidence),
+            esc(&sentence(&finding.summary))
+        )?;
+    }
+    more(harmless.len().saturating_sub(FINDINGS), "of these", out)
+}
+
+fn remedies(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    if report.remediations.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n## What to do, in this order")?;
+    for remedy in &report.remediations {
+        one_remedy(remedy, out)?;
+    }
+    Ok(())
+}
+
+fn one_remedy(remedy: &Remedy, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "\n### {}. {}\n\n{} ({}, {})",
+        remedy.rank,
+        esc(&remedy.title),
+        esc(&sentence(&remedy.why)),
+        code(&remedy.id),
+        View::called_for_by(remedy)
+    )?;
+    steps("Confirm", &remedy.confirm, out)?;
+    steps("Fix", &remedy.fix, out)?;
+    steps("Undo", &remedy.undo, out)?;
+    let mut rest = Vec::new();
+    if !remedy.risk.is_empty() {
+        rest.push(format!("- **Risk:** {}", esc(&sentence(&remedy.risk))));
+    }
+    if !remedy.applies_to.is_empty() {
+        rest.push(format!("- **Holds for:** {}", esc(&remedy.applies_to)));
+    }
+    for source in &remedy.sources {
+        let source = super::escape::line(source);
+        let is_address = source.starts_with("https://") || source.starts_with("http://");
+        rest.push(if is_address && !source.contains(['<', '>', ' ']) {
+            format!("- **Source:** <{source}>")
+        } else {
+            format!("- **Source:** {}", esc(&source))
+        });
+    }
+    if !rest.is_empty() {
+        writeln!(out, "\n{}", rest.join("\n"))?;
+    }
+    Ok(())
+}
+
+fn steps(label: &str, steps: &[Step], out: &mut dyn Write) -> io::Result<()> {
+    for step in steps {
+        let on = step
+            .on
+            .as_ref()
+            .map_or_else(String::new, |host| format!(" on {}", esc(host)));
+        writeln!(out, "\n{label}{on}:\n")?;
+        for line in step.command.lines() {
+            // An indented block: nothing in it can end it.
+            writeln!(out, "    {}", super::escape::line(line))?;
+        }
+        if !step.expect.is_empty() {
+            writeln!(out, "\nExpect: {}", esc(&step.expect))?;
+        }
+    }
+    Ok(())
+}
+
+fn flows(view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let flows = view.flows_worst_first();
+    if flows.is_empty() {
+        return Ok(());
+    }
+    let all = view.report.totals.flows;
+    let shown = flows.len().min(FLOWS);
+    if all > shown as u64 {
+        writeln!(
+            out,
+            "\n## Connections (the worst {shown} of {})\n",
+            count(all)
+        )?;
+    } else {
+        writeln!(out, "\n## Connections (worst first)\n")?;
+    }
+    writeln!(
+        out,
+        "| stream | client | server | kind | up | down | lasted | sent again | held up by | end |"
+    )?;
+    writeln!(out, "|---:|---|---|---|---:|---:|---:|---|---|---|")?;
+    for flow in flows.iter().take(FLOWS) {
+        let cells = [
+            flow.index.to_string(),
+            esc(&flow.client),
+            esc(&flow.server),
+            esc(&flow.application),
+            octets(flow.client_to_server.octets),
+            octets(flow.server_to_client.octets),
+            duration(flow.duration),
+            repeats_shown(flow),
+            held_up_by(flow),
+            end_shown(flow),
+        ];
+        writeln!(out, "| {} |", cells.join(" | "))?;
+    }
+    Ok(())
+}
+
+fn captures(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n## What was read\n")?;
+    for (number, capture) in (1..).zip(report.captures.iter().take(FINDINGS)) {
+        writeln!(out, "{number}. {}", esc(&text::about(capture)))?;
+        for note in text::notes(capture) {
+            writeln!(out, "   - {}", esc(&note))?;
+        }
+    }
+    more(
+        report.captures.len().saturating_sub(FINDINGS),
+        "captures",
+        out,
+    )
+}

@@ -1,0 +1,541 @@
+//! The report for a terminal: verdict, what is wrong, what to do, then the figures.
+//!
+//! Colour only repeats what a word says already.
+
+use std::io::{self, Write};
+
+use owo_colors::{OwoColorize, Style};
+
+use super::model::{Capture, Finding, Remedy, Report, Step};
+use super::view::{View, end_shown, held_up_by, repeats_shown};
+use super::words::{confidence, count, duration, moment, octets, plural, sentence};
+use super::{Format, Look, escape};
+
+/// Findings shown in full; the rest get one line each.
+const FINDINGS_IN_FULL: usize = 20;
+/// Findings shown at all.
+const FINDINGS: usize = 100;
+/// Frames shown for one finding.
+const FRAMES: usize = 10;
+/// Flows in the table.
+const FLOWS: usize = 20;
+/// Captures, problems of a capture, reasons of undecoded frames shown.
+const NOTES: usize = 20;
+
+/// Text for people.
+pub(super) struct Text;
+
+impl Format for Text {
+    fn name(&self) -> &'static str {
+        "text"
+    }
+
+    fn ending(&self) -> &'static str {
+        ".txt"
+    }
+
+    fn write(&self, report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
+        let view = View::new(report);
+        let mut page = Page { out, look };
+        page.verdict(report)?;
+        page.findings(&view)?;
+        page.remedies(&view)?;
+        page.harmless(&view)?;
+        page.flows(&view)?;
+        page.captures(report)
+    }
+}
+
+const STRONG: Style = Style::new().bold();
+const FAINT: Style = Style::new().dimmed();
+const BAD: Style = Style::new().red().bold();
+const DOUBTFUL: Style = Style::new().yellow().bold();
+const GOOD: Style = Style::new().green().bold();
+
+fn style_of(word: &str) -> Style {
+    match word {
+        "critical" | "sick" => BAD,
+        "warning" | "suspect" | "cannot-tell" => DOUBTFUL,
+        "healthy" => GOOD,
+        _ => STRONG,
+    }
+}
+
+/// A text that is being written.
+pub(super) struct Page<'a> {
+    pub(super) out: &'a mut dyn Write,
+    pub(super) look: Look,
+}
+
+impl Page<'_> {
+    fn styled(&self, text: &str, style: Style) -> String {
+        if self.look.color {
+            text.style(style).to_string()
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// A heading, with an empty line before it.
+    pub(super) fn heading(&mut self, text: &str) -> io::Result<()> {
+        let text = self.styled(text, STRONG);
+        writeln!(self.out, "\n{text}")
+    }
+
+    /// Foreign text, escaped and wrapped; the first line after `first`, the others indented by `indent`.
+    pub(super) fn wrapped(
+        &mut self,
+        first: &str,
+        first_style: Style,
+        indent: usize,
+        text: &str,
+    ) -> io::Result<()> {
+        let mut lead = first.to_owned();
+        let used = lead.chars().count();
+        lead.extend(std::iter::repeat_n(' ', indent.saturating_sub(used)));
+        let start = used.max(indent);
+        let lead = self.styled(&lead, first_style);
+        let width = self.look.width.max(indent + 20);
+        let mut lines = wrap(
+            &escape::line(text),
+            width - start.min(width - 20),
+            width - indent,
+        )
+        .into_iter();
+        writeln!(self.out, "{lead}{}", lines.next().unwrap_or_default())?;
+        for line in lines {
+            writeln!(self.out, "{:indent$}{line}", "")?;
+        }
+        Ok(())
+    }
+
+    fn labelled(&mut self, label: &str, text: &str) -> io::Result<()> {
+        self.wrapped(&format!("   {label}"), FAINT, 14, text)
+    }
+
+    fn verdict(&mut self, report: &Report) -> io::Result<()> {
+        let verdict = &report.verdict;
+        let word = match verdict.grade {
+            "cannot-tell" => "CANNOT TELL".to_owned(),
+            word => word.to_uppercase(),
+        };
+        self.wrapped(
+            &format!("{word}: "),
+            style_of(verdict.grade),
+            2,
+            &verdict.text,
+        )?;
+        if let Some(first) = report.remediations.first() {
+            self.wrapped("First: ", STRONG, 2, &sentence(&first.title))?;
+        }
+        Ok(())
+    }
+
+    /// What hurts.
+    pub(super) fn findings(&mut self, view: &View<'_>) -> io::Result<()> {
+        let hurting = view.hurting();
+        if hurting.is_empty() {
+            return Ok(());
+        }
+        self.heading("What is wrong")?;
+        for (place, (number, finding)) in hurting.iter().take(FINDINGS).enumerate() {
+            if place < FINDINGS_IN_FULL {
+                self.finding(view, *number, finding)?;
+            } else {
+                self.finding_in_short(view, *number, finding)?;
+            }
+        }
+        self.more(hurting.len().saturating_sub(FINDINGS), "findings")
+    }
+
+    fn more(&mut self, number: usize, what: &str) -> io::Result<()> {
+        if number > 0 {
+            let text = format!(
+                "   … and {} more {what}; --format json has all",
+                count(number as u64)
+            );
+            writeln!(self.out, "{}", self.styled(&text, FAINT))?;
+        }
+        Ok(())
+    }
+
+    fn finding(&mut self, view: &View<'_>, number: usize, finding: &Finding) -> io::Result<()> {
+        writeln!(self.out)?;
+        let severity = self.styled(finding.severity, style_of(finding.severity));
+        let id = escape::line(&finding.id);
+        let lost = finding
+            .seconds_lost
+            .map_or_else(String::new, |s| format!(", {} lost", duration(s)));
+        writeln!(
+            self.out,
+            "{number:2} {severity} {id} ({}{lost})",
+            confidence(finding.confidence)
+        )?;
+        self.wrapped("   ", Style::new(), 3, &sentence(&finding.summary))?;
+        if !finding.hosts.is_empty() {
+            let mut hosts: Vec<String> =
+                finding.hosts.iter().take(8).map(|h| view.host(h)).collect();
+            if finding.hosts.len() > 8 {
+                hosts.push(format!("{} more", finding.hosts.len() - 8));
+            }
+            self.labelled("hosts", &hosts.join(", "))?;
+        }
+        self.labelled(
+            "when",
+            &format!(
+                "{} UTC, {}",
+                moment(finding.start),
+                match finding.end.0.seconds_since(finding.start.0) {
+                    s if s > 0.0 => format!("for {}", duration(s)),
+                    _ => "at one moment".to_owned(),
+                }
+            ),
+        )?;
+        for (place, evidence) in finding.evidence.iter().take(FRAMES).enumerate() {
+            let label = if place == 0 { "proof" } else { "" };
+            self.labelled(
+                label,
+                &format!("{}: {}", view.frame(evidence), evidence.text),
+            )?;
+        }
+        let rest = finding.evidence.len().saturating_sub(FRAMES);
+        if rest > 0 {
+            self.labelled(
+                "",
+                &format!("… and {}", plural(rest as u64, "more frame", "more frames")),
+            )?;
+        }
+        for (place, against) in finding.against.iter().enumerate() {
+            self.labelled(if place == 0 { "but" } else { "" }, &sentence(against))?;
+        }
+        if !finding.display_filter.is_empty() {
+            self.code("wireshark", &finding.display_filter)?;
+        }
+        if !finding.remediations.is_empty() {
+            self.labelled("remedy", &finding.remediations.join(", "))?;
+        }
+        Ok(())
+    }
+
+    /// Something to copy: never wrapped.
+    fn code(&mut self, label: &str, text: &str) -> io::Result<()> {
+        let lead = self.styled(&format!("   {label:<11}"), FAINT);
+        for (place, line) in text.lines().enumerate() {
+            if place == 0 {
+                writeln!(self.out, "{lead}{}", escape::line(line))?;
+            } else {
+                writeln!(self.out, "{:14}{}", "", escape::line(line))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finding_in_short(
+        &mut self,
+        view: &View<'_>,
+        number: usize,
+        finding: &Finding,
+    ) -> io::Result<()> {
+        let mut text = format!(
+            "{} ({}): {}",
+            finding.id,
+            confidence(finding.confidence),
+            finding.summary.trim()
+        );
+        if let Some(evidence) = finding.evidence.first() {
+            text.push_str(&format!(" ({})", view.frame(evidence)));
+        }
+        self.wrapped(&format!("{number:2} "), Style::new(), 3, &text)
+    }
+
+    /// What is only worth knowing.
+    pub(super) fn harmless(&mut self, view: &View<'_>) -> io::Result<()> {
+        let harmless = view.harmless();
+        if harmless.is_empty() {
+            return Ok(());
+        }
+        self.heading("Worth knowing, harms nobody")?;
+        for (number, finding) in harmless.iter().take(FINDINGS_IN_FULL) {
+            self.finding_in_short(view, *number, finding)?;
+        }
+        self.more(harmless.len().saturating_sub(FINDINGS_IN_FULL), "of these")
+    }
+
+    /// What to do.
+    pub(super) fn remedies(&mut self, view: &View<'_>) -> io::Result<()> {
+        if view.report.remediations.is_empty() {
+            return Ok(());
+        }
+        self.heading("What to do, in this order")?;
+        for remedy in &view.report.remediations {
+            self.remedy(remedy)?;
+        }
+        Ok(())
+    }
+
+    fn remedy(&mut self, remedy: &Remedy) -> io::Result<()> {
+        writeln!(self.out)?;
+        let title = self.styled(&escape::line(&remedy.title), STRONG);
+        let called = View::called_for_by(remedy);
+        let note = if called.is_empty() {
+            format!("[{}]", escape::line(&remedy.id))
+        } else {
+            format!("[{}, {called}]", escape::line(&remedy.id))
+        };
+        let note = self.styled(&note, FAINT);
+        writeln!(self.out, "{:2} {title} {note}", remedy.rank)?;
+        self.wrapped("   ", Style::new(), 3, &sentence(&remedy.why))?;
+        self.steps("confirm", &remedy.confirm)?;
+        self.steps("fix", &remedy.fix)?;
+        self.steps("undo", &remedy.undo)?;
+        if !remedy.risk.is_empty() {
+            self.labelled("risk", &sentence(&remedy.risk))?;
+        }
+        if !remedy.applies_to.is_empty() {
+            self.labelled("holds for", &remedy.applies_to)?;
+        }
+        for (place, source) in remedy.sources.iter().enumerate() {
+            self.code(if place == 0 { "sources" } else { "" }, source)?;
+        }
+        Ok(())
+    }
+
+    fn steps(&mut self, label: &str, steps: &[Step]) -> io::Result<()> {
+        let mut host = None;
+        for (place, step) in steps.iter().enumerate() {
+            let label = if place == 0 { label } else { "" };
+            if step.on.is_some() && step.on != host {
+                let on = step.on.as_deref().unwrap_or_default();
+                self.labelled(label, &format!("on {on}:"))?;
+                self.code("", &step.command)?;
+            } else {
+                self.code(label, &step.command)?;
+            }
+            host.clone_from(&step.on);
+            if !step.expect.is_empty() {
+                self.wrapped(&format!("{:14}-> ", ""), FAINT, 17, &step.expect)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flows(&mut self, view: &View<'_>) -> io::Result<()> {
+        let flows = view.flows_worst_first();
+        if flows.is_empty() {
+            return Ok(());
+        }
+        let all = view.report.totals.flows;
+        let shown = flows.len().min(FLOWS);
+        self.heading(&if all > shown as u64 {
+            format!(
+                "Connections (the worst {shown} of {}; --format csv has all)",
+                count(all)
+            )
+        } else {
+            "Connections (worst first)".to_owned()
+        })?;
+        let mut rows = vec![
+            [
+                "stream",
+                "client",
+                "server",
+                "kind",
+                "up",
+                "down",
+                "sent again",
+                "held up by",
+                "lasted",
+                "end",
+            ]
+            .map(str::to_owned),
+        ];
+        rows.extend(flows.iter().take(FLOWS).map(|flow| {
+            [
+                flow.index.to_string(),
+                escape::line(&flow.client),
+                escape::line(&flow.server),
+                escape::line(&flow.application),
+                octets(flow.client_to_server.octets),
+                octets(flow.server_to_client.octets),
+                repeats_shown(flow),
+                held_up_by(flow),
+                duration(flow.duration),
+                end_shown(flow),
+            ]
+        }));
+        self.table(&rows, &[0, 4, 5, 8])
+    }
+
+    /// Rows in columns, the first row a heading. Columns at the end that do not fit are left out as a whole: a table that wraps
+    /// cannot be read.
+    pub(super) fn table<const N: usize>(
+        &mut self,
+        rows: &[[String; N]],
+        right: &[usize],
+    ) -> io::Result<()> {
+        let mut widths = [0; N];
+        for row in rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = cell.chars().count().max(*width);
+            }
+        }
+        let mut used = 1;
+        let fitting = widths
+            .iter()
+            .take_while(|width| {
+                used += **width + 2;
+                used <= self.look.width + 2
+            })
+            .count();
+        for (place, row) in rows.iter().enumerate() {
+            let mut line = String::from(" ");
+            for (column, (cell, width)) in row.iter().zip(widths).take(fitting).enumerate() {
+                let gap = " ".repeat(width.saturating_sub(cell.chars().count()));
+                let (before, after) = if right.contains(&column) {
+                    (gap.as_str(), "")
+                } else {
+                    ("", gap.as_str())
+                };
+                line.push_str(&format!("{before}{cell}{after}  "));
+            }
+            let line = line.trim_end();
+            let line = if place == 0 {
+                self.styled(line, FAINT)
+            } else {
+                line.to_owned()
+            };
+            writeln!(self.out, "{line}")?;
+        }
+        Ok(())
+    }
+
+    fn captures(&mut self, report: &Report) -> io::Result<()> {
+        self.heading(if report.captures.len() == 1 {
+            "Capture"
+        } else {
+            "Captures"
+        })?;
+        for (number, capture) in (1..).zip(report.captures.iter().take(NOTES)) {
+            self.capture(number, capture)?;
+        }
+        self.more(report.captures.len().saturating_sub(NOTES), "captures")
+    }
+
+    fn capture(&mut self, number: usize, capture: &Capture) -> io::Result<()> {
+        self.wrapped(&format!("{number:2} "), Style::new(), 3, &about(capture))?;
+        for note in notes(capture) {
+            self.wrapped("   - ", FAINT, 5, &note)?;
+        }
+        Ok(())
+    }
+}
+
+/// One capture in one sentence.
+pub(super) fn about(capture: &Capture) -> String {
+    let mut text = format!("{}: {}", capture.path, capture.format);
+    if !capture.link_types.is_empty() {
+        text.push_str(&format!(", {}", capture.link_types.join(", ")));
+    }
+    text.push_str(&format!(
+        ", {}, {}",
+        plural(capture.frames, "frame", "frames"),
+        octets(capture.octets)
+    ));
+    if let (Some(first), Some(last)) = (capture.first, capture.last) {
+        text.push_str(&format!(
+            ", {} UTC, {}",
+            moment(first),
+            duration(last.0.seconds_since(first.0))
+        ));
+    }
+    text
+}
+
+/// What a reader must know of a capture before believing anything.
+pub(super) fn notes(capture: &Capture) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(dropped) = capture.dropped_by_capture.filter(|n| *n > 0) {
+        notes.push(format!(
+            "The capturing system dropped {}: gaps in this capture are no proof of loss.",
+            plural(dropped, "frame", "frames")
+        ));
+    }
+    if capture.truncated_frames > 0 {
+        notes.push(format!(
+            "{} cut short by the snap length.",
+            plural(capture.truncated_frames, "frame was", "frames were")
+        ));
+    }
+    if capture.duplicates_removed > 0 {
+        notes.push(format!(
+            "{} made by the capture itself, left out of all counts.",
+            plural(capture.duplicates_removed, "copy was", "copies were")
+        ));
+    }
+    for undecoded in capture.undecoded.iter().take(NOTES) {
+        notes.push(format!(
+            "{} not decoded: {} (first: frame {}).",
+            plural(undecoded.frames, "frame", "frames"),
+            undecoded.reason,
+            undecoded.first_frame
+        ));
+    }
+    for problem in capture.problems.iter().take(NOTES) {
+        notes.push(match problem.frame {
+            Some(frame) => format!("frame {frame}: {}", sentence(&problem.text)),
+            None => sentence(&problem.text),
+        });
+    }
+    let more = capture.problems.len().saturating_sub(NOTES)
+        + capture.undecoded.len().saturating_sub(NOTES);
+    if more > 0 {
+        notes.push(format!("{more} more notes: --format json has all."));
+    }
+    notes
+}
+
+/// Breaks a line at spaces; the first piece fits `first` columns, the others `width`. A word that is too long is broken.
+fn wrap(text: &str, first: usize, width: usize) -> Vec<String> {
+    let (mut lines, mut line, mut room) = (Vec::new(), String::new(), first.max(1));
+    let mut used = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > room {
+            lines.push(std::mem::take(&mut line));
+            (used, room) = (0, width.max(1));
+        }
+        if used > 0 {
+            line.push(' ');
+            used += 1;
+        }
+        for c in word.chars() {
+            if used >= room {
+                lines.push(std::mem::take(&mut line));
+                (used, room) = (0, width.max(1));
+            }
+            line.push(c);
+            used += 1;
+        }
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrapping() {
+        for (name, text, first, width, want) in [
+            ("fits", "a b", 10, 10, &["a b"][..]),
+            ("breaks", "aa bb cc", 5, 5, &["aa bb", "cc"]),
+            ("narrow first", "aa bb cc", 2, 8, &["aa", "bb cc"]),
+            ("long word", "abcdef", 4, 4, &["abcd", "ef"]),
+            ("empty", "", 4, 4, &[""]),
+            ("no room at all", "ab", 0, 0, &["a", "b"]),
+        ] {
+            assert_eq!(wrap(text, first, width), want, "{name}");
+        }
+    }
+}

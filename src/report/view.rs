@@ -1,0 +1,175 @@
+//! What formats made for people show of a report, and in which order: shared, so that all tell the same.
+
+use std::collections::HashMap;
+
+use super::model::{Evidence, Finding, Flow, Remedy, Report};
+use super::words::duration;
+use super::{severity_named, words};
+
+/// Causes that hold a transfer up, as opposed to those that are its work or its users' leisure.
+const HOLD_UPS: [&str; 9] = [
+    "receive-window",
+    "zero-window",
+    "send-buffer",
+    "loss-recovery",
+    "timeout",
+    "tail-loss",
+    "delayed-ack",
+    "path-delay",
+    "server-think",
+];
+
+/// A report and what is looked up in it time and again.
+pub(super) struct View<'a> {
+    pub(super) report: &'a Report,
+    /// How bad the worst finding of a flow is, 0 for none.
+    worst: HashMap<u64, u8>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(report: &'a Report) -> Self {
+        let mut worst: HashMap<u64, u8> = HashMap::new();
+        for finding in &report.findings {
+            let rank = severity_named(finding.severity).map_or(0, |s| s as u8 + 1);
+            for flow in &finding.flows {
+                let entry = worst.entry(*flow).or_default();
+                *entry = rank.max(*entry);
+            }
+        }
+        Self { report, worst }
+    }
+
+    /// Findings with their number in the report, from 1, that hurt.
+    pub(super) fn hurting(&self) -> Vec<(usize, &'a Finding)> {
+        self.numbered(true)
+    }
+
+    /// Those that are only worth knowing.
+    pub(super) fn harmless(&self) -> Vec<(usize, &'a Finding)> {
+        self.numbered(false)
+    }
+
+    fn numbered(&self, hurts: bool) -> Vec<(usize, &'a Finding)> {
+        (1..)
+            .zip(&self.report.findings)
+            .filter(|(_, f)| super::build::hurts(f) == hurts)
+            .collect()
+    }
+
+    /// `192.0.2.1 (mail.example)`, unescaped.
+    pub(super) fn host(&self, addr: &str) -> String {
+        match self.report.names.get(addr) {
+            Some(name) if name != addr => format!("{addr} ({name})"),
+            _ => addr.to_owned(),
+        }
+    }
+
+    /// `frame 1198`, with the capture's number where there are several.
+    pub(super) fn frame(&self, evidence: &Evidence) -> String {
+        if self.report.captures.len() > 1 {
+            format!(
+                "capture {} frame {}",
+                evidence.capture.saturating_add(1),
+                evidence.frame
+            )
+        } else {
+            format!("frame {}", evidence.frame)
+        }
+    }
+
+    /// Numbers, from 1, of the findings that a remedy is for: `for finding 1`, `for findings 1, 3`.
+    pub(super) fn called_for_by(remedy: &Remedy) -> String {
+        let numbers: Vec<String> = remedy
+            .findings
+            .iter()
+            .map(|n| (n + 1).to_string())
+            .collect();
+        match numbers.len() {
+            0 => String::new(),
+            1 => format!("for finding {}", numbers.join("")),
+            _ => format!("for findings {}", numbers.join(", ")),
+        }
+    }
+
+    /// The flows worth a look first: those with the worst findings, then those held up longest, then most repeats.
+    pub(super) fn flows_worst_first(&self) -> Vec<&'a Flow> {
+        let mut flows: Vec<&Flow> = self.report.flows.iter().collect();
+        let key = |f: &Flow| {
+            let rank = self.worst.get(&f.index).copied().unwrap_or_default();
+            (rank, held_up_seconds(f), repeats(f))
+        };
+        flows.sort_by(|a, b| {
+            let (a, b) = ((key(a), a.index), (key(b), b.index));
+            b.0.0
+                .cmp(&a.0.0)
+                .then(b.0.1.total_cmp(&a.0.1))
+                .then(b.0.2.cmp(&a.0.2))
+                .then(a.1.cmp(&b.1))
+        });
+        flows
+    }
+}
+
+/// Seconds of a flow's life in which something held it up.
+fn held_up_seconds(flow: &Flow) -> f64 {
+    hold_ups(flow).map(|(_, seconds)| seconds).sum()
+}
+
+fn hold_ups(flow: &Flow) -> impl Iterator<Item = (&'static str, f64)> {
+    flow.time
+        .iter()
+        .filter(|share| HOLD_UPS.contains(&share.cause))
+        .map(|share| (share.cause, share.seconds))
+}
+
+/// What held a flow up most: `timeout 12.3 s`; empty where nothing did for as long as a tenth of a second.
+pub(super) fn held_up_by(flow: &Flow) -> String {
+    hold_ups(flow)
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .filter(|(_, seconds)| *seconds >= 0.1)
+        .map_or_else(String::new, |(cause, seconds)| {
+            format!("{cause} {}", duration(seconds))
+        })
+}
+
+/// Segments sent again, both ways.
+pub(super) const fn repeats(flow: &Flow) -> u64 {
+    flow.client_to_server.retransmitted_segments + flow.server_to_client.retransmitted_segments
+}
+
+/// Data segments, both ways.
+pub(super) const fn data_segments(flow: &Flow) -> u64 {
+    flow.client_to_server.data_segments + flow.server_to_client.data_segments
+}
+
+/// `12 (3.4 %)`; empty for none.
+pub(super) fn repeats_shown(flow: &Flow) -> String {
+    match repeats(flow) {
+        0 => String::new(),
+        n => format!(
+            "{} ({})",
+            words::count(n),
+            words::share(n, data_segments(flow))
+        ),
+    }
+}
+
+/// `reset by server`.
+pub(super) fn end_shown(flow: &Flow) -> String {
+    match flow.ended_by {
+        Some(by) => format!("{} by {by}", flow.end),
+        None => flow.end.to_owned(),
+    }
+}
+
+/// Shares of a flow's life, longest first, without those under a thousandth of it.
+pub(super) fn life(flow: &Flow) -> Vec<(&'static str, f64)> {
+    let mut shares: Vec<(&'static str, f64)> = flow
+        .time
+        .iter()
+        .filter(|s| s.seconds > 0.0 && s.seconds >= flow.duration / 1000.0)
+        .map(|s| (s.cause, s.seconds))
+        .collect();
+    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+    shares
+}
