@@ -302,6 +302,7 @@ pub(super) fn sample(text: &str) -> Report {
                 findings: vec![2, 1],
                 rank: 1,
                 likely: 0.8,
+                ..Remedy::default()
             },
         ],
         names: Vec::new(),
