@@ -4,14 +4,20 @@
 //! Gives:  [`SegmentBatch`]es, and counts of everything that did not become a segment
 //! Never:  allocates for a frame, once its buffers have grown to their size (notes and fragments apart)
 
-use super::encapsulation::Encapsulations;
-use super::ip::{self, Behind, protocol};
+use etherparse::UdpHeaderSlice;
+
+use super::dot11::{self, Body};
+use super::encapsulation::{Encapsulations, Layer};
+use super::fragment::{Fragments, Outcome};
+use super::ip::{self, Behind, Piece, protocol};
 use super::reason::{Reason, Tally};
 use super::step::{IpHeader, Other, Packet, Proto, Step, Stop};
 use super::view::View;
-use super::{Note, Segment, SegmentBatch, Undecoded, link, tcp};
+use super::{
+    Note, NoteKind, OctetRef, Segment, SegmentBatch, Undecoded, dns, icmp, link, tcp, tunnel,
+};
 use crate::capture::{FrameBatch, LinkType};
-use crate::net::{MacAddr, SeqNum};
+use crate::net::{Endpoint, Family, MacAddr, SeqNum};
 
 /// Headers walked through in one frame: enough for eight tunnels in one another, or thirty VLAN tags.
 const MAX_DEPTH: u32 = 32;
@@ -36,6 +42,7 @@ pub struct OtherPackets {
 pub struct Decoder {
     capture: u32,
     encapsulations: Encapsulations,
+    fragments: Fragments,
     tally: Tally,
     other: OtherPackets,
     truncated: u64,
@@ -56,6 +63,7 @@ impl Decoder {
         Self {
             capture,
             encapsulations: Encapsulations::default(),
+            fragments: Fragments::default(),
             tally: Tally::default(),
             other: OtherPackets::default(),
             truncated: 0,
@@ -109,10 +117,13 @@ impl Decoder {
         }
     }
 
-    /// Frames that could not be decoded, by reason, in the order in which the reasons came up.
+    /// Frames that could not be decoded, by reason, in the order in which the reasons came up. Fragments that still wait for
+    /// others are among them.
     #[must_use]
     pub fn undecoded(&self) -> Vec<Undecoded> {
-        self.tally.rows().collect()
+        let mut tally = self.tally.clone();
+        self.fragments.count_waiting(&mut tally);
+        tally.rows().collect()
     }
 
     /// Frames of which the snap length cut something.
@@ -166,12 +177,16 @@ impl Decoder {
                 Proto::Ppp => link::ppp(view)?,
                 Proto::Mpls => link::mpls(view)?,
                 Proto::Dot11 | Proto::Dot11Padded => {
-                    return Err(Reason::Other("802.11").into());
+                    let padded = proto == Proto::Dot11Padded;
+                    match dot11::data_frame(view, padded, &mut packet)? {
+                        Body::Llc(body) => (Proto::Llc, body),
+                        Body::Aggregate(body) => return self.aggregate(packet, body, out),
+                    }
                 }
                 Proto::Ip => ip::either(view)?,
                 Proto::Ipv4 => match ip::v4(view, &mut packet)? {
                     Behind::Next(next, payload) => (next, payload),
-                    Behind::Fragment(..) => return Err(Reason::Other("IP fragment").into()),
+                    Behind::Fragment(piece, at) => return self.fragment(piece, packet, at, out),
                 },
                 Proto::Ipv6 => ip::v6(view, &mut packet)?,
                 Proto::Transport(protocol::TCP) => {
@@ -179,8 +194,8 @@ impl Decoder {
                 }
                 Proto::Transport(number) => match ip::extension(number, view, &mut packet)? {
                     Some(Behind::Next(next, payload)) => (next, payload),
-                    Some(Behind::Fragment(..)) => {
-                        return Err(Reason::Other("IP fragment").into());
+                    Some(Behind::Fragment(piece, at)) => {
+                        return self.fragment(piece, packet, at, out);
                     }
                     None => self.transport(number, view, &mut packet, out)?,
                 },
@@ -192,14 +207,121 @@ impl Decoder {
     fn transport<'a>(
         &mut self,
         number: u8,
-        _view: View<'a>,
-        _packet: &mut Packet,
-        _out: &mut Sink<'_>,
+        view: View<'a>,
+        packet: &mut Packet,
+        out: &mut Sink<'_>,
     ) -> Step<'a> {
-        match number {
-            protocol::UDP => Err(Stop::Other(Other::Udp)),
-            protocol::ICMP | protocol::ICMPV6 => Err(Stop::Other(Other::Icmp)),
-            _ => Err(Stop::Other(Other::Ip)),
+        let tunnel = match number {
+            protocol::UDP => return self.udp(view, packet, out),
+            protocol::ICMP | protocol::ICMPV6 => {
+                if let Some(kind) = icmp::error(packet, view) {
+                    out.note(packet, kind);
+                }
+                return Err(Stop::Other(Other::Icmp));
+            }
+            protocol::GRE => return tunnel::gre(view, packet, &mut self.encapsulations),
+            protocol::MPLS => return Ok((Proto::Mpls, view)),
+            protocol::ETHER_IP => {
+                // RFC 3378: two octets, the first of them version 3.
+                let inner = view.skip(2).ok_or(Reason::Short("EtherIP header"))?;
+                return Ok((Proto::Link(1), inner));
+            }
+            protocol::IPV4 => (Layer::IpInIp, Proto::Ipv4),
+            protocol::IPV6 if packet.ip.family == Family::V4 => (Layer::Ipv6InIpv4, Proto::Ipv6),
+            protocol::IPV6 => (Layer::IpInIp, Proto::Ipv6),
+            _ => return Err(Stop::Other(Other::Ip)),
+        };
+        packet.encapsulation = self.encapsulations.enter(packet.encapsulation, tunnel.0)?;
+        Ok((tunnel.1, view))
+    }
+
+    fn udp<'a>(&mut self, view: View<'a>, packet: &mut Packet, out: &mut Sink<'_>) -> Step<'a> {
+        const DNS: u16 = 53;
+        const SHORT: Reason = Reason::Short("UDP header");
+        let header = UdpHeaderSlice::from_slice(view.octets).map_err(|_| SHORT)?;
+        let ports = [header.source_port(), header.destination_port()];
+        // 0 stands in jumbograms and where offload has yet to fill it in.
+        let length = usize::from(header.length());
+        let datagram = if (8..=view.wire).contains(&length) {
+            view.with_length(length)
+        } else {
+            view
+        };
+        let payload = datagram.skip(8).ok_or(SHORT)?;
+        if ports.contains(&DNS) {
+            if let Some(kind) = dns::message(payload.octets) {
+                out.note(packet, kind);
+            }
+            return Err(Stop::Other(Other::Udp));
         }
+        tunnel::in_udp(ports, payload, packet, &mut self.encapsulations)
+    }
+
+    /// Takes in a piece of a datagram, and goes on with the whole where it was the last one missing.
+    fn fragment(
+        &mut self,
+        piece: Piece,
+        mut packet: Packet,
+        view: View<'_>,
+        out: &mut Sink<'_>,
+    ) -> Result<(), Stop> {
+        if !view.is_whole() {
+            // The snap length cut it, so it will never be whole; but a first piece still shows its headers.
+            if piece.offset != 0 {
+                return Err(Reason::Other("IP fragment cut short").into());
+            }
+            packet.ip.whole = false;
+            return self.walk(packet, Proto::Transport(piece.protocol), view, out);
+        }
+        let octets = match self
+            .fragments
+            .add(piece, view.octets, &packet, &mut self.tally)?
+        {
+            Outcome::Waiting => return Err(Stop::Waiting),
+            Outcome::Complete(octets) => octets,
+        };
+        let start = out.extra.len();
+        out.extra.extend_from_slice(&octets);
+        let whole = View::new(&octets, OctetRef::IN_EXTRA + start as u64, octets.len());
+        packet.ip.has_length = true;
+        let segments = out.segments.len();
+        let walked = self.walk(packet, Proto::Transport(piece.protocol), whole, out);
+        if out.segments.len() == segments {
+            out.extra.truncate(start);
+        }
+        self.fragments.recycle(octets);
+        walked
+    }
+
+    /// Goes through the packets of an 802.11 aggregate. The frame counts by the first that yields nothing.
+    fn aggregate(
+        &mut self,
+        mut packet: Packet,
+        body: View<'_>,
+        out: &mut Sink<'_>,
+    ) -> Result<(), Stop> {
+        let mut result = Ok(());
+        for inner in dot11::aggregated(body) {
+            let (macs, view) = inner?;
+            packet.macs = macs;
+            result = result.and(self.walk(packet, Proto::Llc, view, out));
+        }
+        result
+    }
+}
+
+impl Sink<'_> {
+    fn note(&mut self, packet: &Packet, kind: NoteKind) {
+        let [from, to] = packet
+            .ip
+            .addrs
+            .map(|a| Endpoint::from_octets(a, packet.ip.family, 0).addr);
+        self.notes.push(Note {
+            frame: packet.frame,
+            time: packet.time,
+            from,
+            to,
+            kind,
+        });
     }
 }

@@ -6,13 +6,18 @@
 
 mod checksum;
 mod decoder;
+mod dns;
+mod dot11;
 mod encapsulation;
+mod fragment;
+mod icmp;
 mod ip;
 mod link;
 mod options;
 mod reason;
 mod step;
 mod tcp;
+mod tunnel;
 mod view;
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::Undecoded;
+use crate::capture::LinkType;
 use crate::net::FrameNo;
 
 /// Reasons kept apart. All fixed ones fit; only a capture of very many unknown link types gets here.
@@ -25,8 +26,11 @@ pub(super) enum Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LinkType(number) => write!(f, "link type {number} is not known"),
+        match *self {
+            Self::LinkType(number) => match LinkType(number) {
+                LinkType::NETMON_EVENT => f.write_str("event record of Network Monitor, no packet"),
+                link => write!(f, "link type {} is not known", link.name()),
+            },
             Self::Short(header) => write!(f, "{header} cut short"),
             Self::Other(text) => f.write_str(text),
         }
@@ -34,7 +38,7 @@ impl fmt::Display for Reason {
 }
 
 /// Counts by reason.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tally(Vec<(Reason, u64, FrameNo)>);
 
 impl Tally {
