@@ -46,7 +46,7 @@ pub fn derive(facts: &mut Facts, today: Timestamp) {
                 }
             }
             "nic.driver.version" => {
-                let name = of_same("nic.description").or_else(|| of_same("nic.driver.name"));
+                let name = of_same("nic.driver.name");
                 if let Some(bad) = name.and_then(|n| known_bad(&n.value, &fact.value)) {
                     let value = if bad { "yes" } else { "no" };
                     add(
@@ -56,7 +56,7 @@ pub fn derive(facts: &mut Facts, today: Timestamp) {
                     );
                 }
             }
-            "nic.description" => {
+            "nic.driver.name" => {
                 let lower = fact.value.to_lowercase();
                 let hypervisor = [
                     ("vmxnet3", "vmware"),
@@ -66,13 +66,21 @@ pub fn derive(facts: &mut Facts, today: Timestamp) {
                 ]
                 .into_iter()
                 .find(|(word, _)| lower.contains(word));
-                if let Some((_, name)) = hypervisor {
+                let told = |all: &[Fact]| {
+                    let same = |f: &&Fact| f.name == "virtual" && f.host == fact.host;
+                    all.iter().any(|f| same(&f))
+                };
+                if let (Some((_, name)), false) = (hypervisor, told(&facts.facts)) {
                     add("virtual", None, name.to_owned());
                 }
             }
             _ => {}
         }
     }
+    // Several adapters tell the same of their host.
+    derived.dedup_by(|a, b| {
+        a.name == "virtual" && b.name == "virtual" && a.host == b.host && a.value == b.value
+    });
     facts.facts.extend(derived);
 }
 

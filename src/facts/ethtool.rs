@@ -30,6 +30,7 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
     // What ethtool says where an adapter has nothing to tell.
     usize::from(
         line == "no stats available"
+            || section.command.starts_with("ethtool") && line == "No data available"
             || line.starts_with("netlink error: ")
             || line.starts_with("Cannot get "),
     )

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 mod bonding;
 mod chimneystats;
 mod cisco;
+mod collect;
 mod context;
 mod derive;
 mod ethtool;
@@ -34,6 +35,7 @@ mod text;
 mod value;
 mod wmic;
 
+pub use collect::{Os, collect_script};
 pub use derive::derive;
 pub use names::NAMES;
 

@@ -116,11 +116,6 @@ pub const NAMES: &[(&str, &str, &str)] = &[
     ),
     ("nic.dca", "-", "enabled, disabled"),
     (
-        "nic.description",
-        "adapter",
-        "the maker's name of the adapter",
-    ),
-    (
         "nic.discards",
         "adapter",
         "frames received and dropped for want of buffers",

@@ -52,9 +52,7 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
     };
     let plain = !name.is_empty()
         && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     let known = PREFIXES.iter().any(|begin| name.starts_with(begin)) || NAMES.contains(&name);
     let asked = section.command.contains("postconf");
     if !plain || !(known || asked) {

@@ -67,7 +67,8 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
         return 0;
     }
     let cut = !section.goes_on(at);
-    if !records::read(&record, cut, out) {
+    let known = records::read(&record, cut, out) | super::system::record(&record, out);
+    if !known {
         return 0;
     }
     at - from
