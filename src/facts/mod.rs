@@ -17,6 +17,7 @@ mod collect;
 mod context;
 mod derive;
 mod ethtool;
+pub mod logs;
 pub mod names;
 mod netsh_tcp;
 mod netstat;
