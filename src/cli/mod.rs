@@ -5,6 +5,7 @@
 //! Never:  works anything out itself; hands clap's types on
 
 mod args;
+mod knowledge;
 mod output;
 mod progress;
 mod values;
@@ -134,18 +135,8 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
             let _ = (&args.id, &args.rules);
             not_built("explain")
         }
-        Command::Rules(args) => {
-            match &args.command {
-                args::RulesCommand::List => {}
-                args::RulesCommand::Show { id } => drop(id.clone()),
-                args::RulesCommand::Check { files } => drop(files.clone()),
-            }
-            not_built("rules")
-        }
-        Command::Facts(args) => {
-            let _ = (&args.files, args.format);
-            not_built("facts")
-        }
+        Command::Rules(args) => knowledge::rules(talk, &args.command),
+        Command::Facts(args) => knowledge::facts(talk, args),
         Command::Collect(args) => {
             let _ = args.os;
             not_built("collect")

@@ -197,6 +197,9 @@ fn findings_and_remedies(
                 findings: findings.into_iter().collect(),
                 rank: r.rank,
                 likely: r.likely,
+                unknown: r.unknown,
+                against: r.against,
+                known: r.known,
             }
         })
         .collect();

@@ -158,6 +158,19 @@ fn one_remedy(remedy: &Remedy, out: &mut dyn Write) -> io::Result<()> {
         code(&remedy.id),
         View::called_for_by(remedy)
     )?;
+    let mut notes = String::new();
+    for (label, texts) in [
+        ("Not known", &remedy.unknown),
+        ("Known", &remedy.known),
+        ("But", &remedy.against),
+    ] {
+        for text in texts {
+            notes.push_str(&format!("\n- **{label}:** {}", esc(&sentence(text))));
+        }
+    }
+    if !notes.is_empty() {
+        writeln!(out, "{notes}")?;
+    }
     steps("Confirm", &remedy.confirm, out)?;
     steps("Fix", &remedy.fix, out)?;
     steps("Undo", &remedy.undo, out)?;

@@ -475,6 +475,12 @@ pub struct Remedy {
     pub rank: usize,
     /// How likely it is that this is the cause, 0 to 1.
     pub likely: f64,
+    /// What is not known and makes this a check first.
+    pub unknown: Vec<String>,
+    /// What speaks against it.
+    pub against: Vec<String>,
+    /// Where versions are known from.
+    pub known: Vec<String>,
 }
 
 /// A command.

@@ -285,6 +285,15 @@ impl Page<'_> {
         let note = self.styled(&note, FAINT);
         writeln!(self.out, "{:2} {title} {note}", remedy.rank)?;
         self.wrapped("   ", Style::new(), 3, &sentence(&remedy.why))?;
+        for (label, texts) in [
+            ("not known", &remedy.unknown),
+            ("known", &remedy.known),
+            ("but", &remedy.against),
+        ] {
+            for (place, text) in texts.iter().enumerate() {
+                self.labelled(if place == 0 { label } else { "" }, &sentence(text))?;
+            }
+        }
         self.steps("confirm", &remedy.confirm)?;
         self.steps("fix", &remedy.fix)?;
         self.steps("undo", &remedy.undo)?;

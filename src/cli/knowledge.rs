@@ -1,0 +1,207 @@
+//! The commands that ask what the program knows: `rules` and `facts`.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use tcptriage::facts::{self, Facts};
+use tcptriage::report::{escape, json};
+use tcptriage::rules::{self, Condition, Engine, Rule, RuleStep};
+
+use super::args::{FactsFormat, FactsOf, RulesCommand};
+use super::{Outcome, Talk, complain, print};
+
+/// Largest file of facts that is read; the facts stage has a lower limit of its own and says when it is reached.
+const MAX_FACTS_FILE: u64 = 1 << 30;
+
+/// `rules list`, `rules show ID`, `rules check FILE...`.
+pub(super) fn rules(talk: Talk, command: &RulesCommand) -> anyhow::Result<Outcome> {
+    match command {
+        RulesCommand::List => {
+            let engine = Engine::load(&[])?;
+            let width = engine
+                .rules()
+                .iter()
+                .map(|r| r.id.len())
+                .max()
+                .unwrap_or_default();
+            let mut text = String::new();
+            for rule in engine.rules() {
+                let _ = writeln!(text, "{:width$}  {}", rule.id, escape::line(&rule.title));
+            }
+            print(talk, text.as_bytes())
+        }
+        RulesCommand::Show { id } => {
+            let engine = Engine::load(&[])?;
+            let rule = engine
+                .rule(id)
+                .with_context(|| format!("there is no rule '{id}'; see tcptriage rules list"))?;
+            print(talk, rule_text(rule).as_bytes())
+        }
+        RulesCommand::Check { files } => {
+            let mut wrong = 0;
+            let mut text = String::new();
+            for path in files {
+                match rules::check(path) {
+                    Ok(rule) => {
+                        let _ = writeln!(
+                            text,
+                            "{}: rule {} is good",
+                            escape::line(&path.display().to_string()),
+                            rule.id
+                        );
+                    }
+                    Err(error) => {
+                        wrong += 1;
+                        complain(&error.to_string());
+                    }
+                }
+            }
+            print(talk, text.as_bytes())?;
+            if wrong > 0 {
+                bail!("{wrong} of {} rule files cannot be used", files.len());
+            }
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+/// A rule in full.
+pub(super) fn rule_text(rule: &Rule) -> String {
+    let mut text = format!("{}: {}\n", rule.id, escape::line(&rule.title));
+    let mut section = |heading: &str, body: String| {
+        if !body.trim().is_empty() {
+            let _ = write!(text, "\n{heading}\n{body}");
+        }
+    };
+    section("What is seen", prose(&rule.seen));
+    section("Why it hurts", prose(&rule.why));
+    section(
+        "When it is advised",
+        prose(&rule.when.as_ref().map(Condition::words).unwrap_or_default()),
+    );
+    section("Confirm", steps(&rule.confirm));
+    section("Fix", steps(&rule.fix));
+    section("Undo", steps(&rule.undo));
+    section("Risk", prose(&rule.risk));
+    section("When it is the wrong remedy", prose(&rule.wrong_when));
+    section(
+        "Holds for",
+        prose(&format!("{}\n{}", rule.applies.words(), rule.applies_note)),
+    );
+    section("Sources", prose(&rule.sources.join("\n")));
+    text
+}
+
+fn prose(text: &str) -> String {
+    text.lines()
+        .filter(|line| !line.trim().is_empty())
+        .fold(String::new(), |mut out, line| {
+            let _ = writeln!(out, "  {}", escape::line(line));
+            out
+        })
+}
+
+fn steps(steps: &[RuleStep]) -> String {
+    let mut out = String::new();
+    for step in steps {
+        out.push_str(&prose(&step.command));
+        if !step.expect.is_empty() {
+            let _ = writeln!(out, "    -> {}", escape::line(&step.expect));
+        }
+    }
+    out
+}
+
+/// `facts FILE...`: what was understood, and what was not.
+pub(super) fn facts(talk: Talk, args: &FactsOf) -> anyhow::Result<Outcome> {
+    let mut facts = Facts::default();
+    for (host, path) in &args.files {
+        let octets = read_bounded(path)?;
+        facts::read(
+            host.as_deref(),
+            &path.display().to_string(),
+            &octets,
+            &mut facts,
+        );
+    }
+    match args.format {
+        FactsFormat::Text => print(talk, facts_text(&facts).as_bytes()),
+        FactsFormat::Json => {
+            let mut text = Vec::new();
+            json::pretty(&facts_json(&facts), &mut text)?;
+            print(talk, &text)
+        }
+    }
+}
+
+fn read_bounded(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let cannot = || format!("cannot read {}", path.display());
+    let mut octets = Vec::new();
+    File::open(path)
+        .with_context(cannot)?
+        .take(MAX_FACTS_FILE)
+        .read_to_end(&mut octets)
+        .with_context(cannot)?;
+    Ok(octets)
+}
+
+fn facts_text(facts: &Facts) -> String {
+    let mut text = String::new();
+    let mut last = None;
+    for fact in &facts.facts {
+        if last != Some(&fact.host) {
+            let host = fact.host.as_deref().unwrap_or("(host not said)");
+            let gap = if last.is_some() { "\n" } else { "" };
+            let _ = writeln!(text, "{gap}{}", escape::line(host));
+            last = Some(&fact.host);
+        }
+        let mut name = fact.name.clone();
+        if let Some(subject) = &fact.subject {
+            let _ = write!(name, " [{subject}]");
+        }
+        let mark = if fact.inferred { " (inferred)" } else { "" };
+        let _ = writeln!(
+            text,
+            "  {} = {}{mark}  ({}:{})",
+            escape::line(&name),
+            escape::line(&fact.value),
+            escape::line(&fact.file),
+            fact.line
+        );
+    }
+    if facts.facts.is_empty() {
+        text.push_str("No facts were understood.\n");
+    }
+    if !facts.not_understood.is_empty() {
+        let _ = writeln!(text, "\nNot understood:");
+        for (file, line, what) in &facts.not_understood {
+            let _ = writeln!(
+                text,
+                "  {}:{line}: {}",
+                escape::line(file),
+                escape::line(what)
+            );
+        }
+    }
+    for what in &facts.left_out {
+        let _ = writeln!(text, "Left out: {}", escape::line(what));
+    }
+    text
+}
+
+fn facts_json(facts: &Facts) -> serde_json::Value {
+    serde_json::json!({
+        "schema": "tcptriage.facts/1",
+        "facts": facts.facts.iter().map(|f| serde_json::json!({
+            "host": f.host, "name": f.name, "subject": f.subject, "value": f.value, "inferred": f.inferred,
+            "file": f.file, "line": f.line, "text": f.text,
+        })).collect::<Vec<_>>(),
+        "not_understood": facts.not_understood.iter().map(|(file, line, text)| serde_json::json!({
+            "file": file, "line": line, "text": text,
+        })).collect::<Vec<_>>(),
+        "left_out": facts.left_out,
+    })
+}
