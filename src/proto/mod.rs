@@ -164,6 +164,8 @@ pub struct SmtpRecord {
     pub orderly: bool,
     /// TLS handshake failed: an alert's description.
     pub tls_alert: Option<String>,
+    /// Steps, messages, refusals and verbs that were not kept because there were too many.
+    pub omitted: u64,
 }
 
 /// Phases of an SMTP dialog, in the contract's order.
@@ -216,6 +218,8 @@ pub struct SmtpStep {
     pub reply_frame: Option<FrameNo>,
     /// When the reply's first octet was captured.
     pub replied: Option<Timestamp>,
+    /// Whether the step is inferred from the pattern of TLS records rather than read.
+    pub inferred: bool,
 }
 
 /// One mail transaction.
@@ -233,6 +237,9 @@ pub struct SmtpMessage {
     pub length: Duration,
     /// Phase that took longest.
     pub slowest_phase: SmtpPhase,
+    /// `Received:` fields of its head, the newest first, as far as it was sent in the clear; at most 32. The delay of a hop is the
+    /// difference of two neighbours' times, by two hosts' clocks.
+    pub hops: Vec<smtp::records::Hop>,
 }
 
 /// A reply of class 4 or 5.

@@ -1,0 +1,432 @@
+//! Lines of SMTP, read: commands, replies, enhanced status codes, `Received:` fields. Pure: octets in, structs out.
+//!
+//! Takes:  octets of one line
+//! Gives:  what the line says, borrowed from it
+//! Never:  returns the credentials of an AUTH line; reads a message's text
+
+use std::borrow::Cow;
+
+use nom::branch::alt;
+use nom::bytes::complete::{tag_no_case, take_while, take_while_m_n, take_while1};
+use nom::bytes::streaming::{take, take_until};
+use nom::character::complete::{char, space0, space1, u16 as number16, u32 as number32};
+use nom::combinator::{map_opt, opt, verify};
+use nom::sequence::{preceded, terminated};
+use nom::{IResult, Parser};
+
+/// Octets of a text kept in records.
+pub(crate) const MAX_TEXT: usize = 256;
+
+/// Verbs that are known. Others are counted under their own name where it is safe to show (see [`command`]).
+const VERBS: [&str; 38] = [
+    "EHLO",
+    "HELO",
+    "LHLO",
+    "MAIL",
+    "RCPT",
+    "DATA",
+    "BDAT",
+    "RSET",
+    "NOOP",
+    "QUIT",
+    "AUTH",
+    "STARTTLS",
+    "VRFY",
+    "EXPN",
+    "HELP",
+    "TURN",
+    "ETRN",
+    "ATRN",
+    "BURL",
+    "SEND",
+    "SOML",
+    "SAML",
+    "XCLIENT",
+    "XFORWARD",
+    "X-EXPS",
+    "X-ANONYMOUSTLS",
+    "XEXCH50",
+    "XSHADOW",
+    "XSHADOWREQUEST",
+    "XQDISCARD",
+    "XPROXY",
+    "XPROXYFROM",
+    "XPROXYTO",
+    "XSESSIONPARAMS",
+    "X-LINK2STATE",
+    "XRDST",
+    "XSYSPROBE",
+    "XXXX",
+];
+
+/// A command line without its end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Command<'a> {
+    /// Verb in upper case; `?` where it is none that is known and might be a secret.
+    pub verb: Cow<'static, str>,
+    /// What follows the verb and its blanks.
+    pub argument: &'a [u8],
+}
+
+/// Reads a command line, its end taken off (RFC 5321 section 4.1.1).
+///
+/// `None` where the line does not begin with a word.
+#[must_use]
+pub fn command(line: &[u8]) -> Option<Command<'_>> {
+    let word = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
+    let parsed: IResult<&[u8], &[u8]> = verify(take_while1(word), |verb: &[u8]| {
+        verb.first().is_some_and(u8::is_ascii_alphabetic)
+    })
+    .parse(line);
+    let (rest, verb) = parsed.ok()?;
+    if !matches!(rest.first(), None | Some(b' ' | b'\t' | b':')) {
+        return None;
+    }
+    let known = VERBS
+        .iter()
+        .find(|known| known.as_bytes().eq_ignore_ascii_case(verb));
+    let verb = match known {
+        Some(known) => Cow::Borrowed(*known),
+        // Private verbs begin with X (RFC 5321 section 4.1.5). Anything else may be a line of an AUTH exchange whose command was missed.
+        None if verb.len() <= 20 && verb.first().is_some_and(|x| x.eq_ignore_ascii_case(&b'X')) => {
+            Cow::Owned(String::from_utf8_lossy(verb).to_ascii_uppercase())
+        }
+        None => Cow::Borrowed("?"),
+    };
+    Some(Command {
+        verb,
+        argument: rest.trim_ascii_start(),
+    })
+}
+
+/// Whether the line can hardly be anything but a command: for finding the dialog again.
+#[must_use]
+pub fn is_plain_command(line: &[u8]) -> bool {
+    let Some(command) = command(line) else {
+        return false;
+    };
+    let argument = command.argument.trim_ascii();
+    match command.verb.as_ref() {
+        "EHLO" | "HELO" | "LHLO" => !argument.is_empty() && !argument.contains(&b' '),
+        "MAIL" => argument
+            .get(..5)
+            .is_some_and(|from| from.eq_ignore_ascii_case(b"FROM:")),
+        "RCPT" => argument
+            .get(..3)
+            .is_some_and(|to| to.eq_ignore_ascii_case(b"TO:")),
+        "DATA" | "RSET" | "QUIT" | "STARTTLS" | "X-ANONYMOUSTLS" | "NOOP" => argument.is_empty(),
+        "BDAT" => bdat(argument).is_some(),
+        "AUTH" | "X-EXPS" => {
+            argument.first().is_some_and(u8::is_ascii_uppercase) && mechanism(argument).is_some()
+        }
+        "XEXCH50" | "XSHADOW" | "XSHADOWREQUEST" | "XQDISCARD" | "XPROXY" | "XPROXYFROM"
+        | "XPROXYTO" | "XCLIENT" | "XFORWARD" | "XSESSIONPARAMS" => true,
+        _ => false,
+    }
+}
+
+/// Octets of a chunk, and whether it is the last (RFC 3030 section 2).
+#[must_use]
+pub fn bdat(argument: &[u8]) -> Option<(u64, bool)> {
+    let size: IResult<&[u8], u64> = nom::character::complete::u64(argument);
+    let (rest, size) = size.ok()?;
+    let last: IResult<&[u8], Option<&[u8]>> =
+        opt(preceded(space1, tag_no_case(&b"LAST"[..]))).parse(rest);
+    let (rest, last) = last.ok()?;
+    rest.trim_ascii()
+        .is_empty()
+        .then_some((size, last.is_some()))
+}
+
+/// Name of the mechanism of AUTH or X-EXPS (RFC 4954 section 4); what follows it is a secret.
+#[must_use]
+pub fn mechanism(argument: &[u8]) -> Option<&str> {
+    let name: IResult<&[u8], &[u8]> = take_while_m_n(1, 20, |c: u8| {
+        c.is_ascii_alphanumeric() || c == b'-' || c == b'_'
+    })
+    .parse(argument);
+    let (rest, name) = name.ok()?;
+    if !matches!(rest.first(), None | Some(b' ' | b'\r')) {
+        return None;
+    }
+    std::str::from_utf8(name).ok()
+}
+
+/// One line of a reply.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ReplyLine<'a> {
+    /// Reply code.
+    pub code: u16,
+    /// Whether the reply ends here.
+    pub is_last: bool,
+    /// Text after the code and its mark, without the line's end.
+    pub text: &'a [u8],
+}
+
+/// Reads one line of a reply: `250-SIZE 35882577`, `250 OK`, `250`.
+///
+/// `Incomplete` until the line's end is in; an `Error` means the octets are no reply and the dialog has to be found again. A bare LF
+/// is taken for a line's end too, as receivers do. RFC 5321 section 4.2.
+///
+/// # Errors
+/// As nom gives them.
+pub fn reply_line(input: &[u8]) -> IResult<&[u8], ReplyLine<'_>> {
+    let (rest, code) = map_opt(take(3usize), reply_code).parse(input)?;
+    let (rest, line) = take_until(&b"\n"[..]).parse(rest)?;
+    let (rest, _) = take(1usize).parse(rest)?;
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let (is_last, text) = match line.split_first() {
+        None => (true, line),
+        Some((b' ', text)) => (true, text),
+        Some((b'-', text)) => (false, text),
+        Some(_) => {
+            return Err(nom::Err::Error(nom::error::Error::new(
+                input,
+                nom::error::ErrorKind::Char,
+            )));
+        }
+    };
+    Ok((
+        rest,
+        ReplyLine {
+            code,
+            is_last,
+            text,
+        },
+    ))
+}
+
+fn reply_code(digits: &[u8]) -> Option<u16> {
+    match digits {
+        &[a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+            Some(u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0'))
+        }
+        _ => None,
+    }
+}
+
+/// Enhanced status code at the start of a reply's text: `4.3.2 Service not available` (RFC 2034, RFC 3463).
+#[must_use]
+pub fn enhanced(text: &[u8]) -> Option<[u16; 3]> {
+    let code: IResult<&[u8], (u16, u16, u16)> = (
+        terminated(
+            verify(number16, |class| matches!(class, 2 | 4 | 5)),
+            char('.'),
+        ),
+        terminated(number16, char('.')),
+        number16,
+    )
+        .parse(text);
+    let (rest, (class, subject, detail)) = code.ok()?;
+    (subject < 1_000 && detail < 1_000 && matches!(rest.first(), None | Some(b' ' | b'\t')))
+        .then_some([class, subject, detail])
+}
+
+/// Text for a record: its start, as UTF-8, with mail addresses replaced unless they may be kept.
+#[must_use]
+pub fn text(octets: &[u8], addresses: bool) -> String {
+    let octets = octets.get(..MAX_TEXT).unwrap_or(octets);
+    if addresses {
+        String::from_utf8_lossy(octets).into_owned()
+    } else {
+        String::from_utf8_lossy(&without_addresses(octets)).into_owned()
+    }
+}
+
+/// Replaces everything that looks like `local@domain` by `<address>`.
+fn without_addresses(octets: &[u8]) -> Cow<'_, [u8]> {
+    let ends = |c: &u8| c.is_ascii_whitespace() || b"<>()[],;:\"'=".contains(c);
+    if memchr::memchr(b'@', octets).is_none() {
+        return Cow::Borrowed(octets);
+    }
+    let mut clean: Vec<u8> = Vec::with_capacity(octets.len());
+    let mut rest = octets;
+    while let Some(at) = memchr::memchr(b'@', rest) {
+        let (before, after) = rest.split_at(at);
+        let after = after.get(1..).unwrap_or_default();
+        // A quoted local part ends in a quote and may hold anything (RFC 5321 section 4.1.2).
+        let local = match before.strip_suffix(b"\"") {
+            Some(quoted) => memchr::memrchr(b'"', quoted).unwrap_or(0),
+            None => before.iter().rposition(ends).map_or(0, |end| end + 1),
+        };
+        let domain = if after.first() == Some(&b'[') {
+            memchr::memchr(b']', after).map_or(after.len(), |end| end + 1)
+        } else {
+            after.iter().position(ends).unwrap_or(after.len())
+        };
+        let kept = before.get(..local).unwrap_or_default();
+        clean.extend_from_slice(kept.strip_suffix(b"<").unwrap_or(kept));
+        clean.extend_from_slice(b"<address>");
+        rest = after.get(domain..).unwrap_or_default();
+        rest = rest.strip_prefix(b">").unwrap_or(rest);
+    }
+    clean.extend_from_slice(rest);
+    Cow::Owned(clean)
+}
+
+/// A command line as evidence: no secrets, and no addresses unless they may be kept.
+#[must_use]
+pub fn evidence(line: &[u8], command: &Command<'_>, addresses: bool) -> String {
+    let verb = command.verb.as_ref();
+    match verb {
+        "AUTH" | "X-EXPS" => match mechanism(command.argument) {
+            Some(mechanism) => format!("{verb} {mechanism}"),
+            None => verb.to_owned(),
+        },
+        "?" => format!("unknown command, {} octets", line.len()),
+        "XPROXYTO" | "XPROXY" | "XPROXYFROM" | "XSESSIONPARAMS" => format!("{verb} …"),
+        "MAIL" | "RCPT" | "VRFY" | "EXPN" | "SEND" | "SOML" | "SAML" if !addresses => {
+            let argument = command.argument;
+            let (word, path) = match memchr::memchr(b':', argument) {
+                Some(colon) if matches!(verb, "MAIL" | "RCPT") => argument.split_at(colon + 1),
+                _ => (&b""[..], argument),
+            };
+            // The whole path goes, with or without an @ in it; the empty one of a bounce stays.
+            let path = path.trim_ascii_start();
+            let (path, parameters) = if path.starts_with(b"<") {
+                let end = memchr::memchr(b'>', path).map_or(path.len(), |end| end + 1);
+                path.split_at(end)
+            } else {
+                path.split_at(memchr::memchr(b' ', path).unwrap_or(path.len()))
+            };
+            let path = if path == b"<>" { "<>" } else { "<address>" };
+            let (word, parameters) = (text(word, false), text(parameters, false));
+            format!("{verb} {word}{path}{parameters}")
+        }
+        _ => text(line, addresses),
+    }
+}
+
+/// A hop of a message: one `Received:` field (RFC 5321 section 4.4). Names are hostile.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Hop {
+    /// Name after `from`.
+    pub from: Option<String>,
+    /// Name after `by`.
+    pub by: Option<String>,
+    /// Seconds since 1970, UTC, by the clock of the host that wrote the field.
+    pub time: Option<i64>,
+}
+
+/// Reads the value of a `Received:` field, unfolded or not.
+#[must_use]
+pub fn received(value: &[u8]) -> Hop {
+    let (clauses, date) = match memchr::memrchr(b';', value) {
+        Some(semicolon) => (
+            value.get(..semicolon).unwrap_or_default(),
+            value.get(semicolon + 1..),
+        ),
+        None => (value, None),
+    };
+    let mut hop = Hop {
+        time: date.and_then(date_time),
+        ..Hop::default()
+    };
+    let mut words = clauses
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
+    let mut depth = 0_usize;
+    while let Some(word) = words.next() {
+        if depth == 0 && word.eq_ignore_ascii_case(b"from") && hop.from.is_none() {
+            hop.from = words.next().map(|name| text(name, false));
+        } else if depth == 0 && word.eq_ignore_ascii_case(b"by") && hop.by.is_none() {
+            hop.by = words.next().map(|name| text(name, false));
+        } else {
+            for octet in word {
+                match octet {
+                    b'(' => depth += 1,
+                    b')' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+            }
+        }
+    }
+    hop
+}
+
+/// `Fri, 21 Nov 1997 09:55:06 -0600 (CST)` as seconds since 1970, UTC (RFC 5322 section 3.3).
+#[must_use]
+pub fn date_time(text: &[u8]) -> Option<i64> {
+    const MONTHS: [&str; 12] = [
+        "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+    ];
+    let text: Vec<u8> = text
+        .iter()
+        .take(80)
+        .map(|&c| if c.is_ascii_whitespace() { b' ' } else { c })
+        .collect();
+    let letters = |input| {
+        take_while1::<_, &[u8], nom::error::Error<&[u8]>>(|c: u8| c.is_ascii_alphabetic())
+            .parse(input)
+    };
+    let (rest, _) = space0::<&[u8], nom::error::Error<&[u8]>>(&text).ok()?;
+    let (rest, _) = opt(terminated(letters, (char(','), space0)))
+        .parse(rest)
+        .ok()?;
+    let (rest, day) = terminated(number16, space1::<&[u8], nom::error::Error<&[u8]>>)
+        .parse(rest)
+        .ok()?;
+    let (rest, month) = terminated(letters, space1).parse(rest).ok()?;
+    let (rest, year) = terminated(number32, space1::<&[u8], nom::error::Error<&[u8]>>)
+        .parse(rest)
+        .ok()?;
+    let (rest, hour) = terminated(number16::<&[u8], nom::error::Error<&[u8]>>, char(':'))
+        .parse(rest)
+        .ok()?;
+    let (rest, minute) = number16::<&[u8], nom::error::Error<&[u8]>>(rest).ok()?;
+    let (rest, second) = opt(preceded(
+        char(':'),
+        number16::<&[u8], nom::error::Error<&[u8]>>,
+    ))
+    .parse(rest)
+    .ok()?;
+    let (rest, _) = space0::<&[u8], nom::error::Error<&[u8]>>(rest).ok()?;
+    let zone: IResult<&[u8], i64> = alt((zone_number, zone_name)).parse(rest);
+    let zone = zone.map_or(0, |(_, zone)| zone);
+    let month = MONTHS
+        .iter()
+        .position(|name| name.as_bytes().eq_ignore_ascii_case(month))?;
+    let month = i64::try_from(month).ok()? + 1;
+    if !(1970..=9_999).contains(&year) || !(1..=31).contains(&day) || hour > 23 || minute > 59 {
+        return None;
+    }
+    let days = days_since_1970(i64::from(year), month, i64::from(day));
+    let clock = i64::from(hour) * 3_600 + i64::from(minute) * 60 + i64::from(second.unwrap_or(0));
+    Some(days * 86_400 + clock - zone)
+}
+
+fn zone_number(input: &[u8]) -> IResult<&[u8], i64> {
+    let (rest, sign) = alt((char('+'), char('-'))).parse(input)?;
+    let (rest, digits) = take_while_m_n(4, 4, |c: u8| c.is_ascii_digit()).parse(rest)?;
+    let number = digits
+        .iter()
+        .fold(0_i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    let seconds = (number / 100) * 3_600 + (number % 100) * 60;
+    Ok((rest, if sign == '-' { -seconds } else { seconds }))
+}
+
+/// The zones of RFC 822 that still turn up; others count as UTC (RFC 5322 section 4.3).
+fn zone_name(input: &[u8]) -> IResult<&[u8], i64> {
+    let (rest, name) = take_while(|c: u8| c.is_ascii_alphabetic()).parse(input)?;
+    let hours = match name.to_ascii_uppercase().as_slice() {
+        b"EDT" => -4,
+        b"EST" | b"CDT" => -5,
+        b"CST" | b"MDT" => -6,
+        b"MST" | b"PDT" => -7,
+        b"PST" => -8,
+        _ => 0,
+    };
+    Ok((rest, hours * 3_600))
+}
+
+/// Days from 1970-01-01 in the Gregorian calendar, for years from 1970 on.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    // Years that begin in March, so that the leap day is the last of its year.
+    let (year, month) = if month <= 2 {
+        (year - 1, month + 9)
+    } else {
+        (year, month - 3)
+    };
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    365 * year + year / 4 - year / 100 + year / 400 + of_year - 719_468
+}
