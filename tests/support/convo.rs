@@ -316,7 +316,7 @@ impl Convo {
         self.fin(way).ack(way.back()).fin(way.back()).ack(way)
     }
 
-    /// Sends the last data segment (or SYN, FIN) of the direction of the last step that had one again, octet for octet.
+    /// Sends the last segment with data, SYN or FIN again, octet for octet, in the direction of the last step.
     pub fn again(self) -> Self {
         let way = self.steps.last().map_or(C2S, |s| s.way);
         self.repeat(way)

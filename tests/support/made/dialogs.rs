@@ -48,7 +48,7 @@ pub fn smtp(
     let mut convo = think(convo, random)
         .send(C2S, format!("EHLO {client}\r\n").as_bytes())
         .send(S2C, &ehlo_reply(server, "192.168.24.34"));
-    let id = random.next() % 1_000_000;
+    let id = random.draw() % 1_000_000;
     let message_id = format!("<{id:06}@{client}>");
     for (command, reply) in [
         (

@@ -335,7 +335,7 @@ fn healthy(random: &mut Random, ports: &mut Ports, millis: i64) -> Convo {
 /// Initial sequence numbers, and a start off the full millisecond.
 fn started(convo: Convo, random: &mut Random) -> Convo {
     convo
-        .isn(random.next() as u32, random.next() as u32)
+        .isn(random.draw() as u32, random.draw() as u32)
         .wait_us(random.range(0, 1_000))
 }
 
