@@ -4,6 +4,8 @@
 //! Gives:  `nic.driver.age_days`, `nic.driver.known_bad`, `virtual` of adapters that only a hypervisor has
 //! Never:  reads a clock; judges Microsoft's own drivers by their date, which is fixed
 
+use std::collections::{HashMap, HashSet};
+
 use crate::net::Timestamp;
 
 use super::{Fact, Facts, value};
@@ -11,15 +13,23 @@ use super::{Fact, Facts, value};
 /// Adds what follows from the facts read. `today` is the moment against which ages are told. Call it once, when all is read.
 pub fn derive(facts: &mut Facts, today: Timestamp) {
     let mut derived = Vec::new();
+    // Vendor and name of each adapter, as its own file tells them.
+    let mut adapters: HashMap<(Adapter<'_>, &str), &str> = HashMap::new();
     for fact in &facts.facts {
-        let of_same = |name: &str| {
-            facts.facts.iter().find(|other| {
-                other.name == name
-                    && other.host == fact.host
-                    && other.subject == fact.subject
-                    && other.file == fact.file
-            })
-        };
+        if matches!(fact.name.as_str(), "nic.driver.vendor" | "nic.driver.name") {
+            adapters
+                .entry((adapter(fact), &fact.name))
+                .or_insert(&fact.value);
+        }
+    }
+    let mut virtual_hosts: HashSet<Option<&str>> = facts
+        .facts
+        .iter()
+        .filter(|fact| fact.name == "virtual")
+        .map(|fact| fact.host.as_deref())
+        .collect();
+    for fact in &facts.facts {
+        let of_same = |name: &'static str| adapters.get(&(adapter(fact), name));
         let mut add = |name: &str, subject: Option<String>, value: String| {
             derived.push(Fact {
                 name: name.to_owned(),
@@ -34,7 +44,7 @@ pub fn derive(facts: &mut Facts, today: Timestamp) {
                 let vendor = of_same("nic.driver.vendor");
                 // Drivers that come with Windows carry 2006-06-21 whatever their age.
                 let inbox = fact.value == "2006-06-21"
-                    || vendor.is_some_and(|v| v.value.to_lowercase().contains("microsoft"));
+                    || vendor.is_some_and(|v| v.to_lowercase().contains("microsoft"));
                 let days = value::days(&fact.value)
                     .and_then(|day| (today.0.div_euclid(86_400_000_000_000)).checked_sub(day));
                 if let (false, Some(days @ 0..)) = (inbox, days) {
@@ -47,7 +57,7 @@ pub fn derive(facts: &mut Facts, today: Timestamp) {
             }
             "nic.driver.version" => {
                 let name = of_same("nic.driver.name");
-                if let Some(bad) = name.and_then(|n| known_bad(&n.value, &fact.value)) {
+                if let Some(bad) = name.and_then(|n| known_bad(n, &fact.value)) {
                     let value = if bad { "yes" } else { "no" };
                     add(
                         "nic.driver.known_bad",
@@ -66,22 +76,24 @@ pub fn derive(facts: &mut Facts, today: Timestamp) {
                 ]
                 .into_iter()
                 .find(|(word, _)| lower.contains(word));
-                let told = |all: &[Fact]| {
-                    let same = |f: &&Fact| f.name == "virtual" && f.host == fact.host;
-                    all.iter().any(|f| same(&f))
-                };
-                if let (Some((_, name)), false) = (hypervisor, told(&facts.facts)) {
+                // Several adapters tell the same of their host.
+                if let Some((_, name)) = hypervisor
+                    && virtual_hosts.insert(fact.host.as_deref())
+                {
                     add("virtual", None, name.to_owned());
                 }
             }
             _ => {}
         }
     }
-    // Several adapters tell the same of their host.
-    derived.dedup_by(|a, b| {
-        a.name == "virtual" && b.name == "virtual" && a.host == b.host && a.value == b.value
-    });
     facts.facts.extend(derived);
+}
+
+/// Host, adapter and file of a fact.
+type Adapter<'a> = (Option<&'a str>, Option<&'a str>, &'a str);
+
+fn adapter(fact: &Fact) -> Adapter<'_> {
+    (fact.host.as_deref(), fact.subject.as_deref(), &fact.file)
 }
 
 /// Names of Windows drivers for Broadcom's BCM5706 and BCM5708 with TCP offload, under all makers' labels.

@@ -100,7 +100,7 @@ const TITLES: &[&str] = &[
 ];
 
 /// Rows that a table may have; more are another text.
-const MAX_ROWS: usize = 64;
+const MAX_ROWS: usize = 24;
 
 struct Read<'a> {
     row: Option<Row>,

@@ -8,7 +8,10 @@ use super::records::{self, Field};
 use super::{Section, Sink};
 
 /// Properties of one record; an object of Exchange has some 100.
-const MAX_FIELDS: usize = 512;
+const MAX_FIELDS: usize = 256;
+/// Properties from which on a record of an unknown kind is passed over at once: its lines are no other tool's either, and
+/// to try again at each of them would take the square of their number.
+pub(super) const SURELY_RECORD: usize = 8;
 
 /// Key and value of a line; the column of the value is where continuation lines go on.
 fn property(line: &str) -> Option<(String, &str, usize)> {
@@ -69,7 +72,10 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
     let cut = !section.goes_on(at);
     let known = records::read(&record, cut, out) | super::system::record(&record, out);
     if !known {
-        return 0;
+        if record.len() < SURELY_RECORD {
+            return 0;
+        }
+        (from..at).for_each(|line| out.not_understood(line));
     }
     at - from
 }

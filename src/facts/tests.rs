@@ -337,3 +337,160 @@ fn ages_and_bad_drivers_are_derived() {
     assert_eq!(value("nic.driver.age_days"), ("1285".to_owned(), true));
     assert_eq!(value("nic.driver.known_bad"), ("yes".to_owned(), true));
 }
+
+/// Outputs of which no sample was at hand: layouts as the tools' documents give them.
+#[test]
+fn other_outputs() {
+    type Row = (&'static str, Option<&'static str>, &'static str);
+    let cases: &[(&str, &str, &[Row])] = &[
+        (
+            "a table cut at 80 columns",
+            "Name                      InterfaceDescription                    ifIndex Status\n\
+             ----                      --------------------                    ------- ------\n\
+             Ethernet                  Broadcom BCM5708C NetXtreme II Gig...        12 Up\n",
+            &[],
+        ),
+        (
+            "connectors as a table",
+            "Identity                             TarpitInterval MessageRateLimit\n\
+             --------                             -------------- ----------------\n\
+             EX1\\Default Frontend EX1             00:00:05       Unlimited\n\
+             EX1\\Relay                            00:00:00       100\n",
+            &[
+                ("connector.tarpit_s", Some("EX1\\Default Frontend EX1"), "5"),
+                (
+                    "connector.message_rate",
+                    Some("EX1\\Default Frontend EX1"),
+                    "unlimited",
+                ),
+                (
+                    "connector.identity",
+                    Some("EX1\\Default Frontend EX1"),
+                    "EX1\\Default Frontend EX1",
+                ),
+                ("connector.tarpit_s", Some("EX1\\Relay"), "0"),
+                ("connector.message_rate", Some("EX1\\Relay"), "100"),
+                ("connector.identity", Some("EX1\\Relay"), "EX1\\Relay"),
+            ],
+        ),
+        (
+            "a queue with its error wrapped",
+            "Identity      : EX1\\12\nLastError     : 451 4.4.0 Primary target IP address\n                responded with: 421\n\n",
+            &[(
+                "queue.last_error",
+                Some("EX1\\12"),
+                "451 4.4.0 Primary target IP address responded with: 421",
+            )],
+        ),
+        (
+            "a server of Exchange",
+            "Name                : HUB1\nAdminDisplayVersion : Version 14.3 (Build 123.4)\n\n",
+            &[
+                ("exchange", Some("HUB1"), "ex2010sp1"),
+                ("exchange.version", Some("HUB1"), "14.3.123.4"),
+            ],
+        ),
+        (
+            "members of a team",
+            "Name               : Ethernet2\nTeam               : Team0\nAdministrativeMode : Active\nOperationalStatus  : Failed\nFailureReason      : PhysicalMediaDisconnected\n\n",
+            &[("nic.team.member_down", Some("Team0"), "Ethernet2")],
+        ),
+        (
+            "signing, of the server",
+            "EnableSMB1Protocol       : False\nRequireSecuritySignature : True\n\n",
+            &[
+                ("smb.legacy", None, "disabled"),
+                ("smb.signing", Some("server"), "required"),
+            ],
+        ),
+        (
+            "a virtual machine",
+            "=== wmic computersystem get Manufacturer,Model /format:list ===\nManufacturer=Microsoft Corporation\nModel=Virtual Machine\n\n",
+            &[("virtual", None, "hyper-v")],
+        ),
+        (
+            "an address",
+            "C:\\>ipconfig\n\nEthernet adapter Ethernet:\n\n   IPv4 Address. . . . . . . . . . . : 192.0.2.5(Preferred)\n   Default Gateway . . . . . . . . . : 192.0.2.1\n",
+            &[("host.address", None, "192.0.2.5")],
+        ),
+        (
+            "a password is not kept",
+            "[global]\n\tldap admin password = secret\n\tsync always = No\n",
+            &[("samba.sync_always", None, "no")],
+        ),
+    ];
+    for (name, text, want) in cases {
+        let got: Vec<_> = facts(text.as_bytes())
+            .facts
+            .into_iter()
+            .map(|f| (f.name, f.subject, f.value))
+            .collect();
+        let want: Vec<_> = want
+            .iter()
+            .map(|(n, s, v)| ((*n).to_owned(), s.map(str::to_owned), (*v).to_owned()))
+            .collect();
+        let sorted = |mut facts: Vec<(String, Option<String>, String)>| {
+            facts.sort();
+            facts
+        };
+        assert_eq!(sorted(got), sorted(want), "{name}");
+    }
+}
+
+/// Lines of all samples in any order, whole and cut: every fact told still comes from the line that it names.
+#[test]
+fn shuffled_lines_do_no_harm() {
+    let lines: Vec<String> = samples()
+        .into_iter()
+        .flat_map(|(_, octets)| {
+            String::from_utf8(octets)
+                .unwrap()
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let mut state = 1_u64;
+    let mut next = move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap()
+    };
+    for _ in 0..200 {
+        let text: Vec<String> = (0..300)
+            .map(|_| {
+                let line = &lines[next() % lines.len()];
+                let keep = if next() % 4 == 0 {
+                    next() % (line.chars().count() + 1)
+                } else {
+                    usize::MAX
+                };
+                line.chars().take(keep).collect()
+            })
+            .collect();
+        let facts = facts(text.join("\n").as_bytes());
+        for fact in &facts.facts {
+            assert_eq!(fact.text, text[fact.line - 1].replace('\r', "").trim_end());
+        }
+    }
+}
+
+/// What could be read again and again is passed over at once: twice the lines take about twice the time.
+#[test]
+fn long_unknown_texts_are_read_once() {
+    for form in [
+        "Key{} : value",
+        "Key{}=value",
+        "label {} : enabled",
+        "{}: 1",
+        "----  {} ----",
+    ] {
+        let text: String = (0..20_000)
+            .map(|n| form.replace("{}", &n.to_string()) + "\n")
+            .collect();
+        let facts = facts(text.as_bytes());
+        assert_eq!(facts.facts, []);
+        assert!(!facts.not_understood.is_empty(), "{form}");
+    }
+}

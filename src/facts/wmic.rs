@@ -7,12 +7,15 @@
 use super::records::{self, Field};
 use super::{Section, Sink};
 
+/// Properties of one record.
+const MAX_FIELDS: usize = 64;
+
 /// Reads one record.
 pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize {
     let mut record: Vec<Field> = Vec::new();
     let mut at = from;
     while let Some((key, value)) = property(section.at(at)) {
-        if record.iter().any(|f| f.key == key) {
+        if record.len() >= MAX_FIELDS || record.iter().any(|f| f.key == key) {
             break;
         }
         record.push(Field {
@@ -34,8 +37,11 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
             .all(|f| matches!(f.key.as_str(), "Description" | "DriverDate"))
     {
         at - from
-    } else {
+    } else if record.len() < super::powershell_list::SURELY_RECORD {
         0
+    } else {
+        (from..at).for_each(|line| out.not_understood(line));
+        at - from
     }
 }
 
