@@ -24,6 +24,12 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
             ..Found::new(name, value, line)
         });
     };
+    let of_team = |member: &String| {
+        Some(
+            team.as_ref()
+                .map_or_else(|| member.clone(), |team| format!("{team}/{member}")),
+        )
+    };
     fact("nic.team", "bonding", team.clone(), from);
     let mut member: Option<String> = None;
     let mut aggregator: Option<String> = None;
@@ -54,7 +60,7 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
             }
             ("MII Status", None) => fact("nic.team.status", value, team.clone(), at),
             ("MII Status", Some(member)) if value != "up" => {
-                fact("nic.team.member_down", member, team.clone(), at);
+                fact("nic.team.member_down", "yes", of_team(member), at);
             }
             ("Speed", Some(member)) => {
                 if let Some(speed) = super::value::speed(&value.to_lowercase()) {
@@ -67,10 +73,7 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
             ("Link Failure Count", Some(member))
                 if value != "0" && super::value::number(value).is_some() =>
             {
-                let subject = team
-                    .as_ref()
-                    .map_or_else(|| member.clone(), |team| format!("{team}/{member}"));
-                fact("nic.team.link_failures", value, Some(subject), at);
+                fact("nic.link_failures", value, of_team(member), at);
             }
             ("Aggregator ID", Some(_)) => match &aggregator {
                 Some(first) if first != value => {

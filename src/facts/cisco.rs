@@ -23,12 +23,12 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
         for part in section.at(at).split(',').map(str::trim) {
             let lower = part.to_lowercase();
             let fact = match lower.as_str() {
-                "full-duplex" | "full duplex" => Some(("nic.duplex", "full".to_owned())),
-                "half-duplex" | "half duplex" => Some(("nic.duplex", "half".to_owned())),
+                "full-duplex" | "full duplex" => Some(("switch.duplex", "full".to_owned())),
+                "half-duplex" | "half duplex" => Some(("switch.duplex", "half".to_owned())),
                 _ => counted(&lower).or_else(|| {
                     let plain = !lower.contains(' ') && lower.ends_with("b/s");
                     plain
-                        .then(|| value::speed(&lower).map(|v| ("nic.speed_mbps", v)))
+                        .then(|| value::speed(&lower).map(|v| ("switch.speed_mbps", v)))
                         .flatten()
                 }),
             };
@@ -48,9 +48,9 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
 fn counted(part: &str) -> Option<(&'static str, String)> {
     let (count, label) = part.split_once(' ')?;
     let name = match label {
-        "crc" => "nic.crc_errors",
-        "input errors" => "nic.input_errors",
-        "late collision" | "late collisions" => "nic.late_collisions",
+        "crc" => "switch.crc_errors",
+        "input errors" => "switch.input_errors",
+        "late collision" | "late collisions" => "switch.late_collisions",
         _ => return None,
     };
     Some((name, value::number(count)?.to_string()))

@@ -80,7 +80,8 @@ pub fn derive(facts: &mut Facts, today: Timestamp) {
                 if let Some((_, name)) = hypervisor
                     && virtual_hosts.insert(fact.host.as_deref())
                 {
-                    add("virtual", None, name.to_owned());
+                    add("virtual", None, "true".to_owned());
+                    add("virtual.hypervisor", None, name.to_owned());
                 }
             }
             _ => {}

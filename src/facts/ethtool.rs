@@ -120,10 +120,7 @@ fn driver(section: &Section<'_>, from: usize, adapter: Option<String>, out: &mut
                 ("nic.driver.name", "xen-netfront" | "vif") => "xen",
                 _ => return true,
             };
-            out.fact(Found {
-                inferred: true,
-                ..Found::new("virtual", hypervisor, line)
-            });
+            out.hypervisor(hypervisor, line, true);
         }
         true
     });

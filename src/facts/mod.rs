@@ -121,6 +121,21 @@ impl Sink {
         self.not_understood.push(line);
     }
 
+    /// The host is a virtual machine of this hypervisor; `none`: it is none.
+    fn hypervisor(&mut self, name: &str, line: usize, inferred: bool) {
+        let on = if name == "none" { "false" } else { "true" };
+        let mut fact = |fact: &'static str, value: &str| {
+            self.fact(Found {
+                inferred,
+                ..Found::new(fact, value, line)
+            });
+        };
+        fact("virtual", on);
+        if on == "true" {
+            fact("virtual.hypervisor", name);
+        }
+    }
+
     /// The text names its host.
     fn host(&mut self, name: String) {
         self.host = Some(name);

@@ -156,11 +156,17 @@ pub const NAMES: &[(&str, &str, &str)] = &[
         "collisions after the first 64 octets: the sign of a duplex mismatch",
     ),
     (
+        "nic.link_failures",
+        "team/member",
+        "times that the member's link failed, where not 0",
+    ),
+    (
         "nic.lro",
         "adapter",
         "enabled, disabled (Linux: large-receive-offload)",
     ),
     ("nic.lso", "adapter", "enabled, disabled"),
+    ("nic.mtu", "adapter", "octets"),
     ("nic.netdma", "-", "enabled, disabled"),
     (
         "nic.power_saving",
@@ -192,16 +198,11 @@ pub const NAMES: &[(&str, &str, &str)] = &[
         "team",
         "the partner's hardware address, or none",
     ),
-    (
-        "nic.team.link_failures",
-        "team/member",
-        "times that the member's link failed, where not 0",
-    ),
     ("nic.team.member", "team", "a member"),
     (
         "nic.team.member_down",
-        "team",
-        "a member that is down or failed",
+        "team/member",
+        "yes: the member is down or failed",
     ),
     (
         "nic.team.mode",
@@ -209,6 +210,7 @@ pub const NAMES: &[(&str, &str, &str)] = &[
         "lacp, static, switchindependent, active-backup, balance-rr, …",
     ),
     ("nic.team.status", "team", "up, degraded, down"),
+    ("nic.vmq", "adapter", "enabled, disabled"),
     (
         "os",
         "-",
@@ -238,11 +240,29 @@ pub const NAMES: &[(&str, &str, &str)] = &[
     ("smb.dialect", "server", "3.1.1, 2.1, … as negotiated"),
     ("smb.encrypted", "server", "yes, no"),
     ("smb.legacy", "-", "enabled, disabled: SMB 1"),
+    ("smb.multichannel", "-", "enabled, disabled"),
     (
         "smb.signing",
         "client, server, or the other host",
         "required, enabled, disabled",
     ),
+    (
+        "switch.crc_errors",
+        "port",
+        "frames that the port received with a bad frame check",
+    ),
+    ("switch.duplex", "port", "full, half"),
+    (
+        "switch.input_errors",
+        "port",
+        "frames that the port received in error, of all kinds",
+    ),
+    (
+        "switch.late_collisions",
+        "port",
+        "collisions after the first 64 octets",
+    ),
+    ("switch.speed_mbps", "port", "megabits a second"),
     (
         "tcp.autotuning",
         "setting",
@@ -357,10 +377,11 @@ pub const NAMES: &[(&str, &str, &str)] = &[
         "-",
         "times that this host shut its window since boot",
     ),
+    ("virtual", "-", "true, false: is it a virtual machine?"),
     (
-        "virtual",
+        "virtual.hypervisor",
         "-",
-        "vmware, hyper-v, kvm, xen, virtualbox, …; none: physical",
+        "vmware, hyper-v, kvm, xen, virtualbox, …",
     ),
 ];
 

@@ -65,6 +65,7 @@ const OBJECTS: &[Object] = &[
             ("DriverDate", "nic.driver.date", Date),
             ("LinkSpeed", "nic.speed_mbps", Speed),
             ("FullDuplex", "nic.duplex", Duplex),
+            ("MtuSize", "nic.mtu", Number),
         ],
     },
     // Get-NetAdapterRss
@@ -80,6 +81,20 @@ const OBJECTS: &[Object] = &[
             ("Enabled", "nic.rss", Switch),
             ("NumberOfReceiveQueues", "nic.rss.queues", Number),
         ],
+    },
+    // Get-NetAdapterVmq
+    Object {
+        has: &["Name", "Enabled", "BaseVmqProcessor"],
+        one_of: &[],
+        subject: &["Name"],
+        rules: &[("Enabled", "nic.vmq", Switch)],
+    },
+    // Get-NetIPInterface
+    Object {
+        has: &["InterfaceAlias", "NlMtu(Bytes)"],
+        one_of: &[],
+        subject: &["InterfaceAlias"],
+        rules: &[("NlMtu(Bytes)", "nic.mtu", Number)],
     },
     // Get-NetAdapterRsc
     Object {
@@ -212,10 +227,11 @@ const OBJECTS: &[Object] = &[
     // Get-SmbServerConfiguration
     Object {
         has: &[],
-        one_of: &["EnableSMB1Protocol", "Smb2CreditsMax"],
+        one_of: &["EnableSMB1Protocol", "Smb2CreditsMax", "EnableMultiChannel"],
         subject: &[],
         rules: &[
             ("EnableSMB1Protocol", "smb.legacy", Switch),
+            ("EnableMultiChannel", "smb.multichannel", Switch),
             ("Smb2CreditsMax", "smb.credits_max", Number),
         ],
     },
@@ -424,7 +440,9 @@ fn special(record: &[Field], cut: bool, out: &mut Sink) -> bool {
                 if let (true, false, Some(member), true) =
                     (bad, doubled, name.clone(), team.is_some() || !cut)
                 {
-                    fact("nic.team.member_down", member, team);
+                    let subject =
+                        team.map_or_else(|| member.clone(), |team| format!("{team}/{member}"));
+                    fact("nic.team.member_down", "yes".to_owned(), Some(subject));
                 }
             }
             "RequireSecuritySignature" | "EnableSecuritySignature" => {

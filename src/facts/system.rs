@@ -1,7 +1,7 @@
 //! What the system is: name, version, addresses, hypervisor.
 //!
 //! Takes:  a section with the output of `ver`, `systeminfo`, `uname`, `hostname`, `ipconfig`, `ip -o addr`, …
-//! Gives:  `os`, `os.version`, `host.name`, `host.address`, `virtual`
+//! Gives:  `os`, `os.version`, `host.name`, `host.address`, `virtual`, `virtual.hypervisor`
 //! Never:  tells a server from a client by a build number that both have: such an `os` is inferred
 
 use super::records::Field;
@@ -27,7 +27,7 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
             "oracle" => "virtualbox",
             other => other,
         };
-        out.fact(Found::new("virtual", value, from));
+        out.hypervisor(value, from, false);
         return 1;
     }
     if let Some(consumed) = windows(line, from, out).or_else(|| uname(line, from, out)) {
@@ -63,7 +63,7 @@ fn windows(line: &str, from: usize, out: &mut Sink) -> Option<usize> {
         }
         "System Manufacturer" | "System Model" | "Systemhersteller" | "Systemmodell" => {
             if let Some(value) = hypervisor(value) {
-                out.fact(Found::new("virtual", value, from));
+                out.hypervisor(value, from, false);
             }
             Some(1)
         }
@@ -91,7 +91,7 @@ pub(super) fn record(record: &[Field], out: &mut Sink) -> bool {
             "Model" | "Manufacturer" if record.iter().any(|f| f.key == "Model") => {
                 known = true;
                 if let Some(value) = hypervisor(&field.value) {
-                    out.fact(Found::new("virtual", value, field.line));
+                    out.hypervisor(value, field.line, false);
                 }
             }
             _ => {}

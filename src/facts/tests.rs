@@ -393,7 +393,7 @@ fn other_outputs() {
         (
             "members of a team",
             "Name               : Ethernet2\nTeam               : Team0\nAdministrativeMode : Active\nOperationalStatus  : Failed\nFailureReason      : PhysicalMediaDisconnected\n\n",
-            &[("nic.team.member_down", Some("Team0"), "Ethernet2")],
+            &[("nic.team.member_down", Some("Team0/Ethernet2"), "yes")],
         ),
         (
             "signing, of the server",
@@ -406,7 +406,10 @@ fn other_outputs() {
         (
             "a virtual machine",
             "=== wmic computersystem get Manufacturer,Model /format:list ===\nManufacturer=Microsoft Corporation\nModel=Virtual Machine\n\n",
-            &[("virtual", None, "hyper-v")],
+            &[
+                ("virtual", None, "true"),
+                ("virtual.hypervisor", None, "hyper-v"),
+            ],
         ),
         (
             "an address",

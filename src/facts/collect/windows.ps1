@@ -33,7 +33,7 @@ function ShowIf($name, $properties) {
         reg query HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters
     }
     if (Get-Command Get-NetAdapter -ErrorAction SilentlyContinue) {
-        ShowIf "Get-NetAdapter" @("Name", "InterfaceDescription", "DriverProvider", "DriverVersion", "DriverDate", "NdisVersion", "LinkSpeed", "FullDuplex")
+        ShowIf "Get-NetAdapter" @("Name", "InterfaceDescription", "DriverProvider", "DriverVersion", "DriverDate", "NdisVersion", "LinkSpeed", "FullDuplex", "MtuSize")
     } else {
         Show "Get-WmiObject Win32_PnPSignedDriver" {
             Get-WmiObject Win32_PnPSignedDriver -Filter "DeviceClass='NET'" |
@@ -42,6 +42,7 @@ function ShowIf($name, $properties) {
     }
     ShowIf "Get-NetAdapterStatistics" @("Name", "ReceivedDiscardedPackets", "ReceivedPacketErrors")
     ShowIf "Get-NetAdapterRss" @("Name", "Enabled", "NumberOfReceiveQueues")
+    ShowIf "Get-NetAdapterVmq" @("Name", "Enabled", "BaseVmqProcessor")
     ShowIf "Get-NetAdapterRsc" @("Name", "IPv4Enabled", "IPv4OperationalState", "IPv4FailureReason")
     ShowIf "Get-NetAdapterLso" @("Name", "V1IPv4Enabled", "IPv4Enabled", "IPv6Enabled")
     ShowIf "Get-NetAdapterChecksumOffload" @("Name", "TcpIPv4Enabled", "TcpIPv6Enabled")
@@ -52,7 +53,7 @@ function ShowIf($name, $properties) {
     ShowIf "Get-NetTCPSetting" @("SettingName", "MinRtoMs", "CongestionProvider", "DelayedAckTimeoutMs", "AutoTuningLevelLocal", "AutoTuningLevelGroupPolicy", "AutoTuningLevelEffective", "EcnCapability", "Timestamps", "InitialRtoMs", "ScalingHeuristics", "MaxSynRetransmissions", "DynamicPortRangeStartPort", "DynamicPortRangeNumberOfPorts")
     ShowIf "Get-SmbConnection" @("ServerName", "Dialect", "Encrypted", "Signed")
     ShowIf "Get-SmbMultichannelConnection" @("ServerName", "ClientIpAddress", "ServerIpAddress", "CurrentChannels", "Failed", "FailureCount")
-    ShowIf "Get-SmbServerConfiguration" @("EnableSMB1Protocol", "RequireSecuritySignature", "EncryptData", "Smb2CreditsMax")
+    ShowIf "Get-SmbServerConfiguration" @("EnableSMB1Protocol", "EnableMultiChannel", "RequireSecuritySignature", "EncryptData", "Smb2CreditsMax")
     ShowIf "Get-SmbClientConfiguration" @("EnableBandwidthThrottling", "RequireSecuritySignature")
     ShowIf "Get-ExchangeServer" @("Name", "AdminDisplayVersion")
     ShowIf "Get-ReceiveConnector" @("Identity", "ConnectionTimeout", "ConnectionInactivityTimeout", "MaxInboundConnection", "MaxInboundConnectionPerSource", "MaxInboundConnectionPercentagePerSource", "MessageRateLimit", "MessageRateSource", "TarpitInterval", "AuthTarpitInterval", "MaxAcknowledgementDelay", "MaxProtocolErrors", "TransportRole", "ProtocolLoggingLevel")
