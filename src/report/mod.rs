@@ -8,9 +8,11 @@ pub mod build;
 mod csv;
 mod epoch;
 pub mod escape;
+mod html;
 pub mod json;
 mod markdown;
 pub mod model;
+mod sha256;
 mod text;
 mod verdict;
 mod view;
@@ -56,7 +58,13 @@ pub trait Format: Sync {
 }
 
 /// All formats. A new one is one file and one line here.
-pub static FORMATS: &[&dyn Format] = &[&text::Text, &json::Json, &markdown::Markdown, &csv::Csv];
+pub static FORMATS: &[&dyn Format] = &[
+    &text::Text,
+    &json::Json,
+    &markdown::Markdown,
+    &html::Html,
+    &csv::Csv,
+];
 
 /// The format of this name.
 #[must_use]
