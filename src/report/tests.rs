@@ -133,6 +133,7 @@ fn smtp(text: &str) -> DialogRecord {
                 accepted: None,
                 length: Duration::from_secs(60),
                 slowest_phase: SmtpPhase::Transfer,
+                hops: Vec::new(),
             }],
             refusals: vec![SmtpRefusal {
                 frame: FrameNo(70),

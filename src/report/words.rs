@@ -136,14 +136,6 @@ pub(super) fn moment(time: Epoch) -> String {
     )
 }
 
-/// `15:22:00.123` in UTC.
-pub(super) fn time_of_day(time: Epoch) -> String {
-    jiff::Timestamp::from_nanosecond(i128::from(time.0.0)).map_or_else(
-        |_| time.decimal(),
-        |t| t.strftime("%H:%M:%S%.3f").to_string(),
-    )
-}
-
 /// How sure a finding is, in one word (the bounds are those of [`crate::detect::Finding::confidence`]).
 pub(super) const fn confidence(value: f64) -> &'static str {
     if value >= 0.95 {
@@ -245,7 +237,6 @@ mod tests {
         }
         let at = Epoch(Timestamp(1_262_704_920_123_456_789));
         assert_eq!(moment(at), "2010-01-05 15:22:00.123");
-        assert_eq!(time_of_day(at), "15:22:00.123");
     }
 
     #[test]
