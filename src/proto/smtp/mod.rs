@@ -1,7 +1,9 @@
-//! SMTP (RFC 5321): [`records`] reads lines, [`session`] pairs commands with replies and keeps their times.
+//! SMTP (RFC 5321): [`records`] reads lines, `session` pairs commands with replies and keeps their times, [`codes`] tells what
+//! replies mean.
 
+pub mod codes;
 pub mod records;
-pub mod session;
+mod session;
 
 #[cfg(test)]
 mod tests;

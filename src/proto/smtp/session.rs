@@ -663,9 +663,15 @@ impl Session {
             return;
         };
         let addresses = self.addresses;
+        // A challenge may name the user; nothing of an AUTH exchange is kept.
+        let text = if line.code == 334 {
+            &b"challenge"[..]
+        } else {
+            line.text
+        };
         let reply = self.reply.get_or_insert_with(|| Reply {
             code: line.code,
-            text: records::text(line.text, addresses),
+            text: records::text(text, addresses),
             enhanced: records::enhanced(line.text),
             lines: Vec::new(),
             start: ended.start,
@@ -674,7 +680,7 @@ impl Session {
         reply.octets = reply.octets.saturating_add(ended.octets);
         reply.code = line.code;
         if reply.lines.len() < MAX_REPLY_LINES {
-            reply.lines.push(records::text(line.text, addresses));
+            reply.lines.push(records::text(text, addresses));
         }
         if line.is_last
             && let Some(reply) = self.reply.take()
