@@ -1,7 +1,7 @@
 //! The frames in which we see a TCP segment are those in which Wireshark does.
 //!
 //! Needs the captures and labels in `../shared`; without them it says so and passes.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeSet;
 use std::fs;
