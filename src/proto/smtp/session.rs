@@ -213,8 +213,8 @@ pub(crate) struct Session {
     transaction: Option<Transaction>,
     /// What the chunks of a message before this one held, and the time that they took.
     chunks: (u64, Duration),
-    /// When STARTTLS was said.
-    starttls: Option<Timestamp>,
+    /// Whether TLS was asked for.
+    starttls: bool,
     /// Last octet of the last reply, if the client has said nothing since; and its ACK.
     replied: Option<(Mark, Option<Timestamp>)>,
     /// Acknowledged of each direction: below what, and when.
@@ -261,7 +261,7 @@ impl Session {
             body: None,
             transaction: None,
             chunks: (0, Duration::ZERO),
-            starttls: None,
+            starttls: false,
             replied: None,
             acked: [(0, None), (0, None)],
             least_ack: [None, None],
@@ -325,7 +325,7 @@ impl Session {
         let record = line.octets == 3 && found.is_none() && tls::is_record(&line.kept);
         if record && self.may_turn_to_tls(direction) {
             let begun = std::mem::take(&mut self.lines[direction.index()]).kept;
-            self.begin_tls(start.sent);
+            self.begin_tls();
             self.tls_octets(direction, &begun, start);
         } else if ended {
             self.line_ended(direction, start, at.plus(used.saturating_sub(1)));
@@ -440,7 +440,7 @@ impl Session {
                 }
             }
             "XEXCH50" => number = first_number(&command),
-            "STARTTLS" | "X-ANONYMOUSTLS" => self.starttls = Some(ended.end.sent),
+            "STARTTLS" | "X-ANONYMOUSTLS" => self.starttls = true,
             "MAIL" | "RSET" => self.chunks = (0, Duration::ZERO),
             _ => {}
         }
@@ -883,9 +883,9 @@ impl Session {
             }
             "STARTTLS" | "X-ANONYMOUSTLS" => {
                 if code == Some(220) {
-                    self.begin_tls(asked.sent);
+                    self.begin_tls();
                 } else {
-                    self.starttls = None;
+                    self.starttls = false;
                 }
             }
             "AUTH" | "X-EXPS" => {
@@ -1064,13 +1064,12 @@ impl Session {
 
     // ----- TLS
 
-    fn begin_tls(&mut self, at: Timestamp) {
-        self.record.tls = if self.starttls.is_some() || self.greeted {
+    fn begin_tls(&mut self) {
+        self.record.tls = if self.starttls || self.greeted {
             "starttls"
         } else {
             "implicit"
         };
-        self.starttls.get_or_insert(at);
         self.greeted = true;
         self.mode = Mode::Tls;
         self.replied = None;
@@ -1092,11 +1091,10 @@ impl Session {
                 self.hidden_data(direction, record, outline.version);
             }
         }
-        if let (false, Some(end), Some(begun)) = (established, outline.established, self.starttls)
-            && let Some(whole) = end.sent.since(begun)
-        {
+        if let (false, Some(end), Some(hello)) = (established, outline.established, outline.hello) {
+            // STARTTLS and its reply are booked by themselves.
+            let whole = end.sent.since(hello.sent).unwrap_or_default();
             self.spend(SmtpPhase::Tls, whole, None);
-            let hello = outline.hello.unwrap_or(end);
             self.keep_step(SmtpStep {
                 phase: SmtpPhase::Tls,
                 verb: "TLS".to_owned(),

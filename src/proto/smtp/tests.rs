@@ -369,6 +369,10 @@ fn the_outline_of_tls() {
         smtp.steps[3].text,
         "TLS 1.2, cipher 0xc02f, server name mail.example"
     );
+    let tls = smtp.phases.iter().find(|one| one.0 == SmtpPhase::Tls);
+    let sum = tls.map(|(_, stats, _)| (stats.count, stats.sum));
+    // STARTTLS to its reply, and the first hello to the last Finished: what lies between is the client's own time.
+    assert_eq!(sum, Some((2, Duration::from_millis(1 + 3))));
     let end = smtp.steps.last().unwrap();
     let waited = end.replied.unwrap().since(end.sent).unwrap();
     assert_eq!(waited, Duration::from_millis(501));
