@@ -1,0 +1,286 @@
+//! Finds the captures that the command line names: files, patterns, folders; files of a rotated set in their order of time.
+//!
+//! Takes:  paths, patterns with `*`, `?` and `[..]`, folders, `-`
+//! Gives:  sets of files: a set of several is one capture that was rotated
+//! Never:  reads beyond a file's first frames; follows folders inside folders; is silent about a file that it leaves out
+//!
+//! Files belong to one set if their names differ in numbers only, and their link types not at all. Whether they also follow one
+//! another in time shows when they are read: see [`seam`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{CaptureError, CaptureInfo, FrameBatch, LinkType, OpenOptions, open};
+use crate::net::{Timestamp, seconds};
+
+/// Files taken from one folder or pattern.
+pub const MAX_FILES: usize = 100_000;
+
+/// One capture: a file, or the files of a rotated set in order of time.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CaptureSet {
+    /// Its files.
+    pub files: Vec<CaptureFile>,
+}
+
+/// One file of a [`CaptureSet`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CaptureFile {
+    /// Path, or `-`.
+    pub path: String,
+    /// Time of its first frame; `None` where it has none, or stands alone (then nobody asked).
+    pub first: Option<Timestamp>,
+}
+
+/// What [`find`] found.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Found {
+    /// The captures, in the order of the arguments.
+    pub sets: Vec<CaptureSet>,
+    /// Sentences on files that were left out, and why. Hold names of files: escape before showing.
+    pub notes: Vec<String>,
+}
+
+/// Finds the captures that the arguments name.
+///
+/// # Errors
+/// Where an argument names nothing, or a folder cannot be read. A file named outright is not looked at: [`open`] says what is
+/// wrong with it.
+pub fn find(args: &[String], options: &OpenOptions) -> Result<Found, CaptureError> {
+    let mut found = Found::default();
+    let mut paths = Vec::new();
+    for arg in args {
+        if arg == "-" {
+            paths.push(Named::outright(arg.clone()));
+        } else if Path::new(arg).is_dir() {
+            let mut inside = folder(arg)?;
+            inside.truncate(MAX_FILES);
+            let before = paths.len();
+            for path in inside {
+                keep_captures(path, options, &mut paths, &mut found.notes);
+            }
+            if paths.len() == before {
+                return Err(CaptureError::NotACapture {
+                    path: arg.clone(),
+                    reason: "it is a folder without captures".to_owned(),
+                });
+            }
+        } else if Path::new(arg).exists() || !arg.contains(['*', '?', '[']) {
+            paths.push(Named::outright(arg.clone()));
+        } else {
+            let matches = pattern(arg)?;
+            for path in matches {
+                keep_captures(path, options, &mut paths, &mut found.notes);
+            }
+        }
+    }
+    found.sets = sets(paths, options);
+    Ok(found)
+}
+
+/// What lies between two files of a set.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Seam {
+    /// The second goes on where the first ended.
+    Continues,
+    /// Nothing was captured for this many nanoseconds; a file may be missing.
+    Gap(i64),
+    /// The second begins this many nanoseconds before the first ends: they are two captures, not one.
+    Overlap(i64),
+}
+
+/// A silence between two files from which on it is told.
+const GAP: i64 = 30_000_000_000;
+
+/// Frames of rotated files may be out of order by as much as this, where several threads wrote them.
+const OVERLAP: i64 = 1_000_000_000;
+
+/// How the next file of a set goes on after one that has been read.
+#[must_use]
+pub fn seam(read: &CaptureInfo, next: &CaptureFile) -> Seam {
+    let (Some(last), Some(first)) = (read.last, next.first) else {
+        return Seam::Continues;
+    };
+    match first.nanos_since(last) {
+        gap if gap >= GAP => Seam::Gap(gap),
+        back if back <= -OVERLAP => Seam::Overlap(back.saturating_neg()),
+        _ => Seam::Continues,
+    }
+}
+
+impl Seam {
+    /// What to tell of it, if anything.
+    #[must_use]
+    pub fn sentence(self, before: &str, after: &str) -> Option<String> {
+        match self {
+            Self::Continues => None,
+            Self::Gap(nanos) => Some(format!(
+                "between {before} and {after} nothing was captured for {:.1} s: a file of the set may be missing",
+                seconds(nanos)
+            )),
+            Self::Overlap(nanos) => Some(format!(
+                "{after} begins {:.1} s before {before} ends: they overlap, so they are not one rotated capture",
+                seconds(nanos)
+            )),
+        }
+    }
+}
+
+struct Named {
+    path: String,
+    /// What its first batch showed, where it was looked at already.
+    seen: Option<Seen>,
+}
+
+impl Named {
+    fn outright(path: String) -> Self {
+        Self { path, seen: None }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Seen {
+    first: Option<Timestamp>,
+    link: Option<LinkType>,
+}
+
+/// Looks at the first frames of a file.
+fn look(path: &str, options: &OpenOptions) -> Result<Seen, CaptureError> {
+    let mut source = open(path, options)?;
+    let mut batch = FrameBatch::default();
+    source.next_batch(&mut batch)?;
+    let frame = batch.frames.first();
+    Ok(Seen {
+        first: frame.map(|frame| frame.time),
+        link: frame.map(|frame| frame.link),
+    })
+}
+
+/// Takes a file from a folder or pattern if it is a capture.
+fn keep_captures(
+    path: String,
+    options: &OpenOptions,
+    paths: &mut Vec<Named>,
+    notes: &mut Vec<String>,
+) {
+    match look(&path, options) {
+        Ok(seen) => paths.push(Named {
+            path,
+            seen: Some(seen),
+        }),
+        Err(error) => notes.push(format!("left out: {error}")),
+    }
+}
+
+/// The regular files of a folder by name; hidden ones are left out.
+fn folder(path: &str) -> Result<Vec<String>, CaptureError> {
+    let failed = |source| CaptureError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        // A name that is not Unicode cannot stand in a report.
+        if let Some(name) = entry.path().to_str()
+            && !hidden
+            && entry.path().is_file()
+        {
+            files.push(name.to_owned());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The files that a pattern matches.
+fn pattern(pattern: &str) -> Result<Vec<String>, CaptureError> {
+    let refuse = |reason: String| CaptureError::NotACapture {
+        path: pattern.to_owned(),
+        reason,
+    };
+    let matches = glob::glob(pattern).map_err(|error| refuse(error.to_string()))?;
+    let files: Vec<String> = matches
+        .filter_map(Result::ok)
+        .filter(|path| path.is_file())
+        .filter_map(|path| path.to_str().map(str::to_owned))
+        .take(MAX_FILES)
+        .collect();
+    if files.is_empty() {
+        return Err(refuse("no file matches it".to_owned()));
+    }
+    Ok(files)
+}
+
+/// Puts files together whose names differ in numbers only.
+fn sets(paths: Vec<Named>, options: &OpenOptions) -> Vec<CaptureSet> {
+    let mut groups: Vec<Vec<Named>> = Vec::new();
+    let mut by_key: BTreeMap<String, usize> = BTreeMap::new();
+    for named in paths {
+        let key = key(&named.path);
+        match by_key.get(&key).and_then(|&index| groups.get_mut(index)) {
+            Some(group) if named.path != "-" => {
+                if group.iter().all(|other| other.path != named.path) {
+                    group.push(named);
+                }
+            }
+            _ => {
+                by_key.insert(key, groups.len());
+                groups.push(vec![named]);
+            }
+        }
+    }
+    groups
+        .into_iter()
+        .flat_map(|group| in_order(group, options))
+        .collect()
+}
+
+/// One set of files of one link type each, by time of first frame.
+fn in_order(group: Vec<Named>, options: &OpenOptions) -> Vec<CaptureSet> {
+    let alone = group.len() == 1;
+    let mut by_link: Vec<(Option<LinkType>, Vec<CaptureFile>)> = Vec::new();
+    for Named { path, seen } in group {
+        // A file that cannot be opened stands alone, so that opening it says why.
+        let seen = match seen {
+            Some(seen) => Some(seen),
+            None if alone => None,
+            None => look(&path, options).ok(),
+        };
+        let link = seen.and_then(|seen| seen.link);
+        let file = CaptureFile {
+            path,
+            first: seen.and_then(|seen| seen.first),
+        };
+        match by_link.iter_mut().find(|(known, _)| *known == link) {
+            Some((_, files)) if link.is_some() => files.push(file),
+            _ => by_link.push((link, vec![file])),
+        }
+    }
+    by_link
+        .into_iter()
+        .map(|(_, mut files)| {
+            files.sort_by(|a, b| (a.first, &a.path).cmp(&(b.first, &b.path)));
+            CaptureSet { files }
+        })
+        .collect()
+}
+
+/// The path with every number in the file name as `#`: `mail_00012_20240131101500.pcapng` becomes `mail_#_#.pcapng`.
+fn key(path: &str) -> String {
+    let (folder, name) = match path.rfind(['/', std::path::MAIN_SEPARATOR]) {
+        Some(at) => path.split_at(at + 1),
+        None => ("", path),
+    };
+    let mut key = folder.to_owned();
+    for c in name.chars() {
+        if !c.is_ascii_digit() {
+            key.push(c);
+        } else if !key.ends_with('#') {
+            key.push('#');
+        }
+    }
+    // tcpdump -C writes `name`, `name1`, `name2`.
+    key.trim_end_matches('#').to_owned()
+}
