@@ -5,6 +5,8 @@
 //! Never:  looks into a frame; judges; loses a frame without saying so
 
 mod fields;
+mod filter;
+mod find;
 mod map;
 mod netmon;
 mod open;
@@ -13,16 +15,22 @@ mod pcapng;
 mod records;
 mod sniff;
 mod snoop;
+mod span;
 mod tally;
 mod unpack;
+mod write;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::net::{FrameNo, Timestamp};
 
-pub use open::{OpenOptions, open};
+pub use filter::filter;
+pub use find::{CaptureFile, CaptureSet, Found, MAX_FILES, Seam, find, seam};
+pub use open::{OpenOptions, open, open_reader};
+pub use span::TimeSpan;
 pub use unpack::UnpackLimits;
+pub use write::{PcapWriter, PcapngWriter};
 
 /// Frames handed on at a time. Every batch is full, save the last of a capture and those that a live source flushes on a
 /// tick, so that results do not depend on how fast octets came in.
@@ -216,4 +224,15 @@ pub enum CaptureError {
         /// What was found instead.
         reason: String,
     },
+    /// A filter expression that cannot be used.
+    #[error("the filter {expression:?} cannot be used: {reason}")]
+    Filter {
+        /// The expression as given.
+        expression: String,
+        /// libpcap's reason, or that there is no libpcap.
+        reason: String,
+    },
 }
+
+#[cfg(test)]
+mod tests;

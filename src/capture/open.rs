@@ -47,7 +47,7 @@ impl Default for OpenOptions {
 /// Where it cannot be read at all: see [`CaptureError`]. A capture that is damaged further on is no error.
 pub fn open(path: &str, options: &OpenOptions) -> Result<Box<dyn Source>, CaptureError> {
     if path == "-" {
-        return stream(path, Box::new(io::stdin()), None, options);
+        return open_reader(path, Box::new(io::stdin()), options);
     }
     let failed = |source| CaptureError::Io {
         path: path.to_owned(),
@@ -70,6 +70,18 @@ pub fn open(path: &str, options: &OpenOptions) -> Result<Box<dyn Source>, Captur
         Some(map) if Packing::of(&map).is_none() => whole(path, file, map),
         _ => stream(path, Box::new(file), total, options),
     }
+}
+
+/// Opens a capture that a reader gives; `path` is what messages call it.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_reader(
+    path: &str,
+    reader: Box<dyn Read + Send>,
+    options: &OpenOptions,
+) -> Result<Box<dyn Source>, CaptureError> {
+    stream(path, reader, None, options)
 }
 
 /// A mapped file.

@@ -61,8 +61,8 @@ impl Scale {
         } else if exponent <= 9 {
             Self::Times(10_i64.pow(9 - exponent))
         } else {
-            // Finer than 10^-28 a 64-bit stamp is always below a nanosecond.
-            Self::Over(10_u64.checked_pow(exponent - 9).unwrap_or(u64::MAX))
+            // Finer than 10^-28 a 64-bit stamp is always below a nanosecond: 0 stands for that.
+            Self::Over(10_u64.checked_pow(exponent - 9).unwrap_or(0))
         }
     }
 
@@ -75,7 +75,7 @@ impl Scale {
                     .and_then(|stamp| stamp.checked_mul(factor))
                     .unwrap_or(i64::MAX);
             }
-            Self::Over(divisor) => u128::from(stamp / divisor),
+            Self::Over(divisor) => u128::from(stamp.checked_div(divisor).unwrap_or(0)),
             Self::Binary(shift) => (u128::from(stamp) * 1_000_000_000) >> shift,
         };
         i64::try_from(wide).unwrap_or(i64::MAX)
@@ -208,6 +208,17 @@ impl Pcapng {
                 && at.is_multiple_of(4)
                 && order.u32(octets, at - 4) == Some(length)
         })
+    }
+
+    /// A block that holds no packet; `octets` is where it begins. Unknown ones, secrets and custom ones are passed over.
+    fn aside(&mut self, kind: u32, body: &[u8], octets: &[u8], tally: &mut Tally) {
+        match kind {
+            SECTION_HEADER => self.section(body, tally),
+            INTERFACE => self.interface(body, tally),
+            NAME_RESOLUTION => self.names(octets, tally),
+            STATISTICS => self.statistics(body, tally),
+            _ => {}
+        }
     }
 
     fn section(&mut self, body: &[u8], tally: &mut Tally) {
@@ -503,11 +514,10 @@ impl Records for Pcapng {
                 ENHANCED_PACKET => self.enhanced(body, start, frames, tally),
                 PACKET => self.packet(body, start, frames, tally),
                 SIMPLE_PACKET => self.simple(body, start, frames, tally),
-                SECTION_HEADER => Some(self.section(body, tally)),
-                INTERFACE => Some(self.interface(body, tally)),
-                STATISTICS => Some(self.statistics(body, tally)),
-                NAME_RESOLUTION => Some(self.names(rest, tally)),
-                _ => Some(()),
+                _ => {
+                    self.aside(kind, body, rest, tally);
+                    Some(())
+                }
             };
             if sound.is_none() {
                 let place = window.offset + at as u64;
