@@ -24,6 +24,7 @@ mod view;
 mod tests;
 
 pub use decoder::{Decoder, OtherPackets};
+pub use tcp::flow_hash;
 
 use std::net::IpAddr;
 

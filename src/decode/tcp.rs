@@ -136,7 +136,7 @@ pub(super) fn flow_key(ip: &IpHeader, ports: [u16; 2], encapsulation: u32) -> (F
 
 /// The hash of a key: the same everywhere in this process, another in the next, so that no file can be made to collide.
 #[inline]
-pub(super) fn flow_hash(key: &FlowKey) -> u64 {
+pub fn flow_hash(key: &FlowKey) -> u64 {
     let (seed, shared) = seeds();
     let mut hasher = FoldHasher::with_seed(*seed, shared);
     let word = |octets: &[u8; 16], at: usize| {

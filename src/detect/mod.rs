@@ -4,6 +4,12 @@
 //! Gives:  [`Finding`]s: a symptom, how bad, how sure, with frames as proof and what speaks against it
 //! Never:  gives advice (that is `rules`); looks at octets
 
+mod checksum;
+mod connect;
+mod loss;
+mod order;
+mod trace;
+
 use std::net::IpAddr;
 
 use crate::decode::Note;
@@ -88,4 +94,33 @@ pub struct Finding {
     pub measures: Vec<(&'static str, f64)>,
     /// Words that rules may ask for: `application` = `smtp`, `reply` = `421 4.3.2 …`, `phase` = `mail`, …
     pub words: Vec<(&'static str, String)>,
+}
+
+/// All detectors, fresh.
+#[must_use]
+pub fn all() -> Vec<Box<dyn Detector>> {
+    vec![
+        Box::<loss::Loss>::default(),
+        Box::<checksum::Checksums>::default(),
+        Box::<order::Order>::default(),
+        Box::<connect::Connect>::default(),
+    ]
+}
+
+/// Puts findings in the order of the report: by severity, then by seconds lost.
+#[must_use]
+pub fn judge(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_by(|a, b| {
+        b.severity
+            .cmp(&a.severity)
+            .then(
+                b.seconds_lost
+                    .unwrap_or(0.0)
+                    .total_cmp(&a.seconds_lost.unwrap_or(0.0)),
+            )
+            .then(b.confidence.total_cmp(&a.confidence))
+            .then(a.id.cmp(b.id))
+            .then(a.hosts.cmp(&b.hosts))
+    });
+    findings
 }

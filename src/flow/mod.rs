@@ -4,11 +4,21 @@
 //! Gives:  [`Observed`]: the octets of each direction in order, and a [`FlowRecord`] when a flow has ended
 //! Never:  reads an application's protocol; judges what hurts a user (that is `detect`)
 
-pub mod record;
+mod account;
+mod connection;
+mod half;
+mod ipid;
+pub mod order;
+mod reassembly;
+mod record;
+mod rtt;
+mod table;
+mod vantage;
 
 pub use record::*;
+pub use table::{FlowTable, Limits};
 
-use crate::net::{Direction, FrameNo, StreamOffset, Timestamp};
+use crate::net::{Direction, FrameNo, Timestamp};
 
 /// Number of a flow in order of its first segment, from 0; never reused.
 pub type FlowIndex = u64;
@@ -16,14 +26,18 @@ pub type FlowIndex = u64;
 /// What the flow stage tells the stages after it, in the order in which it came about.
 #[derive(Debug)]
 pub enum Observed {
-    /// A new flow; `ports` of client and server as far as that is known.
+    /// The first octets of a flow are about to come.
     Opened {
         /// The flow.
         flow: FlowIndex,
+        /// Its place in the table: small, and reused after [`Observed::Closed`].
+        slot: u32,
         /// Port of the client.
         client_port: u16,
         /// Port of the server.
         server_port: u16,
+        /// Frame and time of the end of its handshake, where the capture has one.
+        connected: Option<(FrameNo, Timestamp)>,
     },
     /// Octets of one direction became readable in order, or a hole was given up.
     Chunk(Chunk),
@@ -31,15 +45,22 @@ pub enum Observed {
     Acked {
         /// The flow.
         flow: FlowIndex,
+        /// Its place in the table.
+        slot: u32,
         /// Direction whose octets are acknowledged.
         direction: Direction,
-        /// First octet not acknowledged.
-        upto: StreamOffset,
+        /// First octet not acknowledged, counted as [`Chunk::offset`] is.
+        upto: u64,
         /// When.
         time: Timestamp,
     },
     /// A flow has ended, or was given up; nothing more of it comes.
-    Closed(Box<FlowRecord>),
+    Closed {
+        /// Its place in the table.
+        slot: u32,
+        /// Its life.
+        record: Box<FlowRecord>,
+    },
 }
 
 /// Part of one direction's octet stream, in order and without overlap.
@@ -47,9 +68,12 @@ pub enum Observed {
 pub struct Chunk {
     /// The flow.
     pub flow: FlowIndex,
+    /// Its place in the table.
+    pub slot: u32,
     /// Which way the octets went.
     pub direction: Direction,
-    /// Offset of the first octet; 0 is the first octet after the SYN, or the first seen where the start is missing.
+    /// Offset of the first octet from the first sequence number seen: the first octet after a SYN is 1, the first of a
+    /// flow whose start is missing 0.
     pub offset: u64,
     /// Frame that carried the first of the octets (its first copy). For a gap: the frame after it.
     pub frame: FrameNo,

@@ -182,6 +182,8 @@ pub struct HalfRecord {
     pub out_of_order_segments: u64,
     /// Copies that the network made.
     pub network_duplicates: u64,
+    /// Frames that are copies of others, whoever made them; bare acknowledgements too.
+    pub copies: u64,
     /// Acknowledged, never captured.
     pub unseen_octets: u64,
     /// Frames whose checksum is plainly wrong.
@@ -247,8 +249,27 @@ pub struct HalfRecord {
     pub first_seq: Option<SeqNum>,
     /// Time in which everything that could be sent was on its way and the peer's window allowed no more.
     pub window_limited: Duration,
+    /// Time with octets of this direction on their way.
+    pub busy: Duration,
     /// Octets still not acknowledged at the end.
     pub unacked_octets: u64,
+    /// Segments that the capture shows later than the other end's acknowledgement of them: the capture is out of order.
+    pub late_in_capture: u64,
+    /// Packets of this sender that are missing here by its IP identifications, and leave no hole in the octets: bare
+    /// acknowledgements, mostly. Counted only where the sender numbers per connection.
+    pub unseen_packets: u64,
+    /// Wire segments with a wrong checksum, of which no good copy was seen, that an ACK covered.
+    pub acked_wrong_segments: u64,
+    /// Wire segments with a good or unchecked checksum that no ACK covered.
+    pub unacked_good_checksum_segments: u64,
+    /// Largest wire segment that an ACK covered.
+    pub largest_acked: u32,
+    /// Segments that were passed over by SACK and acknowledged later without having been sent again: they had come late.
+    pub sack_healed: u64,
+    /// D-SACKs received for octets of this direction (RFC 2883).
+    pub dsacks: u64,
+    /// Those of them that no retransmission explains: the network made a copy.
+    pub unexplained_dsacks: u64,
 }
 
 /// Split of the retransmitted segments by what made the sender repeat them; spurious ones are counted there alone.
@@ -288,8 +309,10 @@ pub struct Repeat {
     pub time: Timestamp,
     /// The frame that it repeats, where the capture has it.
     pub of: Option<FrameNo>,
-    /// Sequence number and payload octets.
+    /// Sequence number.
     pub seq: SeqNum,
+    /// The same as an offset of its direction (see [`StreamOffset`](crate::net::StreamOffset)).
+    pub offset: u64,
     /// Payload octets.
     pub octets: u32,
     /// Wire segments that it stands for.
@@ -308,6 +331,10 @@ pub struct Repeat {
     pub basis: &'static str,
     /// Its own checksum.
     pub checksum: Checksum,
+    /// Its TSval.
+    pub tsval: Option<u32>,
+    /// Last round-trip sample before it.
+    pub rtt_before: Option<Duration>,
     /// Whether an ACK covered it in the end.
     pub acked: bool,
 }
@@ -457,6 +484,24 @@ pub enum EventKind {
         first: FrameNo,
         /// Sends in all.
         sends: u32,
+    },
+    /// A repeat of a segment that was captured whole and with a good checksum, and that the other end had passed over although
+    /// it had taken later ones. The event's frame is the repeat.
+    NotTaken {
+        /// The first copy.
+        of: FrameNo,
+    },
+    /// The segment of this event acknowledges octets that SACK had passed over, and that were not sent again in between.
+    HealedHole {
+        /// Wire segments.
+        segments: u16,
+    },
+    /// A round trip far above those before it.
+    LatencySpike {
+        /// The sample.
+        rtt: Duration,
+        /// SRTT before it.
+        usual: Duration,
     },
     /// A segment that fits no window and was left out.
     OutsideWindow,

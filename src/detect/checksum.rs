@@ -1,0 +1,233 @@
+//! Tells harmless checksums from those that cost deliveries, by their consequence.
+//!
+//! Reads:   states of checksum fields, and whether the octets under them were acknowledged
+//! Yields:  `checksum.offload-artefact`, `checksum.offload-broken`, `checksum.corruption-on-path`: one for each sender and receiver
+//! Silent:  hosts with less than two bad checksums
+//! Source:  RFC 9293 section 3.1 (checksum); how adapters leave it: vendors' documents on offload; the consequence test is ours
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::order::beside_sender;
+use super::trace::{MAX_GROUPS, Trace, percent, plural, retransmit_line};
+use super::{Detector, Finding, Seen, Severity};
+use crate::flow::EventKind;
+use crate::net::Direction;
+
+#[derive(Default)]
+struct Pair {
+    frames: u64,
+    good: u64,
+    unfilled: u64,
+    wrong: u64,
+    acked_unfilled: u64,
+    acked_wrong: u64,
+    unacked_bad: u64,
+    unacked_good: u64,
+    wrong_then_good: u64,
+    repeats_bad: u64,
+    repeats_bad_unfilled: u64,
+    beside_sender: u64,
+    beside_receiver: u64,
+    trace: Trace,
+    bad_trace: Trace,
+    healed_trace: Trace,
+}
+
+/// See the head of this file.
+#[derive(Default)]
+pub(super) struct Checksums {
+    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+}
+
+impl Detector for Checksums {
+    fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
+        let f = seen.flow;
+        for direction in Direction::BOTH {
+            let h = f.half(direction);
+            if h.frames == 0 {
+                continue;
+            }
+            let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
+            if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+                continue;
+            }
+            let p = self.pairs.entry(key).or_default();
+            p.frames += h.frames;
+            p.good += h.good_checksums;
+            p.unfilled += h.unfilled_checksums;
+            p.wrong += h.bad_checksums;
+            p.acked_unfilled += h.acked_unfilled_segments;
+            p.acked_wrong += h.acked_wrong_segments;
+            p.unacked_good += h.unacked_good_checksum_segments;
+            p.wrong_then_good += h.wrong_then_good;
+            if beside_sender(seen, direction) {
+                p.beside_sender += 1;
+            } else if beside_sender(seen, direction.reverse()) {
+                p.beside_receiver += 1;
+            }
+            if h.unfilled_checksums + h.bad_checksums > 0 {
+                p.trace.flow(f, f.start, f.end);
+            }
+            let bad: Vec<_> = h.repeats.iter().filter(|r| r.checksum.is_bad()).collect();
+            if h.unacked_bad_checksum_segments > 0 && !bad.is_empty() {
+                p.unacked_bad += h.unacked_bad_checksum_segments;
+            }
+            p.repeats_bad += bad.iter().map(|r| u64::from(r.segments)).sum::<u64>();
+            p.repeats_bad_unfilled += bad
+                .iter()
+                .filter(|r| r.checksum.is_unfilled())
+                .map(|r| u64::from(r.segments))
+                .sum::<u64>();
+            for r in &bad {
+                p.bad_trace.flow(f, r.time, r.time);
+                if let Some(of) = r.of {
+                    p.bad_trace.proof(f, of, || {
+                        format!(
+                            "first copy{}",
+                            super::trace::said(seen, direction, r.offset, u64::from(r.octets))
+                                .map_or(String::new(), |t| format!(": {t}"))
+                        )
+                    });
+                }
+                p.bad_trace
+                    .proof(f, r.frame, || retransmit_line(seen, direction, r));
+            }
+            if h.wrong_then_good > 0 {
+                p.healed_trace.flow(f, f.start, f.end);
+            }
+            for frame in &h.wrong_then_good_frames {
+                p.healed_trace.proof(f, *frame, || {
+                    "checksum wrong; a later copy of the same octets is right".to_owned()
+                });
+            }
+            for e in f
+                .events
+                .iter()
+                .filter(|e| e.direction == direction && matches!(e.kind, EventKind::WrongChecksum))
+                .take(8)
+            {
+                p.healed_trace
+                    .proof(f, e.frame, || "captured with a wrong checksum".to_owned());
+                p.healed_trace.flow(f, e.time, e.time);
+            }
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss, clippy::too_many_lines)]
+    fn finish(&mut self, out: &mut Vec<Finding>) {
+        let pairs = std::mem::take(&mut self.pairs);
+        // What each host's unfilled checksums came to elsewhere: others acknowledge the same pattern.
+        let mut elsewhere: BTreeMap<IpAddr, (u64, u64)> = BTreeMap::new();
+        for ((from, _), p) in &pairs {
+            let e = elsewhere.entry(*from).or_default();
+            e.0 += p.acked_unfilled;
+            e.1 += u64::from(p.acked_unfilled > 0);
+        }
+        for ((from, to), p) in pairs {
+            let bad = p.unfilled + p.wrong;
+            if bad < 2 {
+                continue;
+            }
+            let others = elsewhere.get(&from).map_or((0, 0), |e| {
+                (
+                    e.0 - p.acked_unfilled,
+                    e.1 - u64::from(p.acked_unfilled > 0),
+                )
+            });
+            let stuck = p.unacked_bad >= 2 && p.repeats_bad >= 2;
+            let arrived_unfilled =
+                p.unfilled >= 2 && p.beside_receiver > 0 && p.beside_sender == 0 && p.good > 0;
+            let share = p.unacked_bad as f64
+                / (p.unacked_bad + p.acked_unfilled + p.acked_wrong).max(1) as f64;
+            let mut push = |mut f: Finding, extra: &[(&'static str, f64)]| {
+                f.subject = Some(from);
+                f.peer = Some(to);
+                f.measures = vec![
+                    ("unacknowledged_share", share),
+                    ("unacknowledged", p.unacked_bad as f64),
+                    ("unfilled", p.unfilled as f64),
+                    ("wrong", p.wrong as f64),
+                    ("acknowledged_elsewhere", others.0 as f64),
+                ];
+                f.measures.extend_from_slice(extra);
+                let ip = if from.is_ipv6() { "ipv6" } else { "ip" };
+                f.display_filter = format!(
+                    "tcp.checksum.status == \"Bad\" && {ip}.src == {from} && {ip}.dst == {to}"
+                );
+                out.push(f);
+            };
+            if arrived_unfilled && p.repeats_bad > 0 {
+                // Seen at the receiver's side: no adapter filled them in on the way out.
+                let f = p.bad_trace.clone().finding(
+                    "checksum.offload-broken",
+                    Severity::Critical,
+                    0.96,
+                    format!("{from} sends segments to {to} whose checksum nobody filled in: {} arrived that way here, at the receiver's side, and had to be repeated", p.unfilled),
+                );
+                push(f, &[("at_receiver", 1.0)]);
+                continue;
+            }
+            if stuck && p.beside_receiver == 0 {
+                let unfilled = p.repeats_bad_unfilled * 2 > p.repeats_bad;
+                let mut f = p.bad_trace.clone().finding(
+                    "checksum.offload-broken",
+                    Severity::Critical,
+                    if unfilled { 0.7 } else { 0.75 },
+                    format!(
+                        "{} from {from} to {to} were captured with a checksum that is {}, and {to} never acknowledged them{}",
+                        plural(p.unacked_bad, "segment"),
+                        if unfilled { "not filled in" } else { "wrong" },
+                        if others.0 > 0 {
+                            format!("; {} from the same host to {} with the same pattern were acknowledged", plural(others.0, "segment"), plural(others.1, "other host"))
+                        } else {
+                            String::new()
+                        }
+                    ),
+                );
+                if unfilled {
+                    f.against.push("any capture on the sender shows unfilled checksums: the pattern alone proves nothing, its consequence accuses".to_owned());
+                } else {
+                    f.against
+                        .push("a capture on the sender cannot prove what left the wire".to_owned());
+                }
+                f.against.push(format!("a capture at {to}, or at the switch port beside it, would show whether these segments left with good checksums, and whether they arrived"));
+                push(f, &[("at_receiver", 0.0)]);
+                continue;
+            }
+            if p.wrong > 0
+                && p.wrong * 2 <= p.frames
+                && (p.wrong_then_good > 0 || p.repeats_bad > 0 || p.wrong >= 2)
+                && p.beside_sender == 0
+            {
+                let f = p.healed_trace.clone().finding(
+                    "checksum.corruption-on-path",
+                    Severity::Warning,
+                    if p.wrong_then_good > 0 { 0.95 } else { 0.8 },
+                    format!(
+                        "{} of {} from {from} to {to} ({}) arrived with a wrong checksum{}",
+                        p.wrong,
+                        plural(p.frames, "packet"),
+                        percent(p.wrong as f64 / p.frames.max(1) as f64),
+                        if p.wrong_then_good > 0 {
+                            "; good copies followed"
+                        } else {
+                            ""
+                        }
+                    ),
+                );
+                push(f, &[]);
+                continue;
+            }
+            if p.unfilled * 20 >= p.frames || p.acked_unfilled > 0 || p.unfilled >= 2 {
+                let f = p.trace.clone().finding(
+                    "checksum.offload-artefact",
+                    Severity::Info,
+                    if p.acked_unfilled > 0 { 0.97 } else { 0.7 },
+                    format!("{} from {from} to {to} were captured before the adapter filled in their checksum: harmless{}", plural(p.unfilled, "packet"), if p.acked_unfilled > 0 { ", the other end acknowledged them" } else { "" }),
+                );
+                push(f, &[]);
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Finds connections that did not come up, or only at the second try.
+//!
+//! Reads:   handshakes and ends of flows
+//! Yields:  `connect.refused`, `connect.unanswered`, `connect.retried`: one for each service
+//! Silent:  a flow whose SYN the capture lacks; one lost SYN among 500 connections
+//! Source:  RFC 9293 sections 3.5 and 3.10.7; retry times of the stacks as vendors document them
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::trace::{MAX_GROUPS, Trace, plural, span};
+use super::{Detector, Finding, Seen, Severity};
+use crate::flow::{End, EventKind};
+
+/// Share of connections whose SYN had to be sent again from which it is worth a warning.
+const RETRIED_SHARE: f64 = 0.002;
+
+#[derive(Default)]
+struct Service {
+    flows: u64,
+    came_up: u64,
+    refused: (u64, Trace),
+    unanswered: (u64, u64, f64, Trace),
+    retried: (u64, u64, f64, Trace),
+    prohibited: bool,
+    clients: Vec<IpAddr>,
+}
+
+/// See the head of this file.
+#[derive(Default)]
+pub(super) struct Connect {
+    services: BTreeMap<(IpAddr, u16), Service>,
+}
+
+impl Detector for Connect {
+    fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
+        let f = seen.flow;
+        if !f.handshake.syn_seen {
+            return;
+        }
+        let key = (f.server.addr, f.server.port);
+        if self.services.len() >= MAX_GROUPS && !self.services.contains_key(&key) {
+            return;
+        }
+        let s = self.services.entry(key).or_default();
+        s.flows += 1;
+        s.came_up += u64::from(f.handshake.syn_ack_seen);
+        if s.clients.len() < 64 && !s.clients.contains(&f.client.addr) {
+            s.clients.push(f.client.addr);
+        }
+        let syns = &f.handshake.syn_frames;
+        match f.close.how {
+            End::Refused => {
+                s.refused.0 += 1;
+                s.refused.1.flow(f, f.start, f.end);
+                if let Some(frame) = f.close.frame {
+                    s.refused.1.proof(f, frame, || {
+                        format!(
+                            "RST from {} answers the SYN in frame {}",
+                            f.server, f.first_frame
+                        )
+                    });
+                }
+            }
+            End::Unanswered => {
+                s.unanswered.0 += 1;
+                s.unanswered.1 += syns.len() as u64;
+                s.unanswered.2 += f.duration().as_secs_f64();
+                s.prohibited |= f
+                    .events
+                    .iter()
+                    .any(|e| matches!(e.kind, EventKind::Icmp { .. }));
+                s.unanswered.3.flow(f, f.start, f.end);
+                for (n, frame) in syns.iter().enumerate() {
+                    s.unanswered.3.proof(f, *frame, || {
+                        format!(
+                            "SYN number {} from {} to {}, no answer",
+                            n + 1,
+                            f.client,
+                            f.server
+                        )
+                    });
+                }
+            }
+            _ if f.handshake.syn_ack_seen
+                && (f.handshake.syn_retries > 0 || f.handshake.syn_ack_retries > 0) =>
+            {
+                s.retried.0 += 1;
+                s.retried.1 += u64::from(f.handshake.syn_retries);
+                s.retried.2 += f
+                    .handshake
+                    .connect_time
+                    .unwrap_or_default()
+                    .saturating_sub(f.handshake.rtt.unwrap_or_default())
+                    .as_secs_f64();
+                s.retried.3.flow(f, f.start, f.end);
+                for frame in syns.iter().skip(1).take(3) {
+                    s.retried.3.proof(f, *frame, || {
+                        format!(
+                            "SYN from {} sent again: the one in frame {} had no answer",
+                            f.client, syns[0]
+                        )
+                    });
+                }
+                if f.handshake.syn_retries == 0 {
+                    s.retried.3.proof(f, f.first_frame, || {
+                        "the SYN-ACK to this connection was sent again".to_owned()
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn finish(&mut self, out: &mut Vec<Finding>) {
+        for ((addr, port), s) in std::mem::take(&mut self.services) {
+            let up = s.came_up;
+            let mut push = |mut f: Finding, lost: Option<f64>, count: u64| {
+                f.subject = Some(addr);
+                f.peer = if s.clients.len() == 1 {
+                    s.clients.first().copied()
+                } else {
+                    None
+                };
+                f.seconds_lost = lost;
+                f.measures = vec![
+                    ("count", count as f64),
+                    ("port", f64::from(port)),
+                    ("came_up", up as f64),
+                ];
+                out.push(f);
+            };
+            let (n, trace) = s.refused;
+            if n > 0 {
+                let severity = if up == 0 {
+                    Severity::Critical
+                } else {
+                    Severity::Warning
+                };
+                let mut f = trace.finding(
+                    "connect.refused",
+                    severity,
+                    0.97,
+                    format!(
+                        "{addr} refused {} to port {port}; {up} of {} came up",
+                        plural(n, "connection"),
+                        s.flows
+                    ),
+                );
+                f.display_filter =
+                    format!("tcp.flags.reset == 1 && ip.addr == {addr} && tcp.port == {port}");
+                push(f, None, n);
+            }
+            let (n, syns, seconds, trace) = s.unanswered;
+            if n > 0 {
+                let severity = if up == 0 {
+                    Severity::Critical
+                } else {
+                    Severity::Warning
+                };
+                let once = syns <= n;
+                let mut f = trace.finding(
+                    "connect.unanswered",
+                    if once && n < 3 {
+                        Severity::Info
+                    } else {
+                        severity
+                    },
+                    if once { 0.5 } else { 0.92 },
+                    format!(
+                        "{addr} did not answer {} to port {port} ({}); {up} of {} came up",
+                        plural(n, "connection attempt"),
+                        plural(syns, "SYN"),
+                        s.flows
+                    ),
+                );
+                if once {
+                    f.against
+                        .push("the capture ends before the SYN would be sent again".to_owned());
+                }
+                if s.prohibited {
+                    f.against.push("an ICMP error answered some of these SYNs: a device on the way, or the host itself, turns them away".to_owned());
+                }
+                f.display_filter =
+                    format!("tcp.flags.syn == 1 && ip.dst == {addr} && tcp.dstport == {port}");
+                push(f, Some(seconds), n);
+            }
+            let (n, syns, seconds, trace) = s.retried;
+            if n > 0 {
+                let share = n as f64 / s.flows.max(1) as f64;
+                let severity = if share >= RETRIED_SHARE && seconds > 0.5 {
+                    Severity::Warning
+                } else {
+                    Severity::Info
+                };
+                let mut f = trace.finding(
+                    "connect.retried",
+                    severity,
+                    0.9,
+                    format!("{} of {} to {addr} port {port} came up only after {} had been sent again, {} later than needed", n, plural(s.flows, "connection"), plural(syns.max(1), "SYN"), span(seconds)),
+                );
+                f.display_filter = format!(
+                    "tcp.analysis.retransmission && tcp.flags.syn == 1 && ip.addr == {addr} && tcp.port == {port}"
+                );
+                push(f, Some(seconds), n);
+            }
+        }
+    }
+}

@@ -1,0 +1,598 @@
+//! Finds segments that were lost and sent again, and what that cost.
+//!
+//! Reads:   retransmissions, holes, acknowledgements that came too late or never
+//! Yields:  `loss.network`, `loss.congestion`, `stall.tail-loss`, `stall.timeout`, `storm.retransmission`, `link.outage`,
+//!          `retransmission.spurious`, `loss.ack`: one for each sender and receiver
+//! Silent:  less than one needed repeat in a thousand data segments, unless it cost half a second or more
+//! Source:  RFC 5681, 6298, 8985; the storm's thresholds are ours
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::trace::{MAX_GROUPS, Trace, percent, plural, retransmit_line, span};
+use super::{Detector, Finding, Seen, Severity};
+use crate::flow::{Cause, EventKind, Trigger, Vantage};
+use crate::net::{Direction, FrameNo, Timestamp};
+
+/// Share of needed repeats among data segments from which loss is worth a warning.
+const LOSS_SHARE: f64 = 0.001;
+/// Seconds lost from which even a smaller share is.
+const LOSS_SECONDS: f64 = 0.5;
+/// One range sent this often without ever being acknowledged is a storm: a few repeats over minutes stop all delivery.
+const STUCK_SENDS: u32 = 4;
+/// Repeats in one second, and their share, that make a second part of a storm; and how many such seconds it takes.
+const STORM_REPEATS: u64 = 20;
+const STORM_SHARE: f64 = 0.1;
+const STORM_SECONDS: usize = 3;
+/// Silence of the other end, with repeats sent into it, from which the link counts as gone.
+const OUTAGE: Duration = Duration::from_millis(1000);
+/// A round trip this much above the least one shows a queue that had grown.
+const QUEUE_GROWTH: f64 = 1.5;
+/// And by at least so much.
+const QUEUE_MIN: Duration = Duration::from_millis(5);
+
+#[derive(Default)]
+struct Pair {
+    data_segments: u64,
+    needed: u64,
+    fast: u64,
+    tail: u64,
+    timeouts: u64,
+    spurious: u64,
+    octets: u64,
+    stalled: f64,
+    tail_stalled: f64,
+    timeout_stalled: f64,
+    grown_queue: u64,
+    judged_queue: u64,
+    trace: Trace,
+    tail_trace: Trace,
+    timeout_trace: Trace,
+    spurious_trace: Trace,
+    stuck: Vec<Stuck>,
+    stuck_trace: Trace,
+    outage_trace: Trace,
+    outage_seconds: f64,
+    outages: Vec<(Timestamp, Timestamp)>,
+    confidence: f64,
+    ports: Vec<u16>,
+    upstream: u64,
+    downstream: u64,
+    seconds: BTreeMap<i64, (u64, u64)>,
+    unfilled: u64,
+    wrong: u64,
+    repeats_bad: u64,
+    acks_missing: u64,
+    acks_trace: Trace,
+    acks_seen: u64,
+    spurious_after_ack: u64,
+    latency_spikes: u64,
+}
+
+/// A range that was sent over and over.
+#[derive(Clone, Copy, Debug)]
+struct Stuck {
+    first: FrameNo,
+    sends: u32,
+    octets: u32,
+    seconds: f64,
+    ever_acked: bool,
+}
+
+/// See the head of this file.
+#[derive(Default)]
+pub(super) struct Loss {
+    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+}
+
+impl Detector for Loss {
+    fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
+        for direction in Direction::BOTH {
+            let f = seen.flow;
+            let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
+            if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+                continue;
+            }
+            self.pairs.entry(key).or_default().take(seen, direction);
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<Finding>) {
+        for ((from, to), pair) in std::mem::take(&mut self.pairs) {
+            pair.judge(from, to, out);
+        }
+    }
+}
+
+impl Pair {
+    #[allow(clippy::too_many_lines)]
+    fn take(&mut self, seen: Seen<'_>, direction: Direction) {
+        let f = seen.flow;
+        let h = f.half(direction);
+        let back = f.half(direction.reverse());
+        self.data_segments += h.data_segments;
+        let counts = h.retransmissions;
+        let needed = h.retransmitted_segments - counts.spurious;
+        self.needed += needed;
+        self.fast += counts.fast;
+        self.tail += counts.tail_probe;
+        self.timeouts += counts.timeout + counts.unknown;
+        self.spurious += counts.spurious;
+        self.octets += h.retransmitted_octets;
+        self.latency_spikes += f
+            .events
+            .iter()
+            .filter(|e| {
+                e.direction == direction && matches!(e.kind, EventKind::LatencySpike { .. })
+            })
+            .count() as u64;
+        let port = f.server.port;
+        if h.retransmitted_segments > 0 && self.ports.len() < 16 && !self.ports.contains(&port) {
+            self.ports.push(port);
+        }
+        // Acknowledgements of this direction's data that got lost: packets of the receiver that are missing here while its octets are
+        // whole, and repeats of what had been acknowledged.
+        self.acks_seen += back.frames;
+        if back.data_segments * 4 < back.frames && h.data_segments > 20 {
+            self.acks_missing += back.unseen_packets;
+            if back.unseen_packets > 0 {
+                self.acks_trace.flow(f, f.start, f.end);
+            }
+        }
+        if h.retransmitted_segments == 0 {
+            return;
+        }
+        let near_sender = f.vantage
+            == match direction {
+                Direction::ClientToServer => Vantage::Client,
+                Direction::ServerToClient => Vantage::Server,
+            };
+        let mut earliest = None;
+        let mut latest = f.start;
+        for r in &h.repeats {
+            let n = u64::from(r.segments);
+            if r.checksum.is_bad() {
+                self.repeats_bad += n;
+                if r.checksum.is_unfilled() {
+                    self.unfilled += n
+                } else {
+                    self.wrong += n
+                }
+            }
+            let second = self.seconds.len();
+            if second < 100_000 {
+                self.seconds
+                    .entry(r.time.0.div_euclid(1_000_000_000))
+                    .or_default()
+                    .0 += n;
+            }
+            if r.spurious {
+                if !near_sender || r.basis.contains("acknowledged before") {
+                    self.spurious_after_ack += n;
+                }
+                self.spurious_trace.flow(f, r.time, r.time);
+                self.spurious_trace.proof(f, r.frame, || {
+                    format!(
+                        "{}: needless, {}",
+                        retransmit_line(seen, direction, r),
+                        r.basis
+                    )
+                });
+                continue;
+            }
+            earliest.get_or_insert(r.time);
+            latest = latest.max(r.time);
+            if r.of.is_some() {
+                self.downstream += n
+            } else {
+                self.upstream += n
+            }
+            if let (Some(rtt), Some(stats)) = (r.rtt_before, h.rtt)
+                && r.trigger == Trigger::Fast
+            {
+                self.judged_queue += n;
+                if rtt.as_secs_f64() > stats.min.as_secs_f64() * QUEUE_GROWTH
+                    && rtt > stats.min + QUEUE_MIN
+                {
+                    self.grown_queue += n;
+                }
+            }
+            self.confidence = self.confidence.max(f64::from(r.confidence));
+            self.trace
+                .proof(f, r.frame, || retransmit_line(seen, direction, r));
+            if r.trigger == Trigger::TailProbe {
+                self.tail_trace.flow(f, r.time, r.time);
+                self.tail_trace
+                    .proof(f, r.frame, || retransmit_line(seen, direction, r));
+            } else if r.trigger != Trigger::Fast {
+                self.timeout_trace.flow(f, r.time, r.time);
+                self.timeout_trace
+                    .proof(f, r.frame, || retransmit_line(seen, direction, r));
+            }
+        }
+        if let Some(earliest) = earliest {
+            self.trace.flow(f, earliest, latest);
+        }
+        for (second, fresh, again) in &h.per_second {
+            if self.seconds.len() < 100_000 {
+                let _ = again;
+                self.seconds
+                    .entry(
+                        (f.start.0 + i64::from(*second) * 1_000_000_000).div_euclid(1_000_000_000),
+                    )
+                    .or_default()
+                    .1 += fresh / u64::from(h.largest_segment.max(1)) + 1;
+            }
+        }
+        for s in f.stalls.iter().filter(|s| s.direction == Some(direction)) {
+            let seconds = s.length.as_secs_f64();
+            match s.cause {
+                Cause::TailLoss => self.tail_stalled += seconds,
+                Cause::Timeout => self.timeout_stalled += seconds,
+                Cause::LossRecovery => {}
+                _ => continue,
+            }
+            self.stalled += seconds;
+            if s.cause == Cause::TailLoss {
+                self.tail_trace.flow(
+                    f,
+                    s.start,
+                    s.start
+                        .plus_nanos(i64::try_from(s.length.as_nanos()).unwrap_or(0)),
+                );
+                self.tail_trace.proof(f, s.frame, || {
+                    format!(
+                        "ends a silence of {} after the last segment got lost",
+                        span(seconds)
+                    )
+                });
+            }
+        }
+        for (cause, time) in &f.time {
+            if *cause == Cause::LossRecovery {
+                self.stalled += time.as_secs_f64();
+            }
+        }
+        self.runs(seen, direction);
+    }
+
+    /// Ranges that were sent again and again, and silences of the other end.
+    fn runs(&mut self, seen: Seen<'_>, direction: Direction) {
+        let f = seen.flow;
+        let h = f.half(direction);
+        let mut ranges: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for (n, r) in h.repeats.iter().enumerate() {
+            ranges.entry(r.offset).or_default().push(n);
+        }
+        let mut silent_runs = 0;
+        for repeats in ranges.values() {
+            let (first, last) = (
+                &h.repeats[repeats[0]],
+                &h.repeats[repeats[repeats.len() - 1]],
+            );
+            let timed: Vec<_> = repeats
+                .iter()
+                .map(|&n| &h.repeats[n])
+                .filter(|r| r.trigger != Trigger::Fast || !r.acked)
+                .collect();
+            let sends = repeats.len() as u32 + 1;
+            let began = first.after.map_or(first.time, |a| {
+                first
+                    .time
+                    .plus_nanos(-i64::try_from(a.as_nanos()).unwrap_or(0))
+            });
+            let seconds = last.time.seconds_since(began).max(0.0);
+            let acked = last.acked;
+            if sends >= STUCK_SENDS && timed.len() as u32 + 1 >= STUCK_SENDS {
+                self.stuck.push(Stuck {
+                    first: first.of.unwrap_or(first.frame),
+                    sends,
+                    octets: first.octets,
+                    seconds,
+                    ever_acked: acked,
+                });
+                self.stuck_trace.flow(f, began, last.time);
+                if let Some(of) = first.of {
+                    self.stuck_trace.proof(f, of, || {
+                        format!(
+                            "first copy: {} octets, Seq {}{}",
+                            first.octets,
+                            first.seq.0,
+                            super::trace::said(
+                                seen,
+                                direction,
+                                first.offset,
+                                u64::from(first.octets)
+                            )
+                            .map_or(String::new(), |t| format!(", {t}"))
+                        )
+                    });
+                }
+                for &n in repeats {
+                    let r = &h.repeats[n];
+                    self.stuck_trace
+                        .proof(f, r.frame, || retransmit_line(seen, direction, r));
+                }
+            }
+            if acked && seconds >= OUTAGE.as_secs_f64() && timed.len() >= 2 {
+                silent_runs += 1;
+                self.outages.push((began, last.time));
+                self.outage_seconds += seconds;
+                self.outage_trace.flow(f, began, last.time);
+                for r in timed.iter().take(4) {
+                    self.outage_trace
+                        .proof(f, r.frame, || retransmit_line(seen, direction, r));
+                }
+            }
+        }
+        let _ = silent_runs;
+    }
+
+    #[allow(clippy::cast_precision_loss, clippy::too_many_lines)]
+    fn judge(self, from: IpAddr, to: IpAddr, out: &mut Vec<Finding>) {
+        let share = self.needed as f64 / self.data_segments.max(1) as f64;
+        let confidence = if self.confidence > 0.0 {
+            self.confidence.min(0.95)
+        } else {
+            0.6
+        };
+        let first_port = f64::from(self.ports.first().copied().unwrap_or(0));
+        let measures = |extra: &[(&'static str, f64)]| {
+            let mut m = vec![
+                ("share", share),
+                ("repeats", self.needed as f64),
+                ("data_segments", self.data_segments as f64),
+                (
+                    "bad_checksum_share",
+                    self.repeats_bad as f64 / self.needed.max(1) as f64,
+                ),
+                ("port", first_port),
+            ];
+            m.extend_from_slice(extra);
+            m
+        };
+        let mut push = |mut f: Finding, lost: f64, m: Vec<(&'static str, f64)>| {
+            f.subject = Some(from);
+            f.peer = Some(to);
+            f.seconds_lost = (lost > 0.0).then_some(lost);
+            f.measures = m;
+            f.display_filter =
+                format!("tcp.analysis.retransmission && ip.src == {from} && ip.dst == {to}")
+                    .replace("ip.", if from.is_ipv6() { "ipv6." } else { "ip." });
+            out.push(f);
+        };
+        // A storm: something stuck for good, or many ranges sent again and again.
+        let never: Vec<_> = self.stuck.iter().filter(|s| !s.ever_acked).collect();
+        let bins = self
+            .seconds
+            .values()
+            .filter(|(again, fresh)| {
+                *again >= STORM_REPEATS && *again as f64 >= STORM_SHARE * (*again + *fresh) as f64
+            })
+            .count();
+        let storm = !never.is_empty() || self.stuck.len() >= 2 || bins >= STORM_SECONDS;
+        // The whole link gone for a while: one or two silences, and all well afterwards.
+        let outage = !storm && !self.outages.is_empty() && self.stuck.len() <= 2;
+        let mut explained = 0.0;
+        if storm {
+            let seconds: f64 = self
+                .stuck
+                .iter()
+                .map(|s| s.seconds)
+                .sum::<f64>()
+                .max(if bins > 0 { bins as f64 } else { 0.0 });
+            let worst = self.stuck.iter().max_by_key(|s| (!s.ever_acked, s.sends));
+            let summary = match worst {
+                Some(w) if !w.ever_acked => format!(
+                    "{from} sent the same {} to {to} {} times over {} and never got an acknowledgement (first copy: frame {}){}",
+                    plural(u64::from(w.octets), "octet"),
+                    w.sends,
+                    span(w.seconds),
+                    w.first,
+                    if self.stuck.len() > 1 {
+                        format!(
+                            "; {} in all went like that",
+                            plural(self.stuck.len() as u64, "range")
+                        )
+                    } else {
+                        String::new()
+                    }
+                ),
+                Some(w) => format!(
+                    "{from} had to send {} to {to} four times or more each, the worst {} times",
+                    plural(self.stuck.len() as u64, "range of octets"),
+                    w.sends
+                ),
+                None => format!(
+                    "{} of the segments from {from} to {to} were repeats for {}",
+                    percent(share),
+                    plural(bins as u64, "second")
+                ),
+            };
+            let trace = if self.stuck.is_empty() {
+                self.trace.clone()
+            } else {
+                self.stuck_trace.clone()
+            };
+            let f = trace.finding(
+                "storm.retransmission",
+                Severity::Critical,
+                if never.is_empty() { 0.85 } else { 0.97 },
+                summary,
+            );
+            explained = seconds;
+            push(
+                f,
+                seconds,
+                measures(&[
+                    ("sends", worst.map_or(0.0, |w| f64::from(w.sends))),
+                    ("stuck_ranges", self.stuck.len() as f64),
+                    ("never_acknowledged", never.len() as f64),
+                    ("octets", worst.map_or(0.0, |w| f64::from(w.octets))),
+                ]),
+            );
+        }
+        if outage {
+            let f = self.outage_trace.clone().finding(
+                "link.outage",
+                Severity::Critical,
+                0.75,
+                format!("nothing from {from} reached {to} (or no answer came back) for {}; then everything went on", span(self.outages.iter().map(|o| o.1.seconds_since(o.0)).fold(0.0, f64::max))),
+            );
+            explained = explained.max(self.outage_seconds);
+            push(f, self.outage_seconds, measures(&[]));
+        }
+        // Loss, unless the storm is all there is of it.
+        let by_storm: u64 = self.stuck.iter().map(|s| u64::from(s.sends - 1)).sum();
+        let other = self.needed.saturating_sub(if storm { by_storm } else { 0 });
+        let tails_only = self.fast == 0 && !storm && !outage;
+        let enough = other > 0
+            && (other as f64 / self.data_segments.max(1) as f64 >= LOSS_SHARE
+                || self.stalled - explained >= LOSS_SECONDS);
+        if enough && self.fast > 0 && (!storm || self.fast * 2 > by_storm) {
+            let congested =
+                self.judged_queue >= 3 && self.grown_queue * 10 >= self.judged_queue * 7;
+            let id = if congested {
+                "loss.congestion"
+            } else {
+                "loss.network"
+            };
+            let place = if self.downstream >= self.upstream {
+                "between the capture point and the receiver"
+            } else {
+                "between the sender and the capture point"
+            };
+            let lost = (self.stalled - explained).max(0.0);
+            let severity = if outage {
+                Severity::Info
+            } else if share > 0.05 && lost > 5.0 {
+                Severity::Critical
+            } else {
+                Severity::Warning
+            };
+            let mut f = self.trace.clone().finding(
+                id,
+                severity,
+                confidence,
+                format!(
+                    "{} of {} from {from} to {to} ({}) were lost {place} and sent again{}",
+                    other,
+                    plural(self.data_segments, "data segment"),
+                    percent(other as f64 / self.data_segments.max(1) as f64),
+                    if congested {
+                        "; round trips had grown before, as behind a queue that fills up"
+                    } else {
+                        ""
+                    }
+                ),
+            );
+            if self.spurious > 0 {
+                f.against.push(format!(
+                    "{} more were sent again needlessly and are not counted here",
+                    plural(self.spurious, "segment")
+                ));
+            }
+            push(
+                f,
+                lost,
+                measures(&[("congested", f64::from(u8::from(congested)))]),
+            );
+        } else if enough && tails_only && self.tail + self.timeouts > 0 {
+            // Only timers noticed: the last segment of something each time, or a flight as a whole.
+            let tail = self.tail > 0 || self.tail_stalled >= self.timeout_stalled;
+            let (id, trace) = if tail {
+                (
+                    "stall.tail-loss",
+                    if self.tail_trace.flows.is_empty() {
+                        self.timeout_trace.clone()
+                    } else {
+                        self.tail_trace.clone()
+                    },
+                )
+            } else {
+                ("stall.timeout", self.timeout_trace.clone())
+            };
+            let lost = self.tail_stalled + self.timeout_stalled;
+            let f = trace.finding(
+                id,
+                Severity::Warning,
+                confidence.min(0.9),
+                format!(
+                    "{from} waited {} for its timer {}, because the last segment before a pause to {to} was lost and nothing behind it could tell",
+                    span(lost),
+                    plural(self.tail + self.timeouts, "time")
+                ),
+            );
+            push(f, lost, measures(&[]));
+        }
+        if !tails_only && !storm && self.tail_stalled + self.timeout_stalled >= 0.2 && self.tail > 0
+        {
+            let f = self.tail_trace.clone().finding(
+                "stall.tail-loss",
+                Severity::Info,
+                confidence.min(0.9),
+                format!("{} of that was spent on the timer, because the last segment of something was lost", span(self.tail_stalled + self.timeout_stalled)),
+            );
+            push(f, self.tail_stalled, measures(&[]));
+        }
+        self.needless(from, to, &mut push, &measures);
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn needless(
+        &self,
+        from: IpAddr,
+        to: IpAddr,
+        push: &mut impl FnMut(Finding, f64, Vec<(&'static str, f64)>),
+        measures: &impl Fn(&[(&'static str, f64)]) -> Vec<(&'static str, f64)>,
+    ) {
+        // Acknowledgements lost on their way back: their numbers are missing at the sender's side.
+        let missing = self.acks_missing as f64 / (self.acks_seen + self.acks_missing).max(1) as f64;
+        let lost_acks = self.acks_missing >= 10 && missing >= 0.02;
+        let unheard = self.spurious_after_ack >= 2
+            && self.latency_spikes == 0
+            && self.needed * 2 < self.spurious;
+        if lost_acks || unheard {
+            let trace = if lost_acks {
+                self.acks_trace.clone()
+            } else {
+                self.spurious_trace.clone()
+            };
+            let mut trace = trace;
+            for e in &self.spurious_trace.evidence {
+                if trace.evidence.len() < 8 {
+                    trace.evidence.push(e.clone());
+                }
+            }
+            let f = trace.finding(
+                "loss.ack",
+                Severity::Warning,
+                if lost_acks { 0.85 } else { 0.65 },
+                if lost_acks {
+                    format!("{} of the packets from {to} back to {from} are missing here ({}), by their IP identification: acknowledgements get lost on the way", self.acks_missing, percent(missing))
+                } else {
+                    format!("{from} repeated {} that {to} had acknowledged: the acknowledgements did not reach it in time", plural(self.spurious_after_ack, "segment"))
+                },
+            );
+            push(f, 0.0, measures(&[("missing_share", missing)]));
+        }
+        if self.spurious > 0 && !(lost_acks || unheard) {
+            let severity = if self.spurious >= 3 && self.spurious >= self.needed {
+                Severity::Warning
+            } else {
+                Severity::Info
+            };
+            let f = self.spurious_trace.clone().finding(
+                "retransmission.spurious",
+                severity,
+                0.9,
+                format!(
+                    "{from} repeated {} to {to} needlessly: they had arrived, or were about to",
+                    plural(self.spurious, "segment")
+                ),
+            );
+            push(f, 0.0, measures(&[("spurious", self.spurious as f64)]));
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Finds packets that the network delivered out of order or twice.
+//!
+//! Reads:   late originals, copies, D-SACKs that no repeat explains
+//! Yields:  `reordering.network`, `duplication.network`: one for each sender and receiver
+//! Silent:  less than three of a kind; what the capture itself did (see `capture.rs`)
+//! Source:  RFC 4737, RFC 2883; IP identification order after public measurement studies
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::trace::{MAX_GROUPS, Trace, percent, plural, span};
+use super::{Detector, Finding, Seen, Severity};
+use crate::flow::{EventKind, Vantage};
+use crate::net::{Direction, Side};
+
+/// Fewer than this say nothing of a network.
+const ENOUGH: u64 = 3;
+
+#[derive(Default)]
+struct Pair {
+    segments: u64,
+    late: u64,
+    latest: f64,
+    needless: u64,
+    late_trace: Trace,
+    copies: u64,
+    dsacks: u64,
+    copy_trace: Trace,
+}
+
+/// See the head of this file.
+#[derive(Default)]
+pub(super) struct Order {
+    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+}
+
+/// Whether the capture was taken beside the sender of `direction`: nothing can be reordered before it then.
+pub(super) fn beside_sender(seen: Seen<'_>, direction: Direction) -> bool {
+    matches!(
+        (seen.flow.vantage, direction.sender()),
+        (Vantage::Client, Side::Client) | (Vantage::Server, Side::Server)
+    )
+}
+
+impl Detector for Order {
+    fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
+        let f = seen.flow;
+        for direction in Direction::BOTH {
+            let h = f.half(direction);
+            let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
+            if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+                continue;
+            }
+            let p = self.pairs.entry(key).or_default();
+            p.segments += h.data_segments;
+            let at_sender = beside_sender(seen, direction);
+            if h.out_of_order_segments > h.late_in_capture && !at_sender {
+                p.late += h.out_of_order_segments - h.late_in_capture;
+                p.late_trace.flow(f, f.start, f.end);
+                for e in f.events.iter().filter(|e| e.direction == direction) {
+                    if let EventKind::Reordered { late } = e.kind {
+                        p.latest = p.latest.max(late.as_secs_f64());
+                        p.late_trace.proof(f, e.frame, || {
+                            format!(
+                                "came {} after a segment that was sent later",
+                                span(late.as_secs_f64())
+                            )
+                        });
+                    }
+                }
+            }
+            // Beside the sender, reordering behind the capture point shows as duplicate acknowledgements and needless fast repeats.
+            if at_sender {
+                p.needless += h
+                    .repeats
+                    .iter()
+                    .filter(|r| r.spurious && r.trigger == crate::flow::Trigger::Fast)
+                    .count() as u64;
+                if h.duplicate_acks > 0 && h.retransmitted_segments < h.duplicate_acks {
+                    p.late_trace.flow(f, f.start, f.end);
+                }
+                let healed = h.sack_healed;
+                if healed > 0 {
+                    p.late += healed;
+                    p.late_trace.flow(f, f.start, f.end);
+                    for e in f.events.iter().filter(|e| e.direction == direction) {
+                        if let EventKind::HealedHole { .. } = e.kind {
+                            p.late_trace.proof(f, e.frame, || "acknowledges octets that were passed over before, without their having been sent again".to_owned());
+                        }
+                    }
+                }
+            }
+            p.copies += h.network_duplicates;
+            p.dsacks += h.unexplained_dsacks;
+            if h.network_duplicates > 0 || h.unexplained_dsacks > 0 {
+                p.copy_trace.flow(f, f.start, f.end);
+                for e in f.events.iter().filter(|e| e.direction == direction) {
+                    if let EventKind::NetworkDuplicate { of } = e.kind {
+                        p.copy_trace.proof(f, e.frame, || {
+                            format!("a copy of frame {of}: the same IP identification and contents")
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn finish(&mut self, out: &mut Vec<Finding>) {
+        for ((from, to), p) in std::mem::take(&mut self.pairs) {
+            let mut push = |mut f: Finding, share: f64, count: u64| {
+                f.subject = Some(from);
+                f.peer = Some(to);
+                f.measures = vec![("share", share), ("count", count as f64)];
+                out.push(f);
+            };
+            let all = p.segments.max(1) as f64;
+            if p.late >= ENOUGH {
+                let share = p.late as f64 / all;
+                let severity = if share >= 0.002 {
+                    Severity::Warning
+                } else {
+                    Severity::Info
+                };
+                let f = p.late_trace.finding(
+                    "reordering.network",
+                    severity,
+                    0.85,
+                    format!(
+                        "{} of {} from {from} to {to} ({}) came out of order, up to {} late",
+                        p.late,
+                        plural(p.segments, "data segment"),
+                        percent(share),
+                        span(p.latest)
+                    ),
+                );
+                push(f, share, p.late);
+            }
+            let copies = p.copies.max(p.dsacks);
+            if copies >= ENOUGH {
+                let share = copies as f64 / all;
+                let severity = if share >= 0.002 {
+                    Severity::Warning
+                } else {
+                    Severity::Info
+                };
+                let f = p.copy_trace.finding(
+                    "duplication.network",
+                    severity,
+                    if p.copies > 0 { 0.85 } else { 0.65 },
+                    format!(
+                        "{} from {from} to {to} ({}) arrived twice without having been sent twice",
+                        plural(copies, "segment"),
+                        percent(share)
+                    ),
+                );
+                push(f, share, copies);
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What a finding is put together from: flows, span of time, proof.
+//!
+//! Takes:  flows and frames as a detector meets them
+//! Gives:  the common parts of a [`Finding`]
+//! Never:  keeps more than [`MAX_PROOF`] frames or [`MAX_FLOWS`] flows for one finding
+
+use std::net::IpAddr;
+
+use super::{Evidence, Finding, Seen, Severity};
+use crate::flow::{FlowIndex, FlowRecord, Repeat};
+use crate::net::{Direction, FrameNo, FrameRef, StreamOffset, Timestamp};
+
+/// Frames cited by one finding.
+pub(super) const MAX_PROOF: usize = 16;
+/// Flows named by one finding.
+pub(super) const MAX_FLOWS: usize = 1_000;
+/// Pairs of hosts (or other groups) that one detector keeps apart; what comes after is put into none.
+pub(super) const MAX_GROUPS: usize = 20_000;
+
+/// Flows, span and proof of one finding in the making.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trace {
+    pub(super) flows: Vec<FlowIndex>,
+    pub(super) more_flows: u64,
+    hosts: Vec<IpAddr>,
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+    pub(super) evidence: Vec<Evidence>,
+}
+
+impl Trace {
+    /// A flow belongs to it, from `start` to `end`.
+    pub(super) fn flow(&mut self, flow: &FlowRecord, start: Timestamp, end: Timestamp) {
+        if self.flows.last() != Some(&flow.index) && !self.flows.contains(&flow.index) {
+            if self.flows.len() < MAX_FLOWS {
+                self.flows.push(flow.index);
+            } else {
+                self.more_flows += 1;
+            }
+        }
+        for host in [flow.client.addr, flow.server.addr] {
+            if self.hosts.len() < 64 && !self.hosts.contains(&host) {
+                self.hosts.push(host);
+            }
+        }
+        self.start = Some(self.start.map_or(start, |s| s.min(start)));
+        self.end = Some(self.end.map_or(end, |e| e.max(end)));
+    }
+
+    /// A frame as proof.
+    pub(super) fn proof(
+        &mut self,
+        flow: &FlowRecord,
+        frame: FrameNo,
+        text: impl FnOnce() -> String,
+    ) {
+        let at = FrameRef {
+            capture: flow.capture,
+            frame,
+        };
+        if self.evidence.len() < MAX_PROOF && !self.evidence.iter().any(|e| e.at == at) {
+            self.evidence.push(Evidence { at, text: text() });
+        }
+    }
+
+    /// The finding, without the parts that only the detector knows.
+    pub(super) fn finding(
+        mut self,
+        id: &'static str,
+        severity: Severity,
+        confidence: f64,
+        summary: String,
+    ) -> Finding {
+        self.flows.sort_unstable();
+        self.evidence.sort_by_key(|e| e.at);
+        Finding {
+            id,
+            severity,
+            confidence: confidence.clamp(0.0, 1.0),
+            summary,
+            subject: None,
+            peer: None,
+            hosts: self.hosts,
+            display_filter: filter(&self.flows),
+            flows: self.flows,
+            start: self.start.unwrap_or_default(),
+            end: self.end.unwrap_or_default(),
+            seconds_lost: None,
+            evidence: self.evidence,
+            against: Vec::new(),
+            measures: Vec::new(),
+            words: Vec::new(),
+        }
+    }
+}
+
+/// A display filter for some flows.
+pub(super) fn filter(flows: &[FlowIndex]) -> String {
+    match flows {
+        [] => "tcp".to_owned(),
+        [one] => format!("tcp.stream == {one}"),
+        many => format!(
+            "tcp.stream in {{{}}}",
+            many.iter()
+                .take(20)
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+    }
+}
+
+/// `1 segment`, `3 segments`.
+pub(super) fn plural(n: u64, one: &str) -> String {
+    if n == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{n} {one}s")
+    }
+}
+
+/// A share as `2.5 %`, with as many digits as it takes to be more than nothing.
+pub(super) fn percent(share: f64) -> String {
+    let p = share * 100.0;
+    if p >= 10.0 {
+        format!("{p:.0} %")
+    } else if p >= 0.1 || p == 0.0 {
+        format!("{p:.1} %")
+    } else {
+        format!("{p:.3} %")
+    }
+}
+
+/// Seconds as a person says them: `12 ms`, `3.4 s`, `2 min 5 s`.
+pub(super) fn span(seconds: f64) -> String {
+    if seconds < 0.001 {
+        format!("{:.0} µs", seconds * 1e6)
+    } else if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1e3)
+    } else if seconds < 120.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!(
+            "{:.0} min {:.0} s",
+            (seconds / 60.0).floor(),
+            seconds % 60.0
+        )
+    }
+}
+
+/// Bits a second as a person says them.
+pub(super) fn rate(bits_per_second: f64) -> String {
+    let octets = bits_per_second / 8.0;
+    if bits_per_second >= 1e9 {
+        format!("{:.1} Gbit/s", bits_per_second / 1e9)
+    } else if bits_per_second >= 1e6 {
+        format!("{:.1} Mbit/s", bits_per_second / 1e6)
+    } else if octets >= 10_000.0 {
+        format!("{:.0} kB/s", octets / 1e3)
+    } else {
+        format!("{octets:.0} octets a second")
+    }
+}
+
+/// What the application says in the octets `offset..offset + octets` of a direction, if that was understood.
+pub(super) fn said<'a>(
+    seen: Seen<'a>,
+    direction: Direction,
+    offset: u64,
+    octets: u64,
+) -> Option<&'a str> {
+    let at = offset.checked_sub(StreamOffset::ORIGIN.0)?;
+    seen.dialog
+        .said
+        .iter()
+        .find(|s| {
+            s.direction == direction && s.offset < at + octets && at < s.offset + s.octets.max(1)
+        })
+        .map(|s| s.text.as_str())
+}
+
+/// A retransmission in one line, as evidence reads.
+pub(super) fn retransmit_line(seen: Seen<'_>, direction: Direction, r: &Repeat) -> String {
+    let mut line = r.of.map_or_else(
+        || "retransmission".to_owned(),
+        |of| format!("retransmission of frame {of}"),
+    );
+    if r.checksum.is_unfilled() {
+        line += ", checksum not filled in";
+    } else if r.checksum.is_bad() {
+        line += ", checksum wrong";
+    }
+    if let Some(text) = said(seen, direction, r.offset, u64::from(r.octets)) {
+        line += &format!(", {text}");
+    }
+    line += &format!(
+        ", {} octets, Seq {} - {}",
+        r.octets,
+        r.seq.0,
+        r.seq.plus(r.octets).0
+    );
+    if let Some(after) = r.after {
+        line += &format!(", {} after the copy before it", span(after.as_secs_f64()));
+    }
+    line
+}

@@ -1,0 +1,219 @@
+//! The life of a flow, second by second: what was it waiting for?
+//!
+//! Takes:  for each interval between two segments, how things stood before it and what ended it
+//! Gives:  time by [`Cause`], which sums to the flow's duration; [`Stall`]s
+//! Never:  looks at octets
+
+use std::time::Duration;
+
+use super::half::{Phase, Verdict};
+use super::record::{Cause, Stall, Trigger};
+use crate::net::{Direction, FrameNo, Timestamp};
+
+/// Shortest silence worth telling: below it a reader cannot feel the pause.
+pub const MIN_STALL: Duration = Duration::from_millis(200);
+/// Stalls kept for one flow.
+const MAX_STALLS: usize = 1_000;
+/// A silence of the client with nothing pending that is longer than this is no thinking.
+const IDLE: Duration = Duration::from_secs(30);
+/// Shortest and longest wait that a delayed acknowledgement makes (Linux 40 ms, Windows 200 ms; RFC 9293 allows 500 ms).
+const DELAYED_ACK: std::ops::RangeInclusive<i64> = 30_000_000..=520_000_000;
+
+/// How things stood before an interval.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    /// When the interval began.
+    pub(super) since: Timestamp,
+    /// The handshake was not done.
+    pub(super) opening: bool,
+    /// A FIN or RST had been seen.
+    pub(super) closing: bool,
+    /// Octets on their way, by direction.
+    pub(super) flight: [u64; 2],
+    /// Scaled window of the other end, by direction of the data.
+    pub(super) window: [Option<u64>; 2],
+    /// Whether the other end's window was shut, by direction of the data.
+    pub(super) shut: [bool; 2],
+    /// Full segment, by direction.
+    pub(super) unit: [u32; 2],
+    /// Phase of repair, by direction.
+    pub(super) phase: [Option<Phase>; 2],
+    /// Repeats seen so far, by direction.
+    pub(super) sacked_beyond: [bool; 2],
+    /// Who sent payload last.
+    pub(super) last_data: Option<Direction>,
+    /// Usual round trip.
+    pub(super) rtt: Option<i64>,
+}
+
+/// What ended an interval.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) at: Timestamp,
+    pub(super) frame: FrameNo,
+    pub(super) direction: Direction,
+    pub(super) verdict: Verdict,
+    /// It repeats the last octets sent, with nothing to tell the sender but its timer.
+    pub(super) tail: bool,
+    /// Octets that it newly acknowledges.
+    pub(super) newly_acked: u64,
+    /// It carries a SYN.
+    pub(super) syn: bool,
+}
+
+/// Time by cause, and the silences.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    nanos: [i64; 16],
+    pub(super) stalls: Vec<Stall>,
+}
+
+const CAUSES: [Cause; 16] = [
+    Cause::Handshake,
+    Cause::ClientThink,
+    Cause::ServerThink,
+    Cause::Transfer,
+    Cause::Latency,
+    Cause::ReceiveWindow,
+    Cause::ZeroWindow,
+    Cause::SendBuffer,
+    Cause::LossRecovery,
+    Cause::Timeout,
+    Cause::TailLoss,
+    Cause::DelayedAck,
+    Cause::PathDelay,
+    Cause::Idle,
+    Cause::Close,
+    Cause::Unknown,
+];
+
+impl Account {
+    /// Books one interval.
+    pub(super) fn interval(&mut self, before: &Before, ended: &Ended) {
+        let nanos = ended.at.nanos_since(before.since);
+        if nanos <= 0 {
+            return;
+        }
+        let (cause, direction) = cause(before, ended, nanos);
+        self.nanos[cause as usize & 15] += nanos;
+        let worth = nanos >= 200_000_000 && nanos >= before.rtt.unwrap_or(0).saturating_mul(3) / 2;
+        if worth && !matches!(cause, Cause::Idle | Cause::Close) && self.stalls.len() < MAX_STALLS {
+            self.stalls.push(Stall {
+                start: before.since,
+                length: Duration::from_nanos(nanos.unsigned_abs()),
+                cause,
+                direction,
+                frame: ended.frame,
+            });
+        }
+    }
+
+    /// The books, in the order of the causes.
+    pub(super) fn shares(&self) -> Vec<(Cause, Duration)> {
+        CAUSES
+            .iter()
+            .zip(self.nanos)
+            .filter(|(_, n)| *n > 0)
+            .map(|(c, n)| (*c, Duration::from_nanos(n.unsigned_abs())))
+            .collect()
+    }
+}
+
+fn cause(b: &Before, e: &Ended, nanos: i64) -> (Cause, Option<Direction>) {
+    if b.closing {
+        return (Cause::Close, None);
+    }
+    if b.opening || e.syn {
+        return (Cause::Handshake, None);
+    }
+    let own = e.direction.index();
+    let other = e.direction.reverse().index();
+    let rtt = b.rtt.unwrap_or(0);
+    // A repeat: the time before it was waited for it.
+    if let Verdict::Repeat(_, trigger) = e.verdict {
+        let cause = match trigger {
+            Trigger::Fast => Cause::LossRecovery,
+            _ if b.shut[own] => Cause::ZeroWindow,
+            Trigger::TailProbe => Cause::TailLoss,
+            Trigger::Timeout if e.tail && !matches!(b.phase[own], Some(Phase::Loss { .. })) => {
+                Cause::TailLoss
+            }
+            Trigger::Timeout => Cause::Timeout,
+            Trigger::Unknown => Cause::LossRecovery,
+        };
+        return (cause, Some(e.direction));
+    }
+    for (direction, n) in [(e.direction, own), (e.direction.reverse(), other)] {
+        if b.shut[n] && (b.flight[n] == 0 || e.verdict == Verdict::WindowProbe || nanos > 2 * rtt) {
+            return (Cause::ZeroWindow, Some(direction));
+        }
+    }
+    // Data on its way: from the sender of this segment, or to it.
+    for (direction, n) in [(e.direction.reverse(), other), (e.direction, own)] {
+        if b.flight[n] == 0 {
+            continue;
+        }
+        let full =
+            b.window[n].is_some_and(|w| w > 0 && b.flight[n] + u64::from(b.unit[n].max(1)) > w);
+        let repairing = matches!(
+            b.phase[n],
+            Some(Phase::Recovery { .. } | Phase::Loss { .. })
+        );
+        let cause = if repairing {
+            match b.phase[n] {
+                Some(Phase::Loss { .. }) if nanos > rtt.saturating_mul(2).max(100_000_000) => {
+                    Cause::Timeout
+                }
+                _ => Cause::LossRecovery,
+            }
+        } else if full && b.flight[n] > u64::from(b.unit[n]) {
+            Cause::ReceiveWindow
+        } else if n == other
+            && e.newly_acked > 0
+            && rtt > 0
+            && nanos > rtt + 30_000_000
+            && DELAYED_ACK.contains(&(nanos - rtt))
+            && e.verdict == Verdict::Bare
+        {
+            Cause::DelayedAck
+        } else if rtt > 0 && nanos > rtt.saturating_mul(3).max(100_000_000) {
+            if n == other && matches!(e.verdict, Verdict::New) {
+                // The answer came with the acknowledgement of the question: it was the other end that took its time.
+                if e.direction == Direction::ServerToClient {
+                    Cause::ServerThink
+                } else {
+                    Cause::ClientThink
+                }
+            } else {
+                Cause::PathDelay
+            }
+        } else if b.flight[n] > 2 * u64::from(b.unit[n].max(1)) {
+            Cause::Transfer
+        } else {
+            Cause::Latency
+        };
+        return (cause, Some(direction));
+    }
+    if matches!(
+        e.verdict,
+        Verdict::Bare | Verdict::KeepAlive | Verdict::Copy | Verdict::Outside
+    ) && nanos > 1_000_000_000
+    {
+        return (Cause::Idle, None);
+    }
+    // Nothing on its way: one of the two applications has the word.
+    let long = nanos > i64::try_from(IDLE.as_nanos()).unwrap_or(i64::MAX);
+    match (b.last_data, e.direction) {
+        (Some(Direction::ClientToServer), Direction::ServerToClient)
+        | (None, Direction::ServerToClient) => {
+            (Cause::ServerThink, Some(Direction::ServerToClient))
+        }
+        (Some(Direction::ServerToClient), Direction::ServerToClient) if !long => {
+            (Cause::ServerThink, Some(Direction::ServerToClient))
+        }
+        (_, Direction::ClientToServer) if !long => {
+            (Cause::ClientThink, Some(Direction::ClientToServer))
+        }
+        _ => (Cause::Idle, None),
+    }
+}

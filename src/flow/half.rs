@@ -1,0 +1,1286 @@
+//! One direction of a connection: what its sender has sent, what came back, and what each segment was.
+//!
+//! Takes:  the segments of this direction, and the acknowledgements of the other
+//! Gives:  a [`Verdict`] for each segment; a [`HalfRecord`] at the end
+//! Never:  touches the other direction; keeps more than [`MAX_SENT`] ranges or [`MAX_HOLES`] holes
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::ipid::IpIds;
+use super::record::{Event, EventKind, HalfRecord, IpIdUse, MAX_EVENTS, Repeat, Trigger};
+use super::rtt::Estimator;
+use crate::decode::{Checksum, Segment, TcpFlags};
+use crate::net::{Direction, FrameNo, SeqNum, Sketch, StreamOffset, Timestamp};
+
+/// Ranges remembered of what was sent: those on their way, and some that were acknowledged, to know late copies by.
+pub const MAX_SENT: usize = 16_384;
+/// Acknowledged ranges remembered.
+const HISTORY: usize = 128;
+/// Holes remembered in one direction.
+pub const MAX_HOLES: usize = 512;
+/// Segments remembered to know copies by.
+const RECENT: usize = 16;
+/// A sequence number further off than this fits no window (RFC 7323 section 2.3: at most 2^30).
+const MAX_DISTANCE: i64 = 1 << 30;
+/// Two frames alike and closer than this are copies made by the capture or the network, where the IP identification cannot tell.
+const COPY_NANOS: i64 = 200_000;
+/// A copy comes within this time of the first, or it is none: a shared 16-bit identification comes round again.
+const COPY_WINDOW_NANOS: i64 = 2_000_000_000;
+/// Without a round-trip time, what fills a hole sooner than this was late, and not sent again.
+const LATE_NANOS: i64 = 3_000_000;
+
+/// What one segment was.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// No payload.
+    Bare,
+    /// Octets not sent before.
+    New,
+    /// Octets sent before: index into [`HalfRecord::repeats`] where that has room.
+    Repeat(Option<usize>, Trigger),
+    /// An original that came late.
+    Reordered,
+    /// A copy of a frame, made by the network or by the capture.
+    Copy,
+    /// A keep-alive (RFC 9293 section 3.8.4).
+    KeepAlive,
+    /// A probe of a closed window (RFC 9293 section 3.8.6.1).
+    WindowProbe,
+    /// Fits no window.
+    Outside,
+}
+
+/// A range of octets that was sent.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    start: u64,
+    end: u64,
+    first: Timestamp,
+    last: Timestamp,
+    frame: FrameNo,
+    ip_id: Option<u16>,
+    last_ip_id: Option<u16>,
+    tsval: u32,
+    sends: u16,
+    segments: u16,
+    sacked: bool,
+    /// The peer said something after the first copy that did not cover it, while it covered later octets.
+    passed_over: bool,
+    /// State of the first copy's checksum.
+    checksum: Checksum,
+    /// Whether any copy had a right checksum.
+    some_good: bool,
+}
+
+/// Octets that this capture has not seen, with later ones seen.
+#[derive(Clone, Copy, Debug)]
+struct Hole {
+    start: u64,
+    end: u64,
+    time: Timestamp,
+    /// Of the segment that opened it, and of the one before it.
+    opener_id: Option<u16>,
+    before_id: Option<u16>,
+    opener_tsval: Option<u32>,
+    /// TSval of the peer's first acknowledgement after it opened.
+    peer_tsval: Option<u32>,
+}
+
+/// What a frame is recognised by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Mark {
+    ip_id: Option<u16>,
+    seq: SeqNum,
+    ack: SeqNum,
+    flags: TcpFlags,
+    window: u16,
+    octets: u32,
+    timestamps: Option<(u32, u32)>,
+    sacks: u64,
+}
+
+/// In which repair the sender is, as far as its segments show.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Phase {
+    Open,
+    /// Fast recovery until `until` is acknowledged.
+    Recovery {
+        until: u64,
+    },
+    /// After a timeout, until `until` is acknowledged.
+    Loss {
+        until: u64,
+    },
+}
+
+/// What the other end and the connection contribute to a verdict.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context {
+    /// Scaled receive window of the other end, `None` before it is known.
+    pub(super) peer_window: Option<u64>,
+    /// Shortest round trip of the whole path, if known.
+    pub(super) path_rtt: Option<i64>,
+    /// Both ends may use SACK.
+    pub(super) sack: bool,
+    /// When the other end last sent anything.
+    pub(super) peer_last: Option<Timestamp>,
+    /// When an ICMP error last told the sender to send smaller packets.
+    pub(super) too_big: Option<Timestamp>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Half {
+    pub(super) rec: HalfRecord,
+    /// Sequence number that stands at `nxt`.
+    anchor: Option<SeqNum>,
+    /// Offset after the highest octet sent (SND.NXT as seen).
+    pub(super) nxt: u64,
+    /// Highest acknowledgement from the other end (SND.UNA as seen).
+    pub(super) una: Option<u64>,
+    pub(super) fin: Option<u64>,
+    /// Window that this end offers, scaled; `None` before its first segment with one.
+    pub(super) window: Option<u64>,
+    raw_window: u16,
+    /// Shift in force for `window`.
+    pub(super) scale: u8,
+    shut_since: Option<(Timestamp, FrameNo)>,
+    /// Payload of one full wire segment of this direction, 0 if not known.
+    pub(super) unit: u32,
+    /// Same as advertised by the peer's SYN and ours, before options.
+    pub(super) mss_limit: u32,
+    sent: VecDeque<Sent>,
+    /// How many of the first entries of `sent` are acknowledged.
+    acked_entries: usize,
+    holes: Vec<Hole>,
+    /// Holes that were acknowledged without having been filled.
+    acked_holes: Vec<(u64, u64)>,
+    recent: [Option<(Mark, Timestamp, FrameNo)>; RECENT],
+    recent_at: usize,
+    pub(super) ids: IpIds,
+    pub(super) estimator: Estimator,
+    pub(super) rtts: Sketch,
+    pub(super) last_rtt: Option<i64>,
+    pub(super) min_rtt: Option<i64>,
+    pub(super) phase: Option<Phase>,
+    dup_run: u32,
+    highest_sacked: u64,
+    /// Repeats whose fate is open: indices into `rec.repeats`.
+    pending: Vec<usize>,
+    /// Octets still to be taken for repeats of octets lost before the capture point.
+    lost_credit: u64,
+    /// The one octet of a window probe that may yet be acknowledged.
+    probe_octet: bool,
+    pub(super) last_data: Option<Timestamp>,
+    pub(super) last_any: Option<Timestamp>,
+    /// Last time that anything was sent or that `una` advanced: when a timer would be set anew.
+    timer_from: Option<Timestamp>,
+    pub(super) last_tsval: Option<u32>,
+    pub(super) dsacks: u64,
+    /// Copies by frames: for telling the capture's from the network's.
+    pub(super) copies: u64,
+    pub(super) copies_by_ttl: u64,
+    tail_probe_open: bool,
+    pub(super) first_ttl: Option<u8>,
+}
+
+/// `a` is older than `b` on a 32-bit clock (RFC 7323 section 5.2).
+fn older(a: u32, b: u32) -> bool {
+    b.wrapping_sub(a).cast_signed() > 0
+}
+
+impl Half {
+    /// Offset of a sequence number of this direction; the first one seen becomes the origin.
+    pub(super) fn offset(&mut self, seq: SeqNum) -> u64 {
+        match self.anchor {
+            Some(anchor) => self
+                .nxt
+                .saturating_add_signed(i64::from(anchor.distance_to(seq))),
+            None => {
+                self.anchor = Some(seq);
+                self.nxt = StreamOffset::ORIGIN.0;
+                self.rec.first_seq = Some(seq);
+                self.nxt
+            }
+        }
+    }
+
+    /// Whether anything has been seen of this direction.
+    pub(super) fn started(&self) -> bool {
+        self.anchor.is_some()
+    }
+
+    /// Sequence number at an offset.
+    pub(super) fn seq_at(&self, offset: u64) -> SeqNum {
+        let back = self.nxt.wrapping_sub(offset);
+        SeqNum(
+            self.anchor
+                .unwrap_or_default()
+                .0
+                .wrapping_sub(u32::try_from(back & 0xffff_ffff).unwrap_or(0)),
+        )
+    }
+
+    fn advance(&mut self, to: u64) {
+        if to > self.nxt {
+            let by = u32::try_from((to - self.nxt) & 0xffff_ffff).unwrap_or(0);
+            self.anchor = self.anchor.map(|a| a.plus(by));
+            self.nxt = to;
+        }
+    }
+
+    /// Octets on their way: sent and not acknowledged.
+    pub(super) fn flight(&self) -> u64 {
+        self.una.map_or(0, |una| self.nxt.saturating_sub(una))
+    }
+
+    /// Wire segments that a payload of `octets` stands for.
+    pub(super) fn wire_segments(&self, octets: u32) -> u32 {
+        if self.unit == 0 || octets <= self.unit {
+            1
+        } else {
+            octets.div_ceil(self.unit)
+        }
+    }
+
+    /// Whether this frame is a copy of a recent one: the frame and its time, if so. Remembers it otherwise.
+    pub(super) fn copy_of(
+        &mut self,
+        seg: &Segment,
+        sacks: &[(SeqNum, SeqNum)],
+        advances: bool,
+    ) -> Option<(Timestamp, FrameNo)> {
+        let mark = Mark {
+            ip_id: seg.ip_id,
+            seq: seg.seq,
+            ack: seg.ack,
+            flags: seg.flags,
+            window: seg.window,
+            octets: seg.payload_octets,
+            timestamps: seg.timestamps,
+            sacks: sacks.iter().fold(0, |h, &(l, r)| {
+                h.rotate_left(7) ^ (u64::from(l.0) << 32 | u64::from(r.0))
+            }),
+        };
+        if !advances {
+            let telling =
+                seg.ip_id.is_some_and(|id| id != 0) && !matches!(self.ids.learned(), IpIdUse::Zero);
+            for (old, time, frame) in self.recent.iter().flatten() {
+                let apart = seg.time.nanos_since(*time);
+                if *old == mark
+                    && apart
+                        < if telling {
+                            COPY_WINDOW_NANOS
+                        } else {
+                            COPY_NANOS
+                        }
+                    && (telling || seg.payload_octets > 0)
+                {
+                    return Some((*time, *frame));
+                }
+            }
+        }
+        self.recent[self.recent_at % RECENT] = Some((mark, seg.time, seg.frame));
+        self.recent_at = (self.recent_at + 1) % RECENT;
+        None
+    }
+
+    /// Judges a segment of this direction that carries payload, and takes it in.
+    pub(super) fn data(
+        &mut self,
+        seg: &Segment,
+        start: u64,
+        direction: Direction,
+        ctx: &Context,
+        events: &mut Events,
+    ) -> Verdict {
+        let octets = seg.payload_octets;
+        let end = start + u64::from(octets);
+        if start.abs_diff(self.nxt) > MAX_DISTANCE.unsigned_abs() {
+            events.add(seg, direction, EventKind::OutsideWindow);
+            return Verdict::Outside;
+        }
+        let shut = ctx.peer_window == Some(0);
+        // A probe of a closed window is one octet at the edge; a keep-alive lies one octet before it.
+        if octets == 1 && shut && start == self.nxt {
+            self.rec.window_probes += 1;
+            self.probe_octet = true;
+            return Verdict::WindowProbe;
+        }
+        if octets == 1 && start + 1 == self.nxt && self.una.is_some_and(|una| una >= self.nxt) {
+            self.rec.keep_alives += 1;
+            return Verdict::KeepAlive;
+        }
+        let segments = self.wire_segments(octets);
+        let verdict = if start >= self.nxt {
+            self.forward(seg, start, end, direction, ctx, events)
+        } else {
+            self.backward(seg, start, end, direction, ctx, events)
+        };
+        if verdict == Verdict::Copy {
+            return verdict;
+        }
+        self.count(seg, segments, start, end, verdict);
+        self.advance(end);
+        self.probe_octet = false;
+        self.last_data = Some(seg.time);
+        self.timer_from = Some(seg.time);
+        verdict
+    }
+
+    /// A segment at or beyond everything sent so far.
+    fn forward(
+        &mut self,
+        seg: &Segment,
+        start: u64,
+        end: u64,
+        direction: Direction,
+        ctx: &Context,
+        events: &mut Events,
+    ) -> Verdict {
+        let gap = self.id_gap(seg);
+        if start > self.nxt && self.rec.data_segments > 0 {
+            if self.holes.len() < MAX_HOLES {
+                self.holes.push(Hole {
+                    start: self.nxt,
+                    end: start,
+                    time: seg.time,
+                    opener_id: seg.ip_id,
+                    before_id: self.ids.last,
+                    opener_tsval: seg.timestamps.map(|t| t.0),
+                    peer_tsval: None,
+                });
+            }
+            events.add(
+                seg,
+                direction,
+                EventKind::Hole {
+                    octets: start - self.nxt,
+                },
+            );
+            self.lost_credit = 0;
+        } else if start == self.nxt && self.rec.data_segments > 0 {
+            // Packets of this sender are missing here, and no octets are: either they were bare acknowledgements, or they carried
+            // the octets that come now, for the second time. The latter only where the sender had nothing to acknowledge, and
+            // took at least a round trip to notice.
+            if let Some(gap) = gap.filter(|&g| g > 0) {
+                let quiet = self.last_any.map_or(0, |t| seg.time.nanos_since(t));
+                let had_to_answer =
+                    matches!((ctx.peer_last, self.last_any), (Some(p), Some(own)) if p > own);
+                let rtt = ctx.path_rtt.unwrap_or(LATE_NANOS);
+                if quiet >= rtt.max(LATE_NANOS) && !had_to_answer {
+                    self.lost_credit =
+                        u64::from(gap) * u64::from(self.unit.max(seg.payload_octets));
+                } else if had_to_answer && quiet >= rtt.max(super::rtt::MIN_RTO_NANOS) && gap >= 2 {
+                    // One of the missing packets may have been the acknowledgement; the others were data.
+                    self.lost_credit =
+                        u64::from(gap - 1) * u64::from(self.unit.max(seg.payload_octets));
+                } else {
+                    self.rec.unseen_packets += u64::from(gap);
+                }
+            }
+        }
+        let credited = self.lost_credit > 0 && start == self.nxt;
+        self.push_sent(seg, start, end);
+        if credited {
+            self.lost_credit = self.lost_credit.saturating_sub(end - start);
+            let trigger = if matches!(
+                self.phase,
+                Some(Phase::Loss { .. } | Phase::Recovery { .. })
+            ) {
+                Trigger::Timeout
+            } else {
+                self.silent_trigger(ctx)
+            };
+            let known = Repeated {
+                of: None,
+                sends_before: 1,
+                after: None,
+                confidence: 0.7,
+                basis: "its first copy is missing here: the sender's IP identification skips, and it was silent for a round trip or more",
+            };
+            return self.repeat(seg, start, trigger, &known);
+        }
+        Verdict::New
+    }
+
+    /// A segment that begins below what was sent already.
+    fn backward(
+        &mut self,
+        seg: &Segment,
+        start: u64,
+        end: u64,
+        direction: Direction,
+        ctx: &Context,
+        events: &mut Events,
+    ) -> Verdict {
+        if let Some(at) = self
+            .holes
+            .iter()
+            .position(|h| start >= h.start && start < h.end)
+        {
+            return self.fills(seg, start, end, at, direction, ctx, events);
+        }
+        if let Some(at) = self
+            .acked_holes
+            .iter()
+            .position(|h| start >= h.0 && end <= h.1)
+        {
+            // The other end had it before the capture shows it: the capture is out of order, or the frame took another way.
+            self.acked_holes.swap_remove(at);
+            self.rec.unseen_octets = self.rec.unseen_octets.saturating_sub(end - start);
+            self.rec.late_in_capture += 1;
+            self.insert_sent(seg, start, end);
+            return Verdict::Reordered;
+        }
+        // Seen before: whose copy is it?
+        let found = self
+            .sent
+            .iter()
+            .position(|s| s.end > start && s.start < end)
+            .map(|at| self.sent[at]);
+        if let Some(first) = found {
+            let wire = if self.unit > 0 {
+                u16::try_from((start.saturating_sub(first.start)) / u64::from(self.unit))
+                    .unwrap_or(0)
+            } else {
+                0
+            };
+            let telling = !matches!(self.ids.learned(), IpIdUse::Zero | IpIdUse::Unknown);
+            let same_id = seg.ip_id.filter(|id| *id != 0).is_some_and(|id| {
+                first.ip_id.map(|f| f.wrapping_add(wire)) == Some(id)
+                    || first.last_ip_id == Some(id)
+            });
+            let apart = seg.time.nanos_since(first.last);
+            let alike = seg.timestamps.map_or(0, |t| t.0) == first.tsval
+                && apart < ctx.path_rtt.map_or(COPY_NANOS, |r| (r / 4).min(COPY_NANOS));
+            if (same_id && telling && apart < COPY_WINDOW_NANOS)
+                || (!telling && alike && first.sends == 1)
+            {
+                events.add(
+                    seg,
+                    direction,
+                    EventKind::NetworkDuplicate { of: first.frame },
+                );
+                self.copies += 1;
+                return Verdict::Copy;
+            }
+        }
+        let sends_before = found.map_or(1, |f| f.sends);
+        let trigger = self.trigger(seg, start, end, sends_before, ctx);
+        let after = found.and_then(|f| seg.time.since(f.last));
+        let delivered =
+            end <= self.una.unwrap_or(0) || found.is_some_and(|f| f.sacked && f.end >= end);
+        if let Some(f) = found
+            .filter(|f| f.passed_over && !f.sacked && f.checksum != Checksum::Wrong && !delivered)
+        {
+            events.add(seg, direction, EventKind::NotTaken { of: f.frame });
+        }
+        let known = Repeated {
+            of: found.map(|f| f.frame),
+            sends_before: u32::from(sends_before),
+            after,
+            confidence: if found.is_some() { 0.98 } else { 0.85 },
+            basis: if delivered {
+                "these octets had been acknowledged before"
+            } else if found.is_some() {
+                "these octets were captured before, in a packet of its own"
+            } else {
+                "it lies below octets sent before"
+            },
+        };
+        for s in self
+            .sent
+            .iter_mut()
+            .filter(|s| s.end > start && s.start < end)
+        {
+            s.sends = s.sends.saturating_add(1);
+            s.last = seg.time;
+            s.last_ip_id = seg.ip_id;
+            s.some_good |= seg.checksum == Checksum::Good;
+        }
+        if end > self.nxt {
+            let nxt = self.nxt;
+            self.push_sent(seg, nxt, end);
+            if let Some(s) = self.sent.back_mut() {
+                s.sends = 2;
+            }
+        }
+        let verdict = self.repeat(seg, start, trigger, &known);
+        if delivered && let Verdict::Repeat(Some(n), _) = verdict {
+            self.rec.repeats[n].spurious = true;
+            self.rec.repeats[n].acked = true;
+            self.pending.retain(|&p| p != n);
+        }
+        verdict
+    }
+
+    /// A segment that lies in hole `at`: a late original, or a repeat of one that was lost before the capture point.
+    #[allow(clippy::too_many_arguments)]
+    fn fills(
+        &mut self,
+        seg: &Segment,
+        start: u64,
+        end: u64,
+        at: usize,
+        direction: Direction,
+        ctx: &Context,
+        events: &mut Events,
+    ) -> Verdict {
+        let hole = self.holes[at];
+        let late = seg.time.nanos_since(hole.time);
+        let by_id = match (
+            self.ids.learned(),
+            seg.ip_id,
+            hole.before_id,
+            hole.opener_id,
+        ) {
+            (IpIdUse::PerConnection | IpIdUse::Shared, Some(id), Some(before), Some(opener))
+                if late < 10_000_000_000 =>
+            {
+                let (mine, span) = (id.wrapping_sub(before), opener.wrapping_sub(before));
+                if span > 1 && span < 0x4000 && mine > 0 && mine < span {
+                    Some((
+                        true,
+                        0.95,
+                        "its IP identification lies between those of the segments around the hole",
+                    ))
+                } else if self
+                    .ids
+                    .last
+                    .is_some_and(|last| (1..0x4000).contains(&id.wrapping_sub(last)))
+                {
+                    Some((
+                        false,
+                        0.95,
+                        "its IP identification is newer than that of all segments before it",
+                    ))
+                } else {
+                    None
+                }
+            }
+            _ => None,
+        };
+        let by_timestamp = || {
+            let (val, ecr) = seg.timestamps?;
+            let opener = hole.opener_tsval?;
+            if older(val, opener) {
+                return Some((
+                    true,
+                    0.9,
+                    "its timestamp is older than that of the segment that overtook it",
+                ));
+            }
+            if hole.peer_tsval.is_some_and(|p| !older(ecr, p)) {
+                return Some((
+                    false,
+                    0.9,
+                    "it echoes a timestamp that the receiver sent after the hole had opened",
+                ));
+            }
+            older(opener, val).then_some((
+                false,
+                0.8,
+                "its timestamp is newer than that of the segment that overtook it",
+            ))
+        };
+        let by_time = || {
+            let limit = ctx.path_rtt.map_or(LATE_NANOS, |r| r - r / 4);
+            if late < limit {
+                (
+                    true,
+                    0.6,
+                    "it came sooner than a round trip after the hole had opened",
+                )
+            } else {
+                (
+                    false,
+                    0.6,
+                    "it came a round trip or more after the hole had opened",
+                )
+            }
+        };
+        let (original, confidence, basis) = by_id.or_else(by_timestamp).unwrap_or_else(by_time);
+        // Close what is filled of the hole.
+        let filled = end.min(hole.end);
+        if start == hole.start && filled == hole.end {
+            self.holes.remove(at);
+        } else if start == hole.start {
+            self.holes[at].start = filled;
+        } else {
+            self.holes[at].end = start;
+            if filled < hole.end && self.holes.len() < MAX_HOLES {
+                self.holes.push(Hole {
+                    start: filled,
+                    ..hole
+                });
+            }
+        }
+        self.insert_sent(seg, start, filled);
+        if original {
+            events.add(
+                seg,
+                direction,
+                EventKind::Reordered {
+                    late: Duration::from_nanos(late.max(0).unsigned_abs()),
+                },
+            );
+            return Verdict::Reordered;
+        }
+        let trigger = self.trigger(seg, start, end, 1, ctx);
+        let known = Repeated {
+            of: None,
+            sends_before: 1,
+            after: None,
+            confidence,
+            basis,
+        };
+        self.repeat(seg, start, trigger, &known)
+    }
+
+    /// Packets of this sender missing before this one, by its IP identification; `None` where that cannot be told.
+    fn id_gap(&self, seg: &Segment) -> Option<u16> {
+        let (Some(id), Some(last)) = (seg.ip_id, self.ids.last) else {
+            return None;
+        };
+        let gap = id.wrapping_sub(last).wrapping_sub(1);
+        (self.ids.learned() == IpIdUse::PerConnection && gap < 1024).then_some(gap)
+    }
+
+    /// Trigger of a repeat that no acknowledgement called for: a tail loss probe where the ends may use those, else the timer.
+    fn silent_trigger(&self, ctx: &Context) -> Trigger {
+        if ctx.sack && !self.tail_probe_open {
+            Trigger::TailProbe
+        } else {
+            Trigger::Timeout
+        }
+    }
+
+    /// What made the sender repeat `start..end` now; moves the phase on.
+    fn trigger(
+        &mut self,
+        seg: &Segment,
+        start: u64,
+        end: u64,
+        sends_before: u16,
+        ctx: &Context,
+    ) -> Trigger {
+        let quiet = self.timer_from.map_or(0, |t| seg.time.nanos_since(t));
+        let una = self.una.unwrap_or(0);
+        let at_head = start <= una;
+        let evidence =
+            self.highest_sacked >= end || (self.dup_run >= if ctx.sack { 1 } else { 2 } && at_head);
+        let rtt = self
+            .estimator
+            .srtt()
+            .into_iter()
+            .chain(ctx.path_rtt)
+            .max()
+            .unwrap_or(100_000_000);
+        // A timer does not run out sooner than this.
+        let timer = (rtt + super::rtt::MIN_RTO_NANOS) * 85 / 100;
+        if ctx.too_big.is_some_and(|t| {
+            seg.time
+                .since(t)
+                .is_some_and(|d| d < Duration::from_millis(500))
+        }) && sends_before < 2
+        {
+            self.phase = Some(Phase::Loss {
+                until: self.nxt.max(end),
+            });
+            return Trigger::Timeout;
+        }
+        match self.phase {
+            Some(Phase::Loss { until }) if start < until => return Trigger::Timeout,
+            Some(Phase::Recovery { until }) if start < until => {
+                if sends_before >= 2 && at_head && quiet >= timer {
+                    self.phase = Some(Phase::Loss {
+                        until: self.nxt.max(end),
+                    });
+                    return Trigger::Timeout;
+                }
+                return Trigger::Fast;
+            }
+            _ => {}
+        }
+        if evidence && !(at_head && quiet >= timer && sends_before >= 2) {
+            self.phase = Some(Phase::Recovery {
+                until: self.nxt.max(end),
+            });
+            return Trigger::Fast;
+        }
+        let tail = end >= self.nxt;
+        if tail && sends_before < 2 && ctx.sack && !self.tail_probe_open && quiet * 10 >= rtt * 12 {
+            // RFC 8985 section 7.3: the probe repeats the highest segment; one probe until it is answered.
+            self.tail_probe_open = true;
+            return Trigger::TailProbe;
+        }
+        if at_head || quiet >= timer || sends_before >= 2 {
+            self.phase = Some(Phase::Loss {
+                until: self.nxt.max(end),
+            });
+            return Trigger::Timeout;
+        }
+        Trigger::Unknown
+    }
+
+    fn repeat(&mut self, seg: &Segment, start: u64, trigger: Trigger, known: &Repeated) -> Verdict {
+        let segments = self.wire_segments(seg.payload_octets);
+        let counts = &mut self.rec.retransmissions;
+        if self.rec.repeats.len() >= MAX_EVENTS {
+            // Past the limit the first judgement stands.
+            let n = u64::from(segments);
+            match trigger {
+                Trigger::Fast => counts.fast += n,
+                Trigger::Timeout => counts.timeout += n,
+                Trigger::TailProbe => counts.tail_probe += n,
+                Trigger::Unknown => counts.unknown += n,
+            }
+            return Verdict::Repeat(None, trigger);
+        }
+        let n = self.rec.repeats.len();
+        self.rec.repeats.push(Repeat {
+            frame: seg.frame,
+            time: seg.time,
+            of: known.of,
+            seq: seg.seq,
+            offset: start,
+            octets: seg.payload_octets,
+            segments,
+            trigger,
+            spurious: false,
+            sends_before: known.sends_before,
+            after: known.after,
+            confidence: known.confidence,
+            basis: known.basis,
+            checksum: seg.checksum,
+            tsval: seg.timestamps.map(|t| t.0),
+            rtt_before: self
+                .last_rtt
+                .map(|r| Duration::from_nanos(r.max(0).unsigned_abs())),
+            acked: false,
+        });
+        if self.pending.len() < 1024 {
+            self.pending.push(n);
+        }
+        Verdict::Repeat(Some(n), trigger)
+    }
+
+    fn entry(seg: &Segment, start: u64, end: u64, segments: u32) -> Sent {
+        Sent {
+            start,
+            end,
+            first: seg.time,
+            last: seg.time,
+            frame: seg.frame,
+            ip_id: seg.ip_id,
+            last_ip_id: seg.ip_id,
+            tsval: seg.timestamps.map_or(0, |t| t.0),
+            sends: 1,
+            segments: u16::try_from(segments).unwrap_or(u16::MAX),
+            sacked: false,
+            passed_over: false,
+            checksum: seg.checksum,
+            some_good: seg.checksum == Checksum::Good,
+        }
+    }
+
+    fn push_sent(&mut self, seg: &Segment, start: u64, end: u64) {
+        if self.sent.len() >= MAX_SENT {
+            self.sent.pop_front();
+            self.acked_entries = self.acked_entries.saturating_sub(1);
+        }
+        let segments = self.wire_segments(seg.payload_octets);
+        self.sent.push_back(Self::entry(seg, start, end, segments));
+    }
+
+    fn insert_sent(&mut self, seg: &Segment, start: u64, end: u64) {
+        let segments = self.wire_segments(seg.payload_octets);
+        let at = self.sent.partition_point(|s| s.start < start);
+        if self.sent.len() < MAX_SENT {
+            self.sent.insert(at, Self::entry(seg, start, end, segments));
+            if at < self.acked_entries {
+                self.acked_entries += 1;
+            }
+        }
+    }
+
+    fn count(&mut self, seg: &Segment, segments: u32, start: u64, end: u64, verdict: Verdict) {
+        let r = &mut self.rec;
+        let octets = u64::from(seg.payload_octets);
+        let n = u64::from(segments);
+        r.octets += octets;
+        r.data_segments += n;
+        r.first_data.get_or_insert(seg.time);
+        r.last_data = Some(seg.time);
+        let per_segment = seg.payload_octets.div_ceil(segments.max(1));
+        r.largest_segment = r.largest_segment.max(per_segment);
+        if segments > 1 {
+            r.super_segments += 1;
+        }
+        match verdict {
+            Verdict::Repeat(..) => {
+                r.retransmitted_segments += n;
+                r.retransmitted_octets += octets;
+                // What of it had not been captured before is new to this capture.
+                let fresh = if self.nxt < end {
+                    end - self.nxt.max(start)
+                } else {
+                    0
+                };
+                r.unique_octets += fresh;
+            }
+            Verdict::Reordered => {
+                r.out_of_order_segments += n;
+                r.unique_octets += octets;
+            }
+            _ => r.unique_octets += octets,
+        }
+        if verdict == Verdict::Reordered && end <= self.nxt {
+            // counted above
+        }
+    }
+
+    /// The other end acknowledges `ack`, with its SACK blocks; `bare` tells whether its segment carried nothing else.
+    /// Returns how many octets that newly acknowledges.
+    #[allow(clippy::too_many_lines)]
+    pub(super) fn acknowledged(
+        &mut self,
+        seg: &Segment,
+        sacks: &[(SeqNum, SeqNum)],
+        bare: bool,
+        same_window: bool,
+        direction: Direction,
+        events: &mut Events,
+    ) -> u64 {
+        let first_ack = self.anchor.is_none();
+        let ack = self.offset(seg.ack);
+        if first_ack {
+            self.una = Some(ack);
+            return 0;
+        }
+        if ack.abs_diff(self.nxt) > MAX_DISTANCE.unsigned_abs() {
+            return 0;
+        }
+        if ack > self.nxt {
+            if self.probe_octet && ack == self.nxt + 1 {
+                self.rec.unique_octets += 1;
+                self.rec.octets += 1;
+            } else if self.rec.data_segments > 0 || self.una.is_some() {
+                let unseen = ack - self.nxt;
+                self.rec.unseen_octets += unseen;
+                if self.acked_holes.len() < MAX_HOLES {
+                    self.acked_holes.push((self.nxt, ack));
+                }
+                events.add(seg, direction, EventKind::UnseenAcked { octets: unseen });
+            }
+            self.advance(ack);
+        }
+        let una = self.una.unwrap_or(ack);
+        let newly = ack.saturating_sub(una);
+        self.selective(seg, sacks, ack, direction);
+        if !self.holes.is_empty() {
+            if let Some((val, _)) = seg.timestamps {
+                for h in self.holes.iter_mut().filter(|h| h.peer_tsval.is_none()) {
+                    h.peer_tsval = Some(val);
+                }
+            }
+            self.give_up_holes(ack, seg, direction, events);
+        }
+        if self.una.is_none() || ack > una {
+            self.una = Some(ack);
+            self.dup_run = 0;
+            self.take_acked(seg, ack, una, direction, events);
+            self.timer_from = Some(seg.time);
+            self.tail_probe_open = false;
+            match self.phase {
+                Some(Phase::Recovery { until } | Phase::Loss { until }) if ack >= until => {
+                    self.phase = Some(Phase::Open)
+                }
+                _ => {}
+            }
+        } else if ack == una && bare && self.nxt > ack && same_window {
+            // RFC 5681 section 2, all five conditions.
+            self.rec.duplicate_acks += 1;
+            self.dup_run += 1;
+        } else if ack == una && bare && self.nxt > ack && !sacks.is_empty() {
+            self.dup_run += 1;
+        }
+        newly
+    }
+
+    /// Marks what SACK blocks cover, and what a D-SACK proves (RFC 2018, RFC 2883).
+    fn selective(
+        &mut self,
+        seg: &Segment,
+        sacks: &[(SeqNum, SeqNum)],
+        ack: u64,
+        _direction: Direction,
+    ) {
+        let mut blocks = [(0u64, 0u64); 4];
+        let mut n = 0;
+        for &(l, r) in sacks.iter().take(4) {
+            let (l, r) = (self.offset(l), self.offset(r));
+            if l < r && r.abs_diff(self.nxt) <= MAX_DISTANCE.unsigned_abs() {
+                blocks[n] = (l, r);
+                n += 1;
+            }
+        }
+        let blocks = &blocks[..n];
+        let Some(&first) = blocks.first() else { return };
+        let duplicate = first.1 <= ack
+            || blocks
+                .get(1)
+                .is_some_and(|b| b.0 <= first.0 && first.1 <= b.1);
+        if duplicate {
+            self.dsacks += 1;
+            let mut proved = false;
+            for r in self.rec.repeats.iter_mut().rev().take(256) {
+                let end = r.offset + u64::from(r.octets);
+                if r.offset >= first.0
+                    && end <= first.1.max(first.0 + 1)
+                    && !r.spurious
+                    && seg.time >= r.time
+                {
+                    r.spurious = true;
+                    r.confidence = r.confidence.max(0.95);
+                    r.basis = "the receiver reported it as a duplicate (D-SACK)";
+                    proved = true;
+                    break;
+                }
+            }
+            if !proved {
+                self.rec.unexplained_dsacks += 1;
+            }
+        }
+        let mut high = self.highest_sacked;
+        let mut lowest_new = u64::MAX;
+        for &(l, r) in &blocks[usize::from(duplicate)..] {
+            if r <= ack {
+                continue;
+            }
+            high = high.max(r);
+            let from = self.sent.partition_point(|s| s.end <= l);
+            for s in self.sent.iter_mut().skip(from).take_while(|s| s.start < r) {
+                if s.start >= l && s.end <= r && !s.sacked {
+                    s.sacked = true;
+                    lowest_new = lowest_new.min(s.start);
+                }
+            }
+        }
+        self.highest_sacked = high;
+        if lowest_new != u64::MAX {
+            let from = self.acked_entries;
+            for s in self
+                .sent
+                .iter_mut()
+                .skip(from)
+                .take_while(|s| s.start < lowest_new)
+            {
+                if !s.sacked && s.last < seg.time {
+                    s.passed_over = true;
+                }
+            }
+        }
+    }
+
+    /// Holes below an acknowledgement will not be filled: the capture missed those octets.
+    fn give_up_holes(
+        &mut self,
+        ack: u64,
+        seg: &Segment,
+        direction: Direction,
+        events: &mut Events,
+    ) {
+        let mut n = 0;
+        while n < self.holes.len() {
+            let h = self.holes[n];
+            if h.start >= ack {
+                n += 1;
+                continue;
+            }
+            let upto = h.end.min(ack);
+            self.rec.unseen_octets += upto - h.start;
+            events.add(
+                seg,
+                direction,
+                EventKind::UnseenAcked {
+                    octets: upto - h.start,
+                },
+            );
+            if self.acked_holes.len() < MAX_HOLES {
+                self.acked_holes.push((h.start, upto));
+            }
+            if upto == h.end {
+                self.holes.remove(n);
+            } else {
+                self.holes[n].start = upto;
+                n += 1;
+            }
+        }
+    }
+
+    /// Settles the ranges below `ack`: round-trip sample, checksums by consequence, fate of repeats.
+    fn take_acked(
+        &mut self,
+        seg: &Segment,
+        ack: u64,
+        una: u64,
+        direction: Direction,
+        events: &mut Events,
+    ) {
+        let mut sample = None;
+        while let Some(s) = self.sent.get(self.acked_entries).copied() {
+            if s.end > ack {
+                break;
+            }
+            self.acked_entries += 1;
+            if s.passed_over && s.sends == 1 && !s.sacked && seg.time.nanos_since(s.last) > 0 {
+                self.rec.sack_healed += u64::from(s.segments);
+                events.add(
+                    seg,
+                    direction,
+                    EventKind::HealedHole {
+                        segments: s.segments,
+                    },
+                );
+            }
+            // Karn: nothing sent twice gives a sample; nor does what had been SACKed before.
+            sample = (s.sends == 1 && !s.sacked).then(|| seg.time.nanos_since(s.first));
+            self.rec.largest_acked = self
+                .rec
+                .largest_acked
+                .max(u32::try_from((s.end - s.start) / u64::from(s.segments.max(1))).unwrap_or(0));
+            if s.checksum.is_unfilled() {
+                self.rec.acked_unfilled_segments += u64::from(s.segments);
+            } else if s.checksum == Checksum::Wrong {
+                if s.some_good {
+                    self.rec.wrong_then_good += u64::from(s.segments);
+                    if self.rec.wrong_then_good_frames.len() < 16 {
+                        self.rec.wrong_then_good_frames.push(s.frame);
+                    }
+                } else {
+                    self.rec.acked_wrong_segments += u64::from(s.segments);
+                }
+            }
+        }
+        while self.acked_entries > HISTORY {
+            self.sent.pop_front();
+            self.acked_entries -= 1;
+        }
+        if let Some(rtt) = sample.filter(|&r| r >= 0) {
+            self.estimator.sample(rtt);
+            self.rtts.add(Duration::from_nanos(rtt.unsigned_abs()));
+            self.last_rtt = Some(rtt);
+            self.min_rtt = Some(self.min_rtt.map_or(rtt, |m| m.min(rtt)));
+        }
+        if self.pending.is_empty() {
+            return;
+        }
+        let min_rtt = self.min_rtt;
+        let repeats = &mut self.rec.repeats;
+        self.pending.retain(|&n| {
+            let Some(r) = repeats.get_mut(n) else {
+                return false;
+            };
+            let end = r.offset + u64::from(r.octets);
+            if end > ack {
+                return true;
+            }
+            r.acked = true;
+            if r.offset <= una && !r.spurious {
+                // Eifel (RFC 3522): the acknowledgement echoes a segment sent before the repeat.
+                if let (Some(val), Some((_, ecr))) = (r.tsval, seg.timestamps)
+                    && seg.flags.has(TcpFlags::ACK)
+                    && older(ecr, val)
+                {
+                    r.spurious = true;
+                    r.confidence = r.confidence.max(0.9);
+                    r.basis = "the acknowledgement echoes an earlier segment (Eifel)";
+                } else if let Some(min) = min_rtt.filter(|&m| m > 2_000_000)
+                    && seg.time.nanos_since(r.time) < min / 2
+                    && r.of.is_some()
+                {
+                    r.spurious = true;
+                    r.basis = "it was acknowledged in less than half a round trip";
+                }
+            }
+            false
+        });
+    }
+
+    /// Takes the window that a segment of this end offers.
+    pub(super) fn offers(
+        &mut self,
+        seg: &Segment,
+        direction: Direction,
+        events: &mut Events,
+    ) -> bool {
+        let same = self.raw_window == seg.window && self.window.is_some();
+        self.raw_window = seg.window;
+        let scaled = if seg.flags.has(TcpFlags::SYN) {
+            u64::from(seg.window)
+        } else {
+            u64::from(seg.window) << self.scale
+        };
+        self.window = Some(scaled);
+        self.rec.max_window = self.rec.max_window.max(scaled);
+        if seg.window == 0
+            && !seg
+                .flags
+                .has(TcpFlags::SYN.with(TcpFlags::FIN).with(TcpFlags::RST))
+        {
+            if self.shut_since.is_none() {
+                self.shut_since = Some((seg.time, seg.frame));
+                self.rec.zero_windows += 1;
+                events.add(seg, direction, EventKind::ZeroWindow);
+            }
+        } else if let Some((since, _)) = self.shut_since.take() {
+            let shut = seg.time.since(since).unwrap_or_default();
+            self.rec.zero_window_time += shut;
+            events.add(seg, direction, EventKind::WindowOpened { shut });
+        }
+        same
+    }
+
+    /// Whether this end's window is shut.
+    pub(super) fn is_shut(&self) -> bool {
+        self.shut_since.is_some()
+    }
+
+    /// Takes the parts of any segment of this direction that concern the sender as a host.
+    pub(super) fn packet(&mut self, seg: &Segment, segments: u32) {
+        let r = &mut self.rec;
+        r.frames += 1;
+        match seg.checksum {
+            Checksum::Good => r.good_checksums += 1,
+            Checksum::UnfilledPartial | Checksum::UnfilledLso | Checksum::Zero => {
+                r.unfilled_checksums += 1
+            }
+            Checksum::Wrong => r.bad_checksums += 1,
+            Checksum::Unchecked => {}
+        }
+        r.ttl = Some(r.ttl.map_or((seg.ttl, seg.ttl), |(a, b)| {
+            (a.min(seg.ttl), b.max(seg.ttl))
+        }));
+        self.first_ttl.get_or_insert(seg.ttl);
+        if !seg.flags.has(TcpFlags::RST) {
+            if seg.payload_octets == 0
+                && let Some(gap) = self.id_gap(seg)
+            {
+                self.rec.unseen_packets += u64::from(gap);
+            }
+            self.ids
+                .see(seg.ip_id, u16::try_from(segments).unwrap_or(1));
+        }
+        if let Some((val, _)) = seg.timestamps {
+            self.last_tsval = Some(val);
+        }
+        self.last_any = Some(seg.time);
+    }
+
+    /// A SYN or FIN takes one number of the sequence space.
+    pub(super) fn control(&mut self, at: u64) {
+        self.advance(at + 1);
+    }
+
+    /// Closes the books.
+    pub(super) fn finish(
+        &mut self,
+        end: Timestamp,
+        direction: Direction,
+        events: &mut Events,
+    ) -> HalfRecord {
+        let mut r = std::mem::take(&mut self.rec);
+        if let Some((since, _)) = self.shut_since.take() {
+            r.zero_window_time += end.since(since).unwrap_or_default();
+        }
+        let una = self.una.unwrap_or(0);
+        if self.una.is_some() {
+            r.unacked_octets = self.nxt.saturating_sub(una);
+            for s in self
+                .sent
+                .iter()
+                .skip(self.acked_entries)
+                .filter(|s| s.end > una && !s.sacked)
+            {
+                if s.sends >= 4 {
+                    events.push(Event {
+                        time: s.last,
+                        frame: s.frame,
+                        direction,
+                        kind: EventKind::Stuck {
+                            first: s.frame,
+                            sends: u32::from(s.sends),
+                        },
+                    });
+                }
+                if s.checksum.is_bad() {
+                    r.unacked_bad_checksum_segments += u64::from(s.segments) * u64::from(s.sends);
+                    if r.unacked_bad_checksum_frames.len() < 16 {
+                        r.unacked_bad_checksum_frames.push(s.frame);
+                    }
+                } else {
+                    r.unacked_good_checksum_segments += u64::from(s.segments);
+                }
+            }
+        }
+        for p in &r.repeats {
+            let n = u64::from(p.segments);
+            let c = &mut r.retransmissions;
+            match (p.spurious, p.trigger) {
+                (true, _) => c.spurious += n,
+                (_, Trigger::Fast) => c.fast += n,
+                (_, Trigger::Timeout) => c.timeout += n,
+                (_, Trigger::TailProbe) => c.tail_probe += n,
+                (_, Trigger::Unknown) => c.unknown += n,
+            }
+        }
+        r.rtt = super::rtt::stats(&self.rtts);
+        r.ip_id = self.ids.learned();
+        r.dsacks = self.dsacks;
+        r
+    }
+
+    /// Octets of heap that this half holds, about.
+    pub(super) fn heap(&self) -> usize {
+        self.sent.capacity() * size_of::<Sent>()
+            + self.rec.repeats.capacity() * size_of::<Repeat>()
+            + self.rec.per_second.capacity() * 24
+    }
+}
+
+/// What is known of the copy before a repeat.
+struct Repeated {
+    of: Option<FrameNo>,
+    sends_before: u32,
+    after: Option<Duration>,
+    confidence: f32,
+    basis: &'static str,
+}
+
+/// Noted events of one flow, within their limit.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    pub(super) kept: Vec<Event>,
+    pub(super) omitted: u64,
+}
+
+impl Events {
+    pub(super) fn add(&mut self, seg: &Segment, direction: Direction, kind: EventKind) {
+        self.push(Event {
+            time: seg.time,
+            frame: seg.frame,
+            direction,
+            kind,
+        });
+    }
+
+    pub(super) fn push(&mut self, event: Event) {
+        if self.kept.len() < MAX_EVENTS {
+            self.kept.push(event);
+        } else {
+            self.omitted += 1;
+        }
+    }
+}
