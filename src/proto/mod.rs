@@ -7,7 +7,11 @@
 //! [`dialog`] opens a flow: it looks at the first octets and hands them to the parser that knows them. A new protocol is one line in
 //! the table of `recognise.rs`.
 
+mod exchanges;
+pub mod netbios;
+mod octets;
 mod recognise;
+pub mod smb;
 pub mod smtp;
 pub mod tls;
 mod turns;
@@ -284,6 +288,36 @@ pub struct SmbRecord {
     pub server_name: Option<String>,
     /// Version of the server's operating system as NTLM tells it: major, minor, build.
     pub server_version: Option<(u8, u8, u16)>,
+    /// `NTLM` or `Kerberos`; `None` where the logon was not seen.
+    pub authentication: Option<&'static str>,
+    /// Cipher that both agreed on: `AES-128-GCM`, …
+    pub cipher: Option<&'static str>,
+    /// Whether they agreed on compression.
+    pub compression: bool,
+    /// Most octets of a READ that the server takes.
+    pub max_read: Option<u32>,
+    /// Most octets of a WRITE.
+    pub max_write: Option<u32>,
+    /// Whether the server offers several channels to one session.
+    pub multichannel_offered: bool,
+    /// Whether this connection was bound to a session as a further channel.
+    pub multichannel_bound: bool,
+    /// Durable handles taken up again after a loss of connection.
+    pub durable_reconnects: u64,
+    /// Sessions set up in place of one that was lost.
+    pub sessions_replaced: u64,
+    /// Oplock and lease breaks that the server announced.
+    pub breaks: u64,
+    /// How long the client took to acknowledge them.
+    pub break_waits: DurationStats,
+    /// Encrypted messages, timed by their order alone (inferred); `None` where there were none.
+    pub sealed: Option<SmbCommand>,
+    /// Times that the boundary of messages was lost: gaps, or octets that are no SMB.
+    pub places_lost: u64,
+    /// Elements of messages that could not be read, or were too many.
+    pub units_omitted: u64,
+    /// Requests that were given up because too many were under way.
+    pub requests_forgotten: u64,
 }
 
 /// One SMB command on one flow.
@@ -297,4 +331,8 @@ pub struct SmbCommand {
     pub errors: std::collections::BTreeMap<String, u64>,
     /// First frame with each error, for evidence.
     pub error_frames: std::collections::BTreeMap<String, FrameNo>,
+    /// Interim responses (STATUS_PENDING).
+    pub interim: u64,
+    /// Request and response that were furthest apart.
+    pub slowest: Option<(FrameNo, FrameNo)>,
 }
