@@ -7,6 +7,7 @@
 //! [`dialog`] opens a flow: it looks at the first octets and hands them to the parser that knows them. A new protocol is one line in
 //! the table of `recognise.rs`.
 
+pub mod dcerpc;
 mod exchanges;
 pub mod netbios;
 mod octets;
@@ -95,6 +96,8 @@ pub struct DialogRecord {
     pub smtp: Option<Box<SmtpRecord>>,
     /// SMB in depth.
     pub smb: Option<Box<SmbRecord>>,
+    /// DCE/RPC in depth.
+    pub rpc: Option<Box<dcerpc::RpcRecord>>,
     /// Requests and their answers, whatever the protocol: for `server.slow`. At most 10,000.
     pub exchanges: Vec<Exchange>,
 }

@@ -5,7 +5,7 @@
 //! Never:  holds more than [`MAX_OPENING`] octets a direction, or [`MAX_HELD`] pieces
 
 use super::turns::Turns;
-use super::{Dialog, DialogRecord, Interest, Piece, smb, smtp, tls};
+use super::{Dialog, DialogRecord, Interest, Piece, dcerpc, smb, smtp, tls};
 use crate::net::{Direction, FrameNo, Timestamp};
 
 /// Octets of one direction after which a flow is judged by what there is.
@@ -81,6 +81,12 @@ const PROBES: &[Probe] = &[
         ports: |ports| &ports.smb,
         content: smb::content,
         open: smb::open,
+    },
+    Probe {
+        application: "dcerpc",
+        ports: |_| &[],
+        content: dcerpc::content,
+        open: dcerpc::open,
     },
     Probe {
         application: "tls",
