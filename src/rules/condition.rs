@@ -79,6 +79,8 @@ pub struct Test {
     pub below: Option<String>,
     /// A date that lies longer than so many days before the capture's end.
     pub older_than_days: Option<u32>,
+    /// Whether a fact that is not known counts as not so: nothing is to be asked of the reader for its sake.
+    pub known: bool,
 }
 
 /// Whose fact is meant.
@@ -201,10 +203,14 @@ impl Condition {
                         fact(world, true, name, test).or(fact(world, false, name, test))
                     }
                 };
-                if truth == Truth::Unknown {
-                    trace.unknown.push(self.words());
+                match truth {
+                    Truth::Unknown if test.known => Truth::No,
+                    Truth::Unknown => {
+                        trace.unknown.push(self.words());
+                        Truth::Unknown
+                    }
+                    known => known,
                 }
-                truth
             }
         }
     }

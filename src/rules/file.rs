@@ -348,7 +348,7 @@ fn symptom(table: &mut Table<'_, '_>) -> Result<Condition, RuleError> {
     for (key, value) in table.rest() {
         let name = key.get_ref().to_string();
         if !super::words::is_measure(&name) {
-            let near = super::nearest::of(&name, super::words::measures(), 1);
+            let near = super::near::of(&name, super::words::measures(), 1);
             return Err(table.file.error(
                 key.span(),
                 &table.path_of(&name),
@@ -376,7 +376,7 @@ fn symptom(table: &mut Table<'_, '_>) -> Result<Condition, RuleError> {
 fn fact(table: &mut Table<'_, '_>) -> Result<Condition, RuleError> {
     let name = table.need_text("fact")?;
     if !super::words::is_fact(&name) {
-        let near = super::nearest::of(&name, super::words::facts(), 1);
+        let near = super::near::of(&name, super::words::facts(), 1);
         return Err(table.error(
             "fact",
             format!(
@@ -440,6 +440,7 @@ fn read_test(table: &mut Table<'_, '_>) -> Result<Test, RuleError> {
         above: table.bound("above")?,
         below: table.bound("below")?,
         older_than_days: days,
+        known: table.flag("known")?,
     })
 }
 
@@ -629,6 +630,14 @@ impl<'a, 'i> Table<'a, 'i> {
             .ok_or_else(|| self.error(key, "must be a number"))
     }
 
+    fn flag(&mut self, key: &'static str) -> Result<bool, RuleError> {
+        match self.value(key).map(Spanned::get_ref) {
+            None => Ok(false),
+            Some(DeValue::Boolean(b)) => Ok(*b),
+            Some(_) => Err(self.error(key, "must be true or false")),
+        }
+    }
+
     fn table(&mut self, key: &'static str) -> Result<Option<Self>, RuleError> {
         let path = self.path_of(key);
         match self.value(key) {
@@ -674,7 +683,7 @@ impl<'a, 'i> Table<'a, 'i> {
             None => Ok(()),
             Some((key, _)) => {
                 let name = key.get_ref().to_string();
-                let near = super::nearest::of(&name, known, 1);
+                let near = super::near::of(&name, known, 1);
                 let hint = near
                     .first()
                     .map_or_else(String::new, |n| format!("; `{n}` is near"));

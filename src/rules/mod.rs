@@ -6,15 +6,20 @@
 
 mod condition;
 mod engine;
+mod explain;
 mod file;
+pub mod fingerprint;
 mod host;
-mod nearest;
+mod near;
 mod symptoms;
+#[cfg(test)]
+mod tests;
 mod version;
 mod words;
 
 pub use condition::{Condition, SymptomTest, Test, Trace, Truth, Whose, World};
 pub use engine::{Engine, check};
+pub use explain::{explain, nearest};
 pub use file::{Applies, On, Rule, RuleError, RuleStep, Stage, Weigh};
 pub use host::{HostFacts, Inferred, Known, KnownVersions};
 pub use symptoms::Symptom;
