@@ -51,7 +51,8 @@ pub struct Settings {
     pub rules: Vec<PathBuf>,
     /// Show the addresses of mail users, which are left out otherwise.
     pub show_addresses: bool,
-    /// Replace addresses and names in the report, the same one always by the same.
+    /// Replace addresses and names in the report, the same one always by the same: for [`report::redact`](crate::report::redact),
+    /// which whoever prints the report calls at the end.
     pub redact: bool,
     /// Told from time to time how far the reading is.
     pub progress: Option<ProgressFn>,

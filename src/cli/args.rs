@@ -422,8 +422,10 @@ pub(crate) struct FactsOf {
 /// Systems that `collect` has a script for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum CollectOs {
-    /// A PowerShell script
+    /// A PowerShell script, for Windows Server 2008 R2 and later
     Windows,
+    /// A batch file, for Windows Server 2003
+    Windows2003,
     /// A shell script
     Linux,
 }

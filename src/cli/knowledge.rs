@@ -10,7 +10,7 @@ use tcptriage::facts::{self, Facts};
 use tcptriage::report::{escape, json};
 use tcptriage::rules::{self, Condition, Engine, Rule, RuleStep};
 
-use super::args::{FactsFormat, FactsOf, RulesCommand};
+use super::args::{CollectOs, FactsFormat, FactsOf, RulesCommand};
 use super::{Outcome, Talk, complain, print};
 
 /// Largest file of facts that is read; the facts stage has a lower limit of its own and says when it is reached.
@@ -203,5 +203,14 @@ fn facts_json(facts: &Facts) -> serde_json::Value {
             "file": file, "line": line, "text": text,
         })).collect::<Vec<_>>(),
         "left_out": facts.left_out,
+    })
+}
+
+/// `collect`: the script.
+pub(super) const fn script(os: CollectOs) -> &'static str {
+    facts::collect_script(match os {
+        CollectOs::Windows => facts::Os::Windows,
+        CollectOs::Windows2003 => facts::Os::Windows2003,
+        CollectOs::Linux => facts::Os::Linux,
     })
 }

@@ -137,10 +137,7 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
         }
         Command::Rules(args) => knowledge::rules(talk, &args.command),
         Command::Facts(args) => knowledge::facts(talk, args),
-        Command::Collect(args) => {
-            let _ = args.os;
-            not_built("collect")
-        }
+        Command::Collect(args) => print(talk, knowledge::script(args.os).as_bytes()),
         Command::Interfaces => interfaces(),
         Command::Completions(args) => {
             let mut text = Vec::new();
@@ -188,7 +185,7 @@ fn analyze(talk: Talk, args: &args::Analyze) -> anyhow::Result<Outcome> {
     if talk.verbose > 0 {
         note(talk, &effort(&report, started));
     }
-    tell(talk, telling, args.format, &report)
+    tell(talk, telling, args.format, report, settings.redact)
 }
 
 /// What was read, and how fast.
@@ -237,7 +234,8 @@ fn tell(
     talk: Talk,
     telling: &Telling,
     format: args::ReportFormat,
-    report: &model::Report,
+    mut report: model::Report,
+    redact: bool,
 ) -> anyhow::Result<Outcome> {
     let read: Vec<PathBuf> = report
         .captures
@@ -246,7 +244,12 @@ fn tell(
         .collect();
     for path in &telling.output {
         output::check_target(path, &read)?;
-        output::write_report(path, report)?;
+    }
+    if redact {
+        report::redact(&mut report);
+    }
+    for path in &telling.output {
+        output::write_report(path, &report)?;
         if talk.verbose > 0 {
             note(talk, &format!("wrote {}", path.display()));
         }
@@ -255,10 +258,10 @@ fn tell(
         .ok_or_else(|| anyhow!("the format {} is not built yet", format.name()))?;
     let (mut out, look) = output::stdout(talk.color);
     format
-        .write(report, look, &mut out)
+        .write(&report, look, &mut out)
         .context("cannot write the report")?;
     out.flush().context("cannot write the report")?;
-    Ok(outcome(report, telling.fail_on.map(Severity::from)))
+    Ok(outcome(&report, telling.fail_on.map(Severity::from)))
 }
 
 fn outcome(report: &model::Report, fail_on: Option<Severity>) -> Outcome {

@@ -12,11 +12,14 @@ mod html;
 pub mod json;
 mod markdown;
 pub mod model;
+mod redact;
 mod sha256;
 mod text;
 mod verdict;
 mod view;
 mod words;
+
+pub use redact::redact;
 
 use std::io;
 

@@ -1,0 +1,385 @@
+//! Replaces addresses, host names and domains in a report, the same one always by the same.
+//!
+//! Takes:  a finished report
+//! Gives:  the same report without anything that names a host
+//! Never:  touches numbers, ids, commands' own words, or addresses of documents
+//!
+//! IP addresses keep their common prefixes (after Xu, Fan, Ammar, Moon, "Prefix-preserving IP address anonymization", 2002): two
+//! hosts of one subnet stay so. The key is made anew for each run, so two reports cannot be joined.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::model::{Flow, Problem, Report, Step};
+
+/// Replaces what names a host.
+pub fn redact(report: &mut Report) {
+    Redactor::new(report, RandomState::new()).report(report);
+}
+
+struct Redactor {
+    key: RandomState,
+    /// Labels of hosts, in lower case, and what stands for them.
+    labels: HashMap<String, String>,
+    /// Domains, likewise.
+    domains: HashMap<String, String>,
+    /// Ids that look like domains.
+    ids: Vec<String>,
+}
+
+impl Redactor {
+    fn new(report: &Report, key: RandomState) -> Self {
+        let mut redactor = Self {
+            key,
+            labels: HashMap::new(),
+            domains: HashMap::new(),
+            ids: report.findings.iter().map(|f| f.id.clone()).collect(),
+        };
+        let smtp = report.flows.iter().filter_map(|f| f.smtp.as_ref());
+        let said = smtp.flat_map(|s| [&s.client_name, &s.server_name]);
+        let smb = report.flows.iter().filter_map(|f| f.smb.as_ref());
+        let steps = report
+            .remediations
+            .iter()
+            .flat_map(|r| r.confirm.iter().chain(&r.fix).chain(&r.undo));
+        let names: Vec<String> = report
+            .names
+            .values()
+            .chain(said.flatten())
+            .chain(smb.filter_map(|s| s.server_name.as_ref()))
+            .chain(steps.filter_map(|s| s.on.as_ref()))
+            .cloned()
+            .collect();
+        for name in names {
+            for word in name.split(|c: char| !is_of_name(c)) {
+                redactor.learn(word);
+            }
+        }
+        redactor
+    }
+
+    /// Takes in a name that is known to be a host's.
+    fn learn(&mut self, name: &str) {
+        let name = name.trim_matches('.');
+        // A bare number, or an address, is no name.
+        if name.len() > 1
+            && name.parse::<IpAddr>().is_err()
+            && name.contains(|c: char| c.is_alphabetic())
+        {
+            self.name(name);
+        }
+    }
+
+    /// What stands for a host's name, with or without its domain.
+    fn name(&mut self, name: &str) -> String {
+        let (label, domain) = name.split_once('.').unwrap_or((name, ""));
+        let number = self.labels.len() + 1;
+        let label = self
+            .labels
+            .entry(label.to_lowercase())
+            .or_insert_with(|| format!("host-{number}"))
+            .clone();
+        if domain.is_empty() {
+            return label;
+        }
+        format!("{label}.{}", self.domain(domain))
+    }
+
+    fn domain(&mut self, domain: &str) -> String {
+        let number = self.domains.len() + 1;
+        self.domains
+            .entry(domain.to_lowercase())
+            .or_insert_with(|| format!("domain-{number}.example"))
+            .clone()
+    }
+
+    /// Each bit is flipped or not by a hash of the bits before it.
+    fn address(&self, addr: IpAddr) -> IpAddr {
+        let kept = match addr {
+            IpAddr::V4(a) => {
+                a.is_unspecified() || a.is_loopback() || a.is_broadcast() || a.is_multicast()
+            }
+            IpAddr::V6(a) => a.is_unspecified() || a.is_loopback() || a.is_multicast(),
+        };
+        if kept {
+            return addr;
+        }
+        let flip = |bits: u128, width: u32| {
+            (0..width).fold(0_u128, |out, place| {
+                let prefix = bits >> (width - place - 1) >> 1;
+                let bit = (bits >> (width - place - 1)) & 1;
+                let flipped = u128::from(self.key.hash_one((width, place, prefix)) & 1);
+                out << 1 | (bit ^ flipped)
+            })
+        };
+        match addr {
+            IpAddr::V4(a) => {
+                let bits = flip(u128::from(a.to_bits()), 32);
+                IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or_default()))
+            }
+            IpAddr::V6(a) => IpAddr::V6(Ipv6Addr::from_bits(flip(a.to_bits(), 128))),
+        }
+    }
+
+    /// A text: addresses and known names; with `domains`, also whatever looks like a domain name.
+    fn text(&mut self, text: &mut String, domains: bool) {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let start = rest.find(is_of_token).unwrap_or(rest.len());
+            let (before, from) = rest.split_at(start);
+            out.push_str(before);
+            let end = from.find(|c| !is_of_token(c)).unwrap_or(from.len());
+            let (token, after) = from.split_at(end);
+            out.push_str(&self.token(token, domains));
+            rest = after;
+        }
+        *text = out;
+    }
+
+    fn token(&mut self, token: &str, domains: bool) -> String {
+        let core = token.trim_end_matches(['.', ':', '-']);
+        let tail = token.get(core.len()..).unwrap_or_default();
+        if let Ok(addr) = core.parse::<IpAddr>() {
+            return format!("{}{tail}", self.address(addr));
+        }
+        if let Some((addr, port)) = core.rsplit_once(':')
+            && let Ok(addr) = addr.parse::<Ipv4Addr>()
+        {
+            return format!("{}:{port}{tail}", self.address(addr.into()));
+        }
+        // `mail.example:25` and `host:` hold a name each.
+        if core.contains(':') {
+            let parts: Vec<String> = core
+                .split(':')
+                .map(|part| self.word(part, domains))
+                .collect();
+            return format!("{}{tail}", parts.join(":"));
+        }
+        format!("{}{tail}", self.word(core, domains))
+    }
+
+    fn word(&mut self, word: &str, domains: bool) -> String {
+        let lower = word.to_lowercase();
+        let label = lower.split('.').next().unwrap_or_default();
+        if self.domains.contains_key(&lower) {
+            return self.domain(&lower);
+        }
+        let known = self.labels.contains_key(label)
+            && lower
+                .split_once('.')
+                .is_none_or(|(_, d)| self.domains.contains_key(d));
+        if known || (domains && !self.ids.contains(&lower) && looks_like_a_domain(&lower)) {
+            return self.name(&lower);
+        }
+        word.to_owned()
+    }
+
+    fn texts<'a>(&mut self, texts: impl IntoIterator<Item = &'a mut String>, domains: bool) {
+        for text in texts {
+            self.text(text, domains);
+        }
+    }
+
+    fn problems(&mut self, problems: &mut [Problem]) {
+        self.texts(problems.iter_mut().map(|p| &mut p.text), true);
+    }
+
+    fn report(&mut self, report: &mut Report) {
+        for (number, capture) in (1..).zip(&mut report.captures) {
+            let ending: String = capture
+                .format
+                .chars()
+                .take_while(char::is_ascii_alphanumeric)
+                .collect();
+            capture.path = format!("capture-{number}.{ending}");
+            self.problems(&mut capture.problems);
+            self.problems(&mut capture.comments);
+        }
+        for flow in &mut report.flows {
+            self.flow(flow);
+        }
+        for finding in &mut report.findings {
+            self.text(&mut finding.summary, true);
+            self.texts(
+                finding
+                    .hosts
+                    .iter_mut()
+                    .chain(&mut finding.subject)
+                    .chain(&mut finding.peer),
+                true,
+            );
+            self.texts(finding.evidence.iter_mut().map(|e| &mut e.text), true);
+            self.texts(&mut finding.against, true);
+            self.text(&mut finding.display_filter, false);
+        }
+        for remedy in &mut report.remediations {
+            self.texts(
+                [
+                    &mut remedy.title,
+                    &mut remedy.why,
+                    &mut remedy.risk,
+                    &mut remedy.applies_to,
+                ],
+                false,
+            );
+            self.texts(
+                remedy
+                    .unknown
+                    .iter_mut()
+                    .chain(&mut remedy.against)
+                    .chain(&mut remedy.known),
+                false,
+            );
+            for step in remedy
+                .confirm
+                .iter_mut()
+                .chain(&mut remedy.fix)
+                .chain(&mut remedy.undo)
+            {
+                let Step {
+                    on,
+                    command,
+                    expect,
+                } = step;
+                self.texts(on.iter_mut().chain([command, expect]), false);
+            }
+        }
+        self.text(&mut report.verdict.text, true);
+        report.names = std::mem::take(&mut report.names)
+            .into_iter()
+            .map(|(mut addr, mut name)| {
+                self.text(&mut addr, false);
+                self.text(&mut name, true);
+                (addr, name)
+            })
+            .collect();
+    }
+
+    fn flow(&mut self, flow: &mut Flow) {
+        self.texts([&mut flow.client, &mut flow.server], false);
+        if let Some(smtp) = &mut flow.smtp {
+            let names = smtp
+                .banner
+                .iter_mut()
+                .chain(&mut smtp.client_name)
+                .chain(&mut smtp.server_name);
+            self.texts(names.chain(&mut smtp.capabilities), true);
+            self.texts(smtp.refusals.iter_mut().map(|r| &mut r.text), true);
+        }
+        if let Some(smb) = &mut flow.smb {
+            self.texts(&mut smb.server_name, true);
+        }
+    }
+}
+
+/// What host names are made of.
+fn is_of_name(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+/// What host names and addresses are made of.
+fn is_of_token(c: char) -> bool {
+    is_of_name(c) || c == ':'
+}
+
+/// At least two labels, the last one of letters alone, and long enough to be a top-level domain.
+fn looks_like_a_domain(word: &str) -> bool {
+    let Some((first, last)) = word.rsplit_once('.') else {
+        return false;
+    };
+    last.len() >= 2
+        && last.chars().all(char::is_alphabetic)
+        && !first.is_empty()
+        && !word.starts_with("tcp.")
+        && first.chars().any(char::is_alphanumeric)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redactor() -> Redactor {
+        let mut redactor = Redactor {
+            key: RandomState::new(),
+            labels: HashMap::new(),
+            domains: HashMap::new(),
+            ids: vec!["smtp.tarpit".to_owned()],
+        };
+        redactor.learn("HUB1.testdomain.com");
+        redactor
+    }
+
+    #[test]
+    fn names_and_domains() {
+        for (name, text, domains, want) in [
+            (
+                "full name",
+                "EHLO hub1.testdomain.com",
+                true,
+                "EHLO host-1.domain-1.example",
+            ),
+            ("label alone", "on Hub1: wait.", false, "on host-1: wait."),
+            (
+                "domain alone",
+                "for testdomain.com.",
+                false,
+                "for domain-1.example.",
+            ),
+            (
+                "other name",
+                "220 mx.elsewhere.org hi",
+                true,
+                "220 host-2.domain-2.example hi",
+            ),
+            ("an id", "finding smtp.tarpit", true, "finding smtp.tarpit"),
+            (
+                "a status code",
+                "421 4.4.2 dropped",
+                true,
+                "421 4.4.2 dropped",
+            ),
+            ("a command", "netsh.exe int tcp", false, "netsh.exe int tcp"),
+            ("part of a word", "hub11 hub1x", true, "hub11 hub1x"),
+            (
+                "name and port",
+                "hub1.testdomain.com:25",
+                true,
+                "host-1.domain-1.example:25",
+            ),
+        ] {
+            let mut got = text.to_owned();
+            redactor().text(&mut got, domains);
+            assert_eq!(got, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn addresses_keep_their_prefixes() {
+        let redactor = redactor();
+        let octets = |text: &str| match text.parse().map(|a| redactor.address(a)) {
+            Ok(IpAddr::V4(a)) => a.octets(),
+            other => panic!("{other:?}"),
+        };
+        let (a, b, c) = (
+            octets("192.168.24.34"),
+            octets("192.168.24.35"),
+            octets("192.168.15.63"),
+        );
+        assert_eq!(a[..3], b[..3], "one subnet");
+        assert_ne!(a, b);
+        assert_eq!(a[..2], c[..2]);
+        assert_ne!(a[2], c[2]);
+        assert_eq!(a, octets("192.168.24.34"), "the same by the same");
+        let mut text = "from 192.168.24.34:25 to [2001:db8::1]:25, 127.0.0.1.".to_owned();
+        let mut redactor = redactor;
+        redactor.text(&mut text, true);
+        assert!(!text.contains("192.168.24.34") || a == [192, 168, 24, 34]);
+        assert!(!text.contains("2001:db8::1"), "{text}");
+        assert!(
+            text.contains(":25 to [") && text.ends_with("127.0.0.1."),
+            "{text}"
+        );
+    }
+}

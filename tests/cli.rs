@@ -1,0 +1,335 @@
+//! The real binary: exit codes, pipes, bad flags, what goes where.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+fn tcptriage(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tcptriage"))
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("tcptriage-cli-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn what_cannot_be_done_is_one_line_and_two() {
+    for (name, args, said) in [
+        ("unknown flag", &["analyze", "--nonsense"][..], "--nonsense"),
+        ("unknown command", &["diagnose"], "diagnose"),
+        ("no capture", &["analyze"], "CAPTURE"),
+        (
+            "no such format",
+            &["analyze", "x", "--format", "jsn"],
+            "json",
+        ),
+        (
+            "no such capture",
+            &["analyze", "/no/such/file.pcap"],
+            "tcptriage: ",
+        ),
+        (
+            "ending without a format",
+            &["analyze", "x", "-o", "report.doc"],
+            "report.doc",
+        ),
+        (
+            "folder that is not there",
+            &["analyze", "x", "-o", "/no/such/folder/r.json"],
+            "/no/such/folder",
+        ),
+        (
+            "bad ports",
+            &["analyze", "x", "--ports", "smtp=mail"],
+            "smtp=mail",
+        ),
+        (
+            "bad time",
+            &["analyze", "x", "--from", "teatime"],
+            "teatime",
+        ),
+        (
+            "bad size",
+            &["analyze", "x", "--max-memory", "much"],
+            "much",
+        ),
+        ("bad pool", &["analyze", "x", "--pool", "hubs"], "hubs"),
+        ("no jobs", &["analyze", "x", "--jobs", "0"], "--jobs"),
+        (
+            "no such rule",
+            &["rules", "show", "no-such-rule"],
+            "no-such-rule",
+        ),
+        (
+            "rule file that is not there",
+            &["rules", "check", "/no/such.toml"],
+            "/no/such.toml",
+        ),
+        (
+            "facts that are not there",
+            &["facts", "/no/such/facts.txt"],
+            "/no/such/facts.txt",
+        ),
+        ("no page", &["man", "nonsense"], "nonsense"),
+        ("no shell", &["completions", "cmd"], "cmd"),
+        (
+            "escape sequence in a name",
+            &["analyze", "x", "-o", "\u{1b}[31m.doc"],
+            ".doc",
+        ),
+    ] {
+        let output = tcptriage(args);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{name}: {text}");
+        assert!(output.stdout.is_empty(), "{name}");
+        assert!(text.contains(said), "{name}: {text}");
+        assert!(
+            text.starts_with("tcptriage: ") && !text.contains('\u{1b}'),
+            "{name}: {text}"
+        );
+        let lines = text.lines().count();
+        assert!(
+            lines == 1 || (name.starts_with("rule file") && lines == 2),
+            "{name}: {text}"
+        );
+    }
+}
+
+#[test]
+fn help_and_version_are_results() {
+    for args in [
+        &["--help"][..],
+        &["--version"],
+        &["analyze", "--help"],
+        &["help", "compare"],
+    ] {
+        let output = tcptriage(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}");
+        assert!(
+            !output.stdout.is_empty() && output.stderr.is_empty(),
+            "{args:?}"
+        );
+    }
+    let output = tcptriage(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty() && stderr(&output).contains("Usage:"));
+}
+
+#[test]
+fn every_command_of_the_contract_is_there() {
+    let help = stdout(&tcptriage(&["--help"]));
+    for command in [
+        "analyze",
+        "live",
+        "compare",
+        "verify",
+        "segments",
+        "explain",
+        "rules",
+        "facts",
+        "collect",
+        "interfaces",
+        "completions",
+        "man",
+        "schema",
+    ] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command}");
+        let page = tcptriage(&["man", command]);
+        assert_eq!(page.status.code(), Some(0), "{command}");
+        assert!(stdout(&page).contains(".SH SYNOPSIS"), "{command}");
+    }
+}
+
+#[test]
+fn every_option_of_the_contract_is_there() {
+    let common = [
+        "-o",
+        "--facts",
+        "--os",
+        "--logs",
+        "--rules",
+        "--ports",
+        "--filter",
+        "--from",
+        "--to",
+        "--jobs",
+        "--max-memory",
+        "--pool",
+        "--show-addresses",
+        "--fail-on",
+        "--redact",
+        "--color",
+        "-q",
+        "-v",
+        "--format",
+    ];
+    let live = [
+        "--for",
+        "--packets",
+        "--until-finding",
+        "--on-finding",
+        "--write",
+        "--ring",
+        "--pre-trigger",
+        "--report-every",
+        "--metrics",
+        "--exec-on-finding",
+        "--user",
+        "--interface",
+    ];
+    for (command, own) in [
+        ("analyze", &[][..]),
+        ("compare", &[]),
+        ("verify", &["--before", "--after"]),
+        ("live", &live),
+    ] {
+        let help = stdout(&tcptriage(&[command, "--help"]));
+        for option in common.iter().chain(own) {
+            assert!(
+                help.contains(&format!("{option} "))
+                    || help.contains(&format!("{option},"))
+                    || help.contains(&format!("{option}\n"))
+                    || help.contains(&format!("{option}...")),
+                "{command} {option}"
+            );
+        }
+    }
+}
+
+#[test]
+fn schema_completions_and_scripts() {
+    let schema: serde_json::Value = serde_json::from_slice(&tcptriage(&["schema"]).stdout).unwrap();
+    for field in [
+        "schema",
+        "captures",
+        "totals",
+        "flows",
+        "findings",
+        "remediations",
+        "verdict",
+    ] {
+        let required = schema["required"].as_array().unwrap();
+        assert!(required.iter().any(|r| r == field), "{field}");
+    }
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(
+            stdout(&tcptriage(&["completions", shell])).contains("tcptriage"),
+            "{shell}"
+        );
+    }
+    for os in ["windows", "windows2003", "linux"] {
+        assert!(
+            tcptriage(&["collect", "--os", os]).stdout.len() > 500,
+            "{os}"
+        );
+    }
+}
+
+#[test]
+fn rules_are_listed_shown_and_checked() {
+    let list = stdout(&tcptriage(&["rules", "list"]));
+    let first = list.split_whitespace().next().unwrap();
+    let shown = stdout(&tcptriage(&["rules", "show", first]));
+    assert!(
+        shown.starts_with(&format!("{first}: ")) && shown.contains("\nConfirm\n"),
+        "{shown}"
+    );
+
+    let folder = folder("rules");
+    let file = folder.join("my-rule.toml");
+    std::fs::write(&file, "title = 5\n").unwrap();
+    let output = tcptriage(&["rules", "check", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("my-rule.toml:"),
+        "{}",
+        stderr(&output)
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn facts_are_shown_with_their_place_and_hostile_lines_are_harmless() {
+    let folder = folder("facts");
+    let file = folder.join("netsh.txt");
+    std::fs::write(
+        &file,
+        "Receive-Side Scaling State          : enabled\n\u{1b}]0;owned\u{7}\n",
+    )
+    .unwrap();
+    let name = format!("hub1={}", file.display());
+    let text = stdout(&tcptriage(&["facts", &name]));
+    assert!(
+        text.starts_with("hub1\n")
+            && text.contains("nic.rss = enabled")
+            && text.contains("netsh.txt:1"),
+        "{text}"
+    );
+    assert!(
+        !text.contains('\u{1b}') && !text.contains('\u{7}'),
+        "{text}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_slice(&tcptriage(&["facts", &name, "--format", "json"]).stdout).unwrap();
+    assert_eq!(json["facts"][0]["host"], "hub1");
+    assert_eq!(json["facts"][0]["line"], 1);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn an_input_is_never_written_over() {
+    let folder = folder("input");
+    let file = folder.join("facts.txt");
+    std::fs::write(&file, "precious").unwrap();
+    let name = file.to_str().unwrap();
+    for args in [
+        ["analyze", name, "-o", name, "--color", "never"],
+        ["analyze", "x.pcap", "--facts", name, "-o", name],
+    ] {
+        let output = tcptriage(&args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tcptriage"))
+        .arg("schema")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty(), "{}", stderr(&output));
+}
+
+#[cfg(not(feature = "live"))]
+#[test]
+fn without_live_it_says_how_to_get_it() {
+    for args in [&["live", "-i", "eth0"][..], &["interfaces"]] {
+        let output = tcptriage(args);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("libpcap-dev") && stderr(&output).lines().count() == 1);
+    }
+}
