@@ -266,6 +266,11 @@ impl Condition {
 }
 
 fn negated(words: &str) -> String {
+    for (yes, no) in [(" is ", " is not "), (" names ", " does not name ")] {
+        if words.matches(yes).count() == 1 && !words.contains(" and ") {
+            return words.replacen(yes, no, 1);
+        }
+    }
     format!("not ({words})")
 }
 

@@ -399,7 +399,7 @@ impl Case<'_> {
         for say in pro {
             why.push_str(&format!(" {}.", fill(&say)));
         }
-        if !condition.is_empty() {
+        if !condition.is_empty() && rule.stage == Stage::Mend {
             why.push_str(&format!(
                 " Check first, because it is not known whether {}.",
                 condition.join(" and whether ")

@@ -1,15 +1,876 @@
-//! Tests of the registry, of versions, and of the published case.
+//! Tests of the registry, of what is said to which version, and of the published case.
 #![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
 
 use super::file::parse;
 use super::*;
+use crate::detect::{Finding, Severity};
+use crate::facts::{Fact, Facts};
+use crate::net::Timestamp;
+
+const SUBJECT: &str = "192.168.24.34";
+const PEER: &str = "192.168.15.63";
+/// 5 January 2010, 15:24.
+const CASE_END: Timestamp = Timestamp(1_262_705_040_000_000_000);
 
 fn engine() -> Engine {
     Engine::load(&[]).unwrap_or_else(|e| panic!("{e}"))
 }
 
+fn finding(id: &'static str) -> Finding {
+    Finding {
+        id,
+        severity: Severity::Critical,
+        confidence: 0.8,
+        summary: "seven sends of 16 octets, none acknowledged".to_owned(),
+        subject: SUBJECT.parse().ok(),
+        peer: PEER.parse().ok(),
+        hosts: vec![SUBJECT.parse().unwrap(), PEER.parse().unwrap()],
+        flows: vec![0],
+        start: Timestamp(0),
+        end: CASE_END,
+        seconds_lost: Some(120.0),
+        evidence: Vec::new(),
+        against: Vec::new(),
+        display_filter: String::new(),
+        measures: vec![("port", 25.0)],
+        words: Vec::new(),
+    }
+}
+
+fn case() -> Vec<Finding> {
+    vec![
+        finding("storm.retransmission"),
+        finding("checksum.offload-broken"),
+    ]
+}
+
+fn facts(given: &[(&str, &str)]) -> HostFacts {
+    let facts = given
+        .iter()
+        .enumerate()
+        .map(|(at, (name, value))| Fact {
+            host: Some("XXXMAIL02".to_owned()),
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+            file: "facts.txt".to_owned(),
+            line: at + 1,
+            text: String::new(),
+        })
+        .collect();
+    HostFacts::new(
+        &Facts {
+            facts,
+            ..Facts::default()
+        },
+        Vec::new(),
+        vec![(
+            SUBJECT.parse().unwrap(),
+            "XXXMAIL02.testdomain.com".to_owned(),
+        )],
+    )
+}
+
+fn ids(remedies: &[Remedy]) -> Vec<&str> {
+    remedies.iter().map(|r| r.id.as_str()).collect()
+}
+
+fn get<'a>(remedies: &'a [Remedy], id: &str) -> &'a Remedy {
+    remedies
+        .iter()
+        .find(|r| r.id == id)
+        .unwrap_or_else(|| panic!("{id} is missing: {:?}", ids(remedies)))
+}
+
+fn commands(remedies: &[Remedy]) -> Vec<String> {
+    remedies
+        .iter()
+        .flat_map(|r| r.confirm.iter().chain(&r.fix).chain(&r.undo))
+        .map(|s| s.command.clone())
+        .collect()
+}
+
 #[test]
-fn every_embedded_file_reads() {
+fn every_embedded_file_reads_and_says_what_it_must() {
     symptoms::check_files().unwrap();
-    engine();
+    let engine = engine();
+    assert!(engine.rules().len() > 100, "{}", engine.rules().len());
+    for rule in engine.rules() {
+        let id = &rule.id;
+        for (what, text) in [
+            ("title", &rule.title),
+            ("seen", &rule.seen),
+            ("why", &rule.why),
+            ("risk", &rule.risk),
+        ] {
+            assert!(!text.is_empty(), "{id}: {what} is empty");
+            assert!(!text.ends_with('.'), "{id}: {what} ends with a full stop");
+        }
+        assert!(!rule.sources.is_empty(), "{id}: no source");
+        assert!(
+            ["A", "B", "C"].contains(&rule.grade.as_str()),
+            "{id}: grade {}",
+            rule.grade
+        );
+        let changes = rule.fix.iter().any(|s| {
+            [
+                "netsh ",
+                "reg add",
+                "Set-",
+                "Disable-",
+                "Enable-",
+                "ethtool -K",
+                "sysctl -w",
+            ]
+            .iter()
+            .any(|c| s.command.starts_with(c))
+        });
+        assert!(
+            !changes || !rule.undo.is_empty(),
+            "{id}: a change without undo"
+        );
+    }
+}
+
+#[test]
+fn every_remedy_is_called_for_by_something_and_every_symptom_calls_for_something() {
+    let engine = engine();
+    for rule in engine.rules() {
+        let mut asked = Vec::new();
+        if let Some(when) = &rule.when {
+            when.symptoms(&mut asked);
+        }
+        assert!(!asked.is_empty(), "{} is called for by no symptom", rule.id);
+    }
+    for symptom in symptoms::all() {
+        assert!(
+            engine.remedies_of(&symptom.id).next().is_some(),
+            "{} calls for nothing",
+            symptom.id
+        );
+    }
+    assert_eq!(symptoms::all().len(), 71, "the contract's list");
+}
+
+/// Versions that the knowledge base allows, for every rule that it binds to some: written by hand.
+const BOUND: &[(&str, &str)] = &[
+    ("offload-snp2003", "ws2003"),
+    ("offload-chimney", "ws2008..ws2012r2"),
+    ("offload-rss-disabled", "ws2012..ws2025"),
+    ("offload-rss-off-as-test", "ws2003..ws2008r2"),
+    ("offload-netdma", "ws2003..ws2008r2"),
+    ("offload-rsc", "ws2012..ws2025|linux"),
+    ("offload-vmq", "ws2012..ws2012r2"),
+    ("offload-vmxnet3-drops", "ws2008r2..ws2025"),
+    ("offload-taskoffload-global", "ws2003..ws2025"),
+    ("nic-broadcom-toe", "ws2003..ws2008"),
+    ("nic-power-saving", "ws2008..ws2025"),
+    ("team-lacp-mismatch", "ws2012..ws2025|linux"),
+    ("team-lbfo-hyperv", "ws2016..ws2025"),
+    ("path-wscale-stripped", "ws2008..ws2025|linux"),
+    ("tcp-autotuning-off", "ws2008..ws2025"),
+    ("tcp-scaling-heuristics", "ws2008..ws2008r2"),
+    ("tcp-syn-fallback-options", "ws2008r2..ws2012r2"),
+    ("tcp-ecn-blackhole", "ws2012..ws2025|linux"),
+    ("tcp-ackfrequency", "ws2003..ws2012r2"),
+    ("tcp-keepalive-exchange", "ws2003..ws2025"),
+    ("tcp-keepalive-exchange", "ex2007..exse"),
+    ("tcp-min-rto", "ws2012..ws2025"),
+    ("smtp-tarpit", "ex2007..exse"),
+    ("smtp-auth-tarpit", "ex2016..exse"),
+    ("smtp-delayed-ack-2010", "ex2010rtm..ex2010sp1"),
+    ("smtp-shadow-2013plus", "ex2013..exse"),
+    ("smtp-greet-delay", "postfix|exim|sendmail"),
+    ("smtp-rdns-delay", "postfix|exim|sendmail|iis|ex2003"),
+    ("smtp-ident", "exim|sendmail"),
+    ("smtp-rate-limit", "ex2007..exse"),
+    ("smtp-throttling-policy", "ex2010sp1..exse"),
+    ("smtp-connection-limit", "ex2007..exse"),
+    ("smtp-connection-dropped", "ex2007..exse"),
+    ("smtp-backpressure", "ex2007..exse"),
+    ("smtp-component-inactive", "ex2013..exse"),
+    ("smtp-prx-proxy", "ex2013..exse"),
+    ("smtp-relay-denied", "ex2007..exse"),
+    ("smtp-xexps-blocked", "ex2007..exse"),
+    ("smtp-queue-concurrency", "ex2010rtm..exse"),
+    ("smtp-dns-failed", "ex2007..exse"),
+    ("smtp-storedrv-throttle", "ex2010sp1..exse"),
+    ("smtp-stuck-one-database", "ex2007..exse"),
+    ("smtp-expired", "ex2007..exse"),
+    ("smtp-postfix-limits", "postfix"),
+    ("smtp-exim-limits", "exim"),
+    ("smtp-iis-advice", "ws2003..ws2022"),
+    ("lb-rr-skew", "ex2007..ex2010rtm"),
+    ("lb-hss-cadence", "ex2010sp1..exse"),
+    ("lb-hss-heartbeat", "ex2010rtm..exse"),
+    ("lb-intraorg-unsupported", "ex2007..exse"),
+    ("nlb-unicast-flood", "ws2003..ws2022"),
+    ("nlb-multicast", "ws2003..ws2022"),
+    ("nlb-blind", "ws2003..ws2022"),
+    ("smb-encryption", "ws2012..ws2025|linux"),
+    ("smb-multichannel", "ws2012..ws2025"),
+    ("smb-auth-rate-limiter", "ws2025"),
+    ("smb-guest-blocked", "ws2016..ws2025"),
+    ("smb-samba-sockopts", "linux"),
+];
+
+#[test]
+fn each_remedy_is_allowed_exactly_where_the_knowledge_says() {
+    for rule in engine().rules() {
+        for (list, scale, got) in [
+            (SYSTEMS, Scale::System, rule.applies.systems),
+            (PRODUCTS, Scale::Product, rule.applies.products),
+        ] {
+            let want = BOUND
+                .iter()
+                .filter(|(id, _)| *id == rule.id)
+                .map(|(_, v)| Versions::parse(v).unwrap())
+                .find(|v| v.scale() == scale);
+            for (key, _) in list {
+                let host = Versions::parse(key).unwrap();
+                let allowed = |v: Option<Versions>| v.is_none_or(|v| host.within(v) == Truth::Yes);
+                assert_eq!(allowed(got), allowed(want), "{} on {key}", rule.id);
+            }
+        }
+    }
+    for (id, _) in BOUND {
+        assert!(
+            engine().rule(id).is_some(),
+            "{id} is in the table and not in the folder"
+        );
+    }
+}
+
+/// All that any finding could call for, on a host of one version.
+fn everything(system: &str, product: Option<&str>) -> Vec<Remedy> {
+    let mut findings: Vec<Finding> = symptoms::all()
+        .iter()
+        .map(|s| finding(Box::leak(s.id.clone().into_boxed_str())))
+        .collect();
+    for f in &mut findings {
+        f.words = [
+            "application",
+            "reply",
+            "verb",
+            "status",
+            "command",
+            "option",
+            "cause",
+            "phase",
+        ]
+        .iter()
+        .map(|n| (*n, "smtp".to_owned()))
+        .collect();
+    }
+    let mut given = vec![("os", system)];
+    given.extend(product.map(|p| {
+        (
+            if p.starts_with("ex") && p != "exim" {
+                "exchange"
+            } else {
+                "mta"
+            },
+            p,
+        )
+    }));
+    engine().advise(&findings, &facts(&given), Some(CASE_END))
+}
+
+#[test]
+fn no_command_for_another_version() {
+    /// (part of a command, systems that may see it)
+    const SYSTEM_BOUND: &[(&str, &str)] = &[
+        ("set global chimney", "ws2008..ws2012r2"),
+        ("set chimney", "ws2003"),
+        ("chimneystats", "ws2008..ws2012r2"),
+        ("rss=disabled", "ws2008..ws2008r2"),
+        ("Disable-NetAdapterRss", "ws1"),
+        ("EnableRSS /t REG_DWORD /d 0", "ws2003"),
+        ("netdma=disabled", "ws2008r2"),
+        ("EnableTCPA /t", "ws2003..ws2008"),
+        ("EnableTCPChimney", "ws2003"),
+        ("wmic", "ws2003..ws2008r2"),
+        ("Get-NetAdapter", "ws2012.."),
+        ("Set-NetAdapter", "ws2012.."),
+        ("Disable-NetAdapter", "ws2012.."),
+        ("Get-NetTCP", "ws2012.."),
+        ("New-NetTransportFilter", "ws2012.."),
+        ("LbfoTeam", "ws2012.."),
+        ("Smb2Credits", "ws2012.."),
+        ("SmbServerConfiguration", "ws2012.."),
+        ("pktmon", "ws2019.."),
+        ("netsh trace", "ws2008r2..ws2016"),
+        ("nmcap", "ws2003..ws2008"),
+        ("ethtool", "linux"),
+        ("sysctl", "linux"),
+        ("tcpdump", "linux"),
+        ("EnableSoftwareRsc", "ws2019.."),
+        ("autotuninglevel=", "ws2008.."),
+        ("ecncapability=", "ws2012.."),
+        ("set heuristics disabled", "ws2008..ws2008r2"),
+        ("TcpAckFrequency", "ws2003..ws2012r2"),
+        ("MaxUserPort", "ws2003"),
+        ("EnablePMTUDiscovery", "ws1"),
+        ("SackOpts", "ws1"),
+        ("tcp_sack=0", "ws1"),
+    ];
+    for (system, _) in SYSTEMS {
+        let host = Versions::parse(system).unwrap();
+        for remedy in everything(system, None) {
+            for step in remedy.confirm.iter().chain(&remedy.fix).chain(&remedy.undo) {
+                // What is for another host (the peer, of which nothing is known) comes with its condition.
+                let own = step.on.as_deref() == Some(SUBJECT) || step.on.is_none();
+                for (part, allowed) in SYSTEM_BOUND {
+                    let fits =
+                        Versions::parse(allowed).is_some_and(|a| host.within(a) == Truth::Yes);
+                    let named = step.command.contains(part) && !step.command.contains("iptables");
+                    let asked = step.command.starts_with("if the host runs ") && !own;
+                    assert!(
+                        !named || fits || asked,
+                        "{} on {system}: {}",
+                        remedy.id,
+                        step.command
+                    );
+                }
+            }
+        }
+    }
+    /// (part of a command, mail servers that may see it)
+    const PRODUCT_BOUND: &[(&str, &str)] = &[
+        ("MaxAcknowledgementDelay", "ex2010"),
+        ("Set-TransportServer ", "ex2007..ex2010sp1"),
+        ("Get-TransportServer |", "ex2007..ex2010sp1"),
+        ("TransportService", "ex2013..exse"),
+        ("-TransportRole", "ex2013..exse"),
+        ("ServerComponentState", "ex2013..exse"),
+        ("AuthTarpitInterval", "ex2016..exse"),
+        ("ThrottlingPolicyAssociation", "ex2010sp1..exse"),
+        ("ShadowMessagePreferenceSetting", "ex2013..exse"),
+        ("postconf -e", "postfix"),
+        ("rfc1413_query_timeout", "exim"),
+        ("store.exe", "ex2007..ex2010sp1"),
+    ];
+    for (product, system) in [
+        ("ex2007", "ws2008r2"),
+        ("ex2010rtm", "ws2008r2"),
+        ("ex2010sp1", "ws2008r2"),
+        ("ex2013", "ws2012"),
+        ("ex2016", "ws2016"),
+        ("ex2019", "ws2019"),
+        ("exse", "ws2025"),
+        ("postfix", "linux"),
+        ("exim", "linux"),
+    ] {
+        let host = Versions::parse(product).unwrap();
+        for command in commands(&everything(system, Some(product))) {
+            for (part, allowed) in PRODUCT_BOUND {
+                let fits = Versions::parse(allowed).is_some_and(|a| host.within(a) == Truth::Yes);
+                assert!(!command.contains(part) || fits, "{product}: {command}");
+            }
+        }
+    }
+}
+
+/// Ids that must come in this order, others between them or not.
+fn in_order(remedies: &[Remedy], want: &[&str]) {
+    let got = ids(remedies);
+    let mut at = 0;
+    for id in want {
+        let place = got
+            .iter()
+            .position(|g| g == id)
+            .unwrap_or_else(|| panic!("{id} is missing: {got:?}"));
+        assert!(place >= at, "{id} comes too early: {got:?}");
+        at = place;
+    }
+}
+
+#[test]
+fn the_published_case_on_2003() {
+    let remedies = engine().advise(
+        &case(),
+        &facts(&[
+            ("os", "ws2003"),
+            (
+                "nic.driver.name",
+                "HP NC373i Multifunction Gigabit Server Adapter",
+            ),
+            ("nic.driver.version", "2.8.13.0"),
+            ("nic.driver.date", "2006-06-30"),
+            ("nic.team", "hp"),
+        ]),
+        Some(CASE_END),
+    );
+    in_order(
+        &remedies,
+        &[
+            "nic-driver-age",
+            "team-untie-test",
+            "offload-snp2003",
+            "team-lacp-unaware-switch",
+            "verify-after-change",
+        ],
+    );
+    assert!(ids(&remedies).contains(&"nic-broadcom-toe"));
+    assert!(
+        remedies.first().is_some_and(|r| r.id.starts_with("nic-")),
+        "{:?}",
+        ids(&remedies)
+    );
+    let driver = get(&remedies, "nic-driver-age");
+    assert!(
+        driver.fix.iter().any(|s| s.command.contains("4.6.16.0")),
+        "the stepping stone: {:?}",
+        driver.fix
+    );
+    assert!(driver.unknown.is_empty(), "{:?}", driver.unknown);
+    let snp = get(&remedies, "offload-snp2003");
+    assert!(
+        snp.fix.iter().all(|s| !s.command.starts_with("if ")),
+        "{:?}",
+        snp.fix
+    );
+    assert!(
+        snp.known.iter().any(|k| k.contains("facts.txt line 1")),
+        "{:?}",
+        snp.known
+    );
+    let all = commands(&remedies).join("\n");
+    for part in ["iperf", "nmcap"] {
+        assert!(all.contains(part), "{part}: {all}");
+    }
+    assert!(!ids(&remedies).contains(&"offload-chimney"));
+    assert!(!ids(&remedies).contains(&"collect-host-facts"));
+}
+
+#[test]
+fn the_published_case_on_2008_r2_without_chimney() {
+    let remedies = engine().advise(
+        &case(),
+        &facts(&[
+            ("os", "ws2008r2"),
+            ("nic.chimney", "automatic"),
+            ("nic.chimney.supported", "no"),
+        ]),
+        Some(CASE_END),
+    );
+    let got = ids(&remedies);
+    assert!(!got.contains(&"offload-chimney"), "Supp No: {got:?}");
+    assert!(!got.contains(&"offload-snp2003"), "{got:?}");
+    in_order(
+        &remedies,
+        &[
+            "nic-driver-age",
+            "team-untie-test",
+            "team-lacp-unaware-switch",
+            "offload-rss-off-as-test",
+            "verify-after-change",
+        ],
+    );
+    let with = engine().advise(
+        &case(),
+        &facts(&[
+            ("os", "ws2008r2"),
+            ("nic.chimney", "automatic"),
+            ("nic.chimney.supported", "yes"),
+        ]),
+        None,
+    );
+    let undo = &get(&with, "offload-chimney").undo;
+    assert!(
+        undo.iter()
+            .any(|s| s.command.ends_with("chimney=automatic")),
+        "2008 R2's own default: {undo:?}"
+    );
+}
+
+#[test]
+fn the_published_case_on_2019() {
+    let remedies = engine().advise(&case(), &facts(&[("os", "ws2019")]), Some(CASE_END));
+    in_order(
+        &remedies,
+        &[
+            "nic-driver-age",
+            "team-untie-test",
+            "team-lacp-unaware-switch",
+            "verify-after-change",
+        ],
+    );
+    let all = commands(&remedies).join("\n").to_lowercase();
+    for wrong in ["chimney", "rss=disabled", "netdma", "wmic", "enabletcpa"] {
+        let own: Vec<&str> = all
+            .lines()
+            .filter(|l| l.contains(wrong) && !l.starts_with("if the host runs "))
+            .collect();
+        assert!(own.is_empty(), "{own:?}");
+    }
+    assert!(all.contains("get-netlbfoteam"));
+}
+
+#[test]
+fn the_published_case_without_facts_is_checks() {
+    let remedies = engine().advise(&case(), &HostFacts::default(), Some(CASE_END));
+    in_order(
+        &remedies,
+        &[
+            "nic-driver-age",
+            "team-untie-test",
+            "offload-snp2003",
+            "team-lacp-unaware-switch",
+            "collect-host-facts",
+            "verify-after-change",
+        ],
+    );
+    let snp = get(&remedies, "offload-snp2003");
+    assert!(!snp.unknown.is_empty());
+    for step in &snp.fix {
+        assert!(
+            step.command
+                .starts_with("if the host runs Windows Server 2003"),
+            "{}",
+            step.command
+        );
+    }
+    assert!(
+        snp.confirm
+            .first()
+            .is_some_and(|s| s.command.starts_with("ver ")),
+        "asks for the version first: {:?}",
+        snp.confirm
+    );
+    let driver = get(&remedies, "nic-driver-age");
+    assert!(
+        driver
+            .fix
+            .iter()
+            .any(|s| s.command.starts_with("if ") && s.command.contains("4.6.16.0")),
+        "{:?}",
+        driver.fix
+    );
+    for (at, remedy) in remedies.iter().enumerate() {
+        assert_eq!(remedy.rank, at + 1);
+        assert!((0.0..=1.0).contains(&remedy.likely), "{}", remedy.id);
+    }
+}
+
+#[test]
+fn four_cases_four_lists() {
+    let engine = engine();
+    let list = |given: &[(&str, &str)]| {
+        let remedies = engine.advise(&case(), &facts(given), Some(CASE_END));
+        ids(&remedies)
+            .iter()
+            .map(|s| (*s).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let lists = [
+        list(&[("os", "ws2003")]),
+        list(&[("os", "ws2008r2")]),
+        list(&[("os", "ws2019")]),
+        list(&[]),
+    ];
+    assert_eq!(lists.iter().collect::<BTreeSet<_>>().len(), 4, "{lists:#?}");
+}
+
+#[test]
+fn facts_alone_call_for_remedies_and_missing_facts_do_not() {
+    for (name, given, id, want) in [
+        (
+            "old driver",
+            &[("nic.driver.date", "2006-06-30")][..],
+            "nic-driver-age",
+            true,
+        ),
+        (
+            "young driver",
+            &[("nic.driver.date", "2009-12-01")],
+            "nic-driver-age",
+            false,
+        ),
+        (
+            "Microsoft's own driver",
+            &[
+                ("nic.driver.date", "2006-06-21"),
+                ("nic.driver.vendor", "Microsoft"),
+            ],
+            "nic-driver-age",
+            false,
+        ),
+        (
+            "virtual machine",
+            &[("nic.driver.date", "2006-06-30"), ("virtual", "true")],
+            "nic-driver-age",
+            false,
+        ),
+        (
+            "LACP without partner",
+            &[("os", "linux"), ("nic.team.lacp_partner", "none")],
+            "team-lacp-mismatch",
+            true,
+        ),
+        (
+            "half duplex",
+            &[("nic.duplex", "half")],
+            "link-duplex",
+            true,
+        ),
+        (
+            "CRC errors",
+            &[("nic.crc_errors", "12")],
+            "link-errors",
+            true,
+        ),
+        (
+            "no CRC errors",
+            &[("nic.crc_errors", "0")],
+            "link-errors",
+            false,
+        ),
+        (
+            "RSS off on 2016",
+            &[("os", "ws2016"), ("nic.rss", "disabled")],
+            "offload-rss-disabled",
+            true,
+        ),
+        (
+            "RSS off on 2003",
+            &[("os", "ws2003"), ("nic.rss", "disabled")],
+            "offload-rss-disabled",
+            false,
+        ),
+        (
+            "auto-tuning off",
+            &[("os", "ws2012"), ("tcp.autotuning", "disabled")],
+            "tcp-autotuning-off",
+            true,
+        ),
+        (
+            "auto-tuning normal",
+            &[("os", "ws2012"), ("tcp.autotuning", "normal")],
+            "tcp-autotuning-off",
+            false,
+        ),
+        (
+            "RSC refused",
+            &[("os", "ws2012r2"), ("nic.rsc.failure", "NDISCompatibility")],
+            "offload-rsc",
+            true,
+        ),
+    ] {
+        let remedies = engine().advise(&[], &facts(given), Some(CASE_END));
+        assert_eq!(
+            ids(&remedies).contains(&id),
+            want,
+            "{name}: {:?}",
+            ids(&remedies)
+        );
+    }
+    assert!(
+        engine().advise(&[], &HostFacts::default(), None).is_empty(),
+        "nothing known, nothing said"
+    );
+}
+
+#[test]
+fn what_was_inferred_gates_too_and_yields_to_what_was_given() {
+    let host: IpAddr = SUBJECT.parse().unwrap();
+    let inferred = |value: &str| Inferred {
+        host,
+        name: "exchange",
+        value: value.to_owned(),
+        confidence: 0.9,
+        basis: "EHLO keywords".to_owned(),
+    };
+    let wire = HostFacts::new(
+        &Facts::default(),
+        vec![inferred("ex2013..exse")],
+        Vec::new(),
+    );
+    let remedies = engine().advise(&[finding("smtp.delayed-ack")], &wire, None);
+    assert!(
+        !ids(&remedies).contains(&"smtp-delayed-ack-2010"),
+        "{:?}",
+        ids(&remedies)
+    );
+    assert!(ids(&remedies).contains(&"smtp-shadow-2013plus"));
+    assert_eq!(
+        wire.system(Some(host), true).unwrap().versions.words(),
+        "Windows Server 2008 R2 and later"
+    );
+    let given = Facts {
+        facts: vec![Fact {
+            host: None,
+            name: "exchange".to_owned(),
+            value: "ex2010sp1".to_owned(),
+            file: "--os".to_owned(),
+            line: 0,
+            text: String::new(),
+        }],
+        ..Facts::default()
+    };
+    let both = HostFacts::new(&given, vec![inferred("ex2013..exse")], Vec::new());
+    let remedies = engine().advise(&[finding("smtp.delayed-ack")], &both, None);
+    assert_eq!(
+        ids(&remedies).first(),
+        Some(&"smtp-delayed-ack-2010"),
+        "{:?}",
+        ids(&remedies)
+    );
+    let peer: IpAddr = PEER.parse().unwrap();
+    assert!(
+        both.product(Some(peer), false).is_none(),
+        "a fact without a host is not the peer's"
+    );
+}
+
+#[test]
+fn errors_point_at_line_and_key() {
+    let good = include_str!("remedies/offload-chimney.toml");
+    for (name, from, to, line, key, says) in [
+        (
+            "unknown key",
+            "likely = 0.45",
+            "likly = 0.45",
+            2,
+            "likly",
+            "`likely` is near",
+        ),
+        (
+            "out of range",
+            "likely = 0.45",
+            "likely = 45",
+            2,
+            "likely",
+            "between 0 and 1",
+        ),
+        (
+            "wrong type",
+            "likely = 0.45",
+            "likely = \"high\"",
+            2,
+            "likely",
+            "must be a number",
+        ),
+        (
+            "no such symptom",
+            "stall.timeout",
+            "stall.timeouts",
+            12,
+            "when.any.symptom",
+            "no symptom",
+        ),
+        (
+            "no such fact",
+            "\"nic.chimney\", is = \"disabled\"",
+            "\"nic.chimny\", is = \"disabled\"",
+            15,
+            "when.none.fact",
+            "`nic.chimney` is near",
+        ),
+        (
+            "no such measure",
+            "symptom = \"stall.timeout\"",
+            "symptom = \"stall.timeout\", unacked = 1",
+            12,
+            "when.any.unacked",
+            "no finding has",
+        ),
+        (
+            "no such version",
+            "ws2008..ws2012r2\"]\napplies_note",
+            "ws2007\"]\napplies_note",
+            0,
+            "remedy.applies_to",
+            "no version",
+        ),
+        ("bad TOML", "title = ", "title ", 1, "", ""),
+    ] {
+        assert!(good.contains(from), "{name}");
+        let error = parse("offload-chimney", "mine.toml", &good.replacen(from, to, 1)).unwrap_err();
+        assert_eq!(error.key, key, "{name}: {error}");
+        assert!(error.message.contains(says), "{name}: {error}");
+        assert!(line == 0 || error.line == line, "{name}: {error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("mine.toml:{}:", error.line)),
+            "{error}"
+        );
+    }
+    assert!(parse("Bad_Name", "Bad_Name.toml", good).is_err());
+    assert!(
+        check(Path::new("/no/such/file.toml"))
+            .unwrap_err()
+            .to_string()
+            .contains("/no/such/file.toml")
+    );
+}
+
+#[test]
+fn a_broken_rule_file_never_panics() {
+    let good = include_str!("remedies/offload-chimney.toml");
+    for cut in (0..good.len())
+        .filter(|c| good.is_char_boundary(*c))
+        .step_by(7)
+    {
+        let _ = parse("x", "x.toml", good.get(..cut).unwrap());
+    }
+}
+
+#[test]
+fn explains_ids_and_codes() {
+    let engine = engine();
+    for (query, want) in [
+        ("smtp.tarpit", "What it means"),
+        (
+            "offload-chimney",
+            "netsh int tcp set global chimney=disabled",
+        ),
+        ("offload.chimney", "When it is wrong"),
+        ("421", "Service not available"),
+        ("4.4.2", "smtp-connection-dropped"),
+        ("421 4.4.2", "Connection dropped"),
+        ("0xC0000022", "ACCESS_DENIED"),
+        ("STATUS_PENDING", "smb-server-slow"),
+        ("10060", "tcp-syn-timeout"),
+        ("0000274C", "WSAETIMEDOUT"),
+        ("ECONNREFUSED", "10061"),
+    ] {
+        let text = engine
+            .explain(query)
+            .unwrap_or_else(|| panic!("{query} is not known"));
+        assert!(text.contains(want), "{query}: {text}");
+    }
+    for unknown in ["", "999999", "no.such", "smtp.trapit"] {
+        assert_eq!(engine.explain(unknown), None, "{unknown}");
+    }
+    assert!(
+        engine
+            .nearest("smtp.trapit")
+            .contains(&"smtp.tarpit".to_owned())
+    );
+    for id in symptoms::all().iter().map(|s| &s.id) {
+        assert!(engine.explain(id).is_some(), "{id}");
+    }
+    for (id, _, _) in engine.list() {
+        assert!(engine.explain(id).is_some(), "{id}");
+    }
+}
+
+#[test]
+fn the_catalogue_is_fresh() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/remedies.md");
+    let text = engine().catalogue();
+    if std::env::var_os("TCPTRIAGE_BLESS").is_some_and(|v| !v.is_empty()) {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == text,
+        "docs/remedies.md is stale: run TCPTRIAGE_BLESS=1 cargo test --lib rules::"
+    );
 }
