@@ -90,9 +90,14 @@ impl HostFacts {
     #[must_use]
     pub fn values<'a>(&'a self, host: Option<IpAddr>, suspect: bool, name: &str) -> Vec<Known<'a>> {
         let given = |placed: bool| -> Vec<Known<'a>> {
-            self.given
-                .iter()
-                .filter(|f| f.name == name && self.belongs(f, host, placed))
+            let of = |inferred: bool| {
+                self.given.iter().filter(move |f| {
+                    f.name == name && f.inferred == inferred && self.belongs(f, host, placed)
+                })
+            };
+            // What was said counts before what follows from something else that was said.
+            let said = of(false).next().is_some();
+            of(!said)
                 .map(|f| Known {
                     value: &f.value,
                     basis: basis(f),

@@ -55,6 +55,8 @@ fn facts(given: &[(&str, &str)]) -> HostFacts {
         .map(|(at, (name, value))| Fact {
             host: Some("XXXMAIL02".to_owned()),
             name: (*name).to_owned(),
+            subject: None,
+            inferred: false,
             value: (*value).to_owned(),
             file: "facts.txt".to_owned(),
             line: at + 1,
@@ -601,7 +603,7 @@ fn facts_alone_call_for_remedies_and_missing_facts_do_not() {
         ),
         (
             "virtual machine",
-            &[("nic.driver.date", "2006-06-30"), ("virtual", "true")],
+            &[("nic.driver.date", "2006-06-30"), ("virtual", "yes")],
             "nic-driver-age",
             false,
         ),
@@ -655,7 +657,10 @@ fn facts_alone_call_for_remedies_and_missing_facts_do_not() {
         ),
         (
             "RSC refused",
-            &[("os", "ws2012r2"), ("nic.rsc.failure", "NDISCompatibility")],
+            &[
+                ("os", "ws2012r2"),
+                ("nic.rsc.failure_reason", "NDISCompatibility"),
+            ],
             "offload-rsc",
             true,
         ),
@@ -704,6 +709,8 @@ fn what_was_inferred_gates_too_and_yields_to_what_was_given() {
         facts: vec![Fact {
             host: None,
             name: "exchange".to_owned(),
+            subject: None,
+            inferred: false,
             value: "ex2010sp1".to_owned(),
             file: "--os".to_owned(),
             line: 0,

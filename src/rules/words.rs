@@ -3,10 +3,11 @@
 //! A name that is not listed here is an error in a rule file, so that a slip of the pen does not turn into a rule that
 //! never speaks.
 
-/// Facts: name, and what to call it before a reader.
-const FACTS: &[(&str, &str)] = &[
+use crate::facts::NAMES;
+
+/// What to call facts before a reader; a fact that is not listed goes by its name.
+const LABELS: &[(&str, &str)] = &[
     ("os", "the operating system"),
-    ("os.build", "the build of the operating system"),
     ("exchange", "the Exchange version"),
     ("mta", "the mail server"),
     ("virtual", "the host being a virtual machine"),
@@ -26,9 +27,8 @@ const FACTS: &[(&str, &str)] = &[
     ("nic.driver.date", "the driver's date"),
     ("nic.driver.vendor", "the driver's vendor"),
     ("nic.rsc", "the RSC setting"),
-    ("nic.rsc.failure", "the reason why RSC does not work"),
+    ("nic.rsc.failure_reason", "the reason why RSC does not work"),
     ("nic.lso", "the LSO setting"),
-    ("nic.tso", "the TSO setting"),
     ("nic.gro", "the GRO setting"),
     ("nic.lro", "the LRO setting"),
     ("nic.checksum_offload", "the checksum offload setting"),
@@ -39,10 +39,10 @@ const FACTS: &[(&str, &str)] = &[
     ("nic.team.lacp_partner", "the team's LACP partner"),
     ("nic.team.member_down", "a member of the team being down"),
     ("nic.duplex", "the duplex setting"),
-    ("nic.speed", "the link speed"),
+    ("nic.speed_mbps", "the link speed"),
     ("nic.discards", "the count of discarded packets"),
     ("nic.crc_errors", "the count of CRC errors"),
-    ("nic.errors", "the count of receive errors"),
+    ("nic.input_errors", "the count of receive errors"),
     ("nic.link_failures", "the count of link failures"),
     ("nic.power_saving", "power saving of the adapter"),
     ("nic.mtu", "the MTU"),
@@ -56,25 +56,17 @@ const FACTS: &[(&str, &str)] = &[
     ("tcp.heuristics", "the scaling heuristics"),
     ("tcp.ecn", "the ECN setting"),
     ("tcp.timestamps", "the timestamps setting"),
-    ("tcp.initial_rto", "the initial retransmission timeout"),
-    (
-        "tcp.max_syn_retransmissions",
-        "the number of SYN retransmissions",
-    ),
+    ("tcp.initial_rto_ms", "the initial retransmission timeout"),
     ("tcp.keepalive_ms", "KeepAliveTime"),
-    ("tcp.sack", "the SACK setting"),
-    ("tcp.window_scaling", "the window scaling setting"),
     ("tcp.dynamic_ports", "the number of dynamic ports"),
     (
         "tcp.listen_overflows",
         "the count of listen queue overflows",
     ),
-    ("tcp.csum_errors", "the count of received checksum errors"),
     (
-        "tcp.retransmit_share",
-        "the host's share of retransmitted segments",
+        "tcp.in_csum_errors",
+        "the count of received checksum errors",
     ),
-    ("tcp.task_offload", "the task offload setting"),
     ("connector.tarpit_s", "the connector's TarpitInterval"),
     (
         "connector.max_ack_delay_s",
@@ -89,21 +81,36 @@ const FACTS: &[(&str, &str)] = &[
         "connector.max_percent_per_source",
         "the connector's MaxInboundConnectionPercentagePerSource",
     ),
-    ("connector.timeout_s", "the connector's ConnectionTimeout"),
+    (
+        "connector.connection_timeout_s",
+        "the connector's ConnectionTimeout",
+    ),
     (
         "connector.inactivity_timeout_s",
         "the connector's ConnectionInactivityTimeout",
     ),
-    ("smb.signing_required", "the demand for SMB signing"),
+    ("smb.signing", "SMB signing"),
     ("smb.multichannel", "the SMB multichannel setting"),
     ("smb.dialect", "the SMB dialect"),
     ("samba.socket_options", "Samba's socket options"),
     ("postfix.stress", "Postfix's stress setting"),
-    ("queue.error", "the last error of a queue"),
+    ("queue.last_error", "the last error of a queue"),
 ];
 
 /// Measures and words of findings.
 const MEASURES: &[&str] = &[
+    "acknowledged_elsewhere",
+    "came_up",
+    "congested",
+    "data_segments",
+    "missing_share",
+    "never_acknowledged",
+    "spurious",
+    "stuck_ranges",
+    "unacknowledged",
+    "unfilled",
+    "wrong",
+    "at_receiver",
     "application",
     "port",
     "role",
@@ -172,21 +179,24 @@ const MEASURES: &[&str] = &[
     "bursts",
 ];
 
-/// Names of facts.
+/// Names of facts: those that [`crate::facts`] reads, and those that the wire gives away.
 pub(super) fn facts() -> impl Iterator<Item = &'static str> {
-    FACTS.iter().map(|(name, _)| *name)
+    NAMES.iter().map(|(name, _, _)| *name).chain(["mta"])
 }
 
-/// Whether a fact of this name may be asked for.
+/// Whether a fact of this name may be asked for; `samba.*` stands for a family.
 #[must_use]
 pub(super) fn is_fact(name: &str) -> bool {
-    facts().any(|f| f == name)
+    facts().any(|f| match f.strip_suffix('*') {
+        Some(family) => name.len() > family.len() && name.starts_with(family),
+        None => f == name,
+    })
 }
 
 /// What to call a fact before a reader; anything else stays as it is.
 #[must_use]
 pub(super) fn label(name: &str) -> &str {
-    FACTS
+    LABELS
         .iter()
         .find(|(n, _)| *n == name)
         .map_or(name, |(_, label)| label)
