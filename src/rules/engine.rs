@@ -396,6 +396,9 @@ impl Case<'_> {
             why = format!("{why}. Seen here: {}", seen.join("; "));
         }
         why.push('.');
+        if let Some(first) = why.get(..1).map(str::to_uppercase) {
+            why.replace_range(..1, &first);
+        }
         for say in pro {
             why.push_str(&format!(" {}.", fill(&say)));
         }

@@ -8,6 +8,7 @@ use crate::facts::NAMES;
 /// What to call facts before a reader; a fact that is not listed goes by its name.
 const LABELS: &[(&str, &str)] = &[
     ("os", "the operating system"),
+    ("tcp.task_offload", "the task offload setting"),
     ("exchange", "the Exchange version"),
     ("mta", "the mail server"),
     ("virtual", "the host being a virtual machine"),
