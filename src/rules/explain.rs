@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use super::file::{Rule, RuleStep};
 use super::{Engine, near, symptoms};
 
-const SMTP: &str = include_str!("tables/smtp-codes.tsv");
-const NTSTATUS: &str = include_str!("tables/smb-status.tsv");
+const SMTP: &str = include_str!("../proto/smtp/codes.tsv");
+const NTSTATUS: &str = include_str!("../proto/smb/status.tsv");
 const WINSOCK: &str = include_str!("tables/winsock.tsv");
 
 /// What `query` means, by the embedded rules; `None` where it is not known.

@@ -14,10 +14,13 @@ use crate::net::Direction;
 /// Hosts that are remembered; later ones are left out.
 pub const MAX_HOSTS: usize = 10_000;
 
+/// Of one host: (fact, value) to (confidence, basis).
+type Given = BTreeMap<(&'static str, String), (f64, String)>;
+
 /// Collects what hosts give away.
 #[derive(Debug, Default)]
 pub struct Fingerprints {
-    hosts: BTreeMap<IpAddr, BTreeMap<(&'static str, String), (f64, String)>>,
+    hosts: BTreeMap<IpAddr, Given>,
     names: BTreeMap<(IpAddr, String), ()>,
     omitted: u64,
 }
@@ -87,28 +90,28 @@ impl Fingerprints {
                 .half(Direction::ServerToClient)
                 .ttl
                 .map_or(0, |(_, high)| high);
-            if let Some((major, minor, build)) = smb.server_version {
-                if let Some(value) = ntlm_system(major, minor, build) {
-                    self.tell(
-                        server,
-                        "os",
-                        value,
-                        0.9,
-                        format!("version {major}.{minor} build {build} in its NTLM challenge"),
-                    );
-                }
+            if let Some((major, minor, build)) = smb.server_version
+                && let Some(value) = ntlm_system(major, minor, build)
+            {
+                self.tell(
+                    server,
+                    "os",
+                    value,
+                    0.9,
+                    format!("version {major}.{minor} build {build} in its NTLM challenge"),
+                );
             }
             // A dialect says what the server can do at least; Samba speaks them all, so only with Windows' TTL.
-            if (98..=128).contains(&ttl) {
-                if let Some(value) = smb.dialect.as_deref().and_then(dialect_system) {
-                    self.tell(
-                        server,
-                        "os",
-                        value,
-                        0.7,
-                        format!("SMB dialect {}", smb.dialect.as_deref().unwrap_or("")),
-                    );
-                }
+            if (98..=128).contains(&ttl)
+                && let Some(value) = smb.dialect.as_deref().and_then(dialect_system)
+            {
+                self.tell(
+                    server,
+                    "os",
+                    value,
+                    0.7,
+                    format!("SMB dialect {}", smb.dialect.as_deref().unwrap_or("")),
+                );
             }
             if let Some(name) = &smb.server_name {
                 self.name(server, name);
