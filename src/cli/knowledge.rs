@@ -1,4 +1,4 @@
-//! The commands that ask what the program knows: `rules` and `facts`.
+//! The commands that ask what the program knows: `explain`, `rules`, `facts` and `collect`.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -8,9 +8,9 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use tcptriage::facts::{self, Facts};
 use tcptriage::report::{escape, json};
-use tcptriage::rules::{self, Condition, Engine, Rule, RuleStep};
+use tcptriage::rules::{self, Engine};
 
-use super::args::{CollectOs, FactsFormat, FactsOf, RulesCommand};
+use super::args::{CollectOs, Explain, FactsFormat, FactsOf, RulesCommand};
 use super::{Outcome, Talk, complain, print};
 
 /// Largest file of facts that is read; the facts stage has a lower limit of its own and says when it is reached.
@@ -35,10 +35,10 @@ pub(super) fn rules(talk: Talk, command: &RulesCommand) -> anyhow::Result<Outcom
         }
         RulesCommand::Show { id } => {
             let engine = Engine::load(&[])?;
-            let rule = engine
-                .rule(id)
-                .with_context(|| format!("there is no rule '{id}'; see tcptriage rules list"))?;
-            print(talk, rule_text(rule).as_bytes())
+            if engine.rule(id).is_none() {
+                bail!("there is no rule '{id}'; see tcptriage rules list");
+            }
+            print(talk, explained(&engine, id)?.as_bytes())
         }
         RulesCommand::Check { files } => {
             let mut wrong = 0;
@@ -68,51 +68,28 @@ pub(super) fn rules(talk: Talk, command: &RulesCommand) -> anyhow::Result<Outcom
     }
 }
 
-/// A rule in full.
-pub(super) fn rule_text(rule: &Rule) -> String {
-    let mut text = format!("{}: {}\n", rule.id, escape::line(&rule.title));
-    let mut section = |heading: &str, body: String| {
-        if !body.trim().is_empty() {
-            let _ = write!(text, "\n{heading}\n{body}");
+/// `explain ID`.
+pub(super) fn explain(talk: Talk, args: &Explain) -> anyhow::Result<Outcome> {
+    let engine = Engine::load(&args.rules)?;
+    print(talk, explained(&engine, &args.id)?.as_bytes())
+}
+
+/// What an id means, line by line harmless: a user's own rule file may hold anything.
+fn explained(engine: &Engine, id: &str) -> anyhow::Result<String> {
+    let Some(text) = engine.explain(id) else {
+        let near: Vec<String> = engine.nearest(id).into_iter().take(3).collect();
+        if near.is_empty() {
+            bail!("nothing is known by the name '{id}'");
         }
+        bail!(
+            "nothing is known by the name '{id}'; near to it: {}",
+            near.join(", ")
+        );
     };
-    section("What is seen", prose(&rule.seen));
-    section("Why it hurts", prose(&rule.why));
-    section(
-        "When it is advised",
-        prose(&rule.when.as_ref().map(Condition::words).unwrap_or_default()),
-    );
-    section("Confirm", steps(&rule.confirm));
-    section("Fix", steps(&rule.fix));
-    section("Undo", steps(&rule.undo));
-    section("Risk", prose(&rule.risk));
-    section("When it is the wrong remedy", prose(&rule.wrong_when));
-    section(
-        "Holds for",
-        prose(&format!("{}\n{}", rule.applies.words(), rule.applies_note)),
-    );
-    section("Sources", prose(&rule.sources.join("\n")));
-    text
-}
-
-fn prose(text: &str) -> String {
-    text.lines()
-        .filter(|line| !line.trim().is_empty())
-        .fold(String::new(), |mut out, line| {
-            let _ = writeln!(out, "  {}", escape::line(line));
-            out
-        })
-}
-
-fn steps(steps: &[RuleStep]) -> String {
-    let mut out = String::new();
-    for step in steps {
-        out.push_str(&prose(&step.command));
-        if !step.expect.is_empty() {
-            let _ = writeln!(out, "    -> {}", escape::line(&step.expect));
-        }
-    }
-    out
+    Ok(text.lines().fold(String::new(), |mut out, line| {
+        let _ = writeln!(out, "{}", escape::line(line));
+        out
+    }))
 }
 
 /// `facts FILE...`: what was understood, and what was not.

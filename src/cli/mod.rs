@@ -131,10 +131,7 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
             let _ = (args.settings(), args.format);
             not_built("segments")
         }
-        Command::Explain(args) => {
-            let _ = (&args.id, &args.rules);
-            not_built("explain")
-        }
+        Command::Explain(args) => knowledge::explain(talk, args),
         Command::Rules(args) => knowledge::rules(talk, &args.command),
         Command::Facts(args) => knowledge::facts(talk, args),
         Command::Collect(args) => print(talk, knowledge::script(args.os).as_bytes()),
