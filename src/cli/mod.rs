@@ -216,9 +216,15 @@ fn check_targets(telling: &Telling, settings: &Settings) -> anyhow::Result<()> {
     let inputs = inputs(settings);
     for path in &telling.output {
         output::check_target(path, &inputs)?;
-        if output::is_evidence(path) {
+        if output::is_evidence(path) && settings.redact {
             bail!(
-                "cannot write {}: evidence files are not built yet",
+                "cannot write {}: frames cannot be redacted; leave out --redact or this file",
+                path.display()
+            );
+        }
+        if output::is_evidence(path) && settings.captures.iter().any(|c| c == "-") {
+            bail!(
+                "cannot write {}: standard input cannot be read a second time; save it to a file first",
                 path.display()
             );
         }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context, bail};
 use tcptriage::report::model::Report;
-use tcptriage::report::{FORMATS, Format, Look, format_ending};
+use tcptriage::report::{FORMATS, Format, Look, evidence, format_ending};
 
 use super::args::When;
 
@@ -96,6 +96,9 @@ fn folder_of(path: &Path) -> &Path {
 
 /// Writes the report to a file, in the format of its ending.
 pub(crate) fn write_report(path: &Path, report: &Report) -> anyhow::Result<()> {
+    if is_evidence(path) {
+        return write_whole(path, |out| evidence::write(report, out));
+    }
     let format = format_of(path).context("the ending names no format")?;
     write_whole(path, |out| format.write(report, Look::default(), out))
 }

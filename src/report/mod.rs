@@ -8,6 +8,7 @@ pub mod build;
 mod csv;
 mod epoch;
 pub mod escape;
+pub mod evidence;
 mod html;
 pub mod json;
 mod markdown;
