@@ -259,7 +259,14 @@ fn stages_name_only_what_the_map_allows() {
             continue;
         }
         let text = fs::read_to_string(&file).unwrap();
-        for (line, what) in offences(&stage, &text, &packages) {
+        // Tests beside the code may read results with whatever package they like.
+        let is_test = file.file_name().is_some_and(|name| name == "tests.rs");
+        let doors = if is_test {
+            BTreeSet::new()
+        } else {
+            packages.clone()
+        };
+        for (line, what) in offences(&stage, &text, &doors) {
             report += &format!("  {}:{line}: {what}\n", file.display());
         }
     }
