@@ -4,11 +4,17 @@
 //! Gives:  [`Finding`]s: a symptom, how bad, how sure, with frames as proof and what speaks against it
 //! Never:  gives advice (that is `rules`); looks at octets
 
+mod capture;
 mod checksum;
+mod close;
 mod connect;
+mod host;
 mod loss;
 mod order;
+mod path;
+mod throughput;
 mod trace;
+mod window;
 
 use std::net::IpAddr;
 
@@ -104,6 +110,12 @@ pub fn all() -> Vec<Box<dyn Detector>> {
         Box::<checksum::Checksums>::default(),
         Box::<order::Order>::default(),
         Box::<connect::Connect>::default(),
+        Box::<close::Closes>::default(),
+        Box::<window::Window>::default(),
+        Box::<throughput::Throughput>::default(),
+        Box::<host::Host>::default(),
+        Box::<path::Path>::default(),
+        Box::<capture::CaptureFaults>::default(),
     ]
 }
 

@@ -66,6 +66,8 @@ pub(super) struct Ended {
 pub(super) struct Account {
     nanos: [i64; 16],
     pub(super) stalls: Vec<Stall>,
+    /// Waits for a delayed acknowledgement below [`MIN_STALL`].
+    pub(super) short_waits: Vec<Stall>,
 }
 
 const CAUSES: [Cause; 16] = [
@@ -96,15 +98,23 @@ impl Account {
         }
         let (cause, direction) = cause(before, ended, nanos);
         self.nanos[cause as usize & 15] += nanos;
-        let worth = nanos >= 200_000_000 && nanos >= before.rtt.unwrap_or(0).saturating_mul(3) / 2;
+        let stall = Stall {
+            start: before.since,
+            length: Duration::from_nanos(nanos.unsigned_abs()),
+            cause,
+            direction,
+            frame: ended.frame,
+        };
+        if cause == Cause::DelayedAck
+            && stall.length < MIN_STALL
+            && self.short_waits.len() < MAX_STALLS
+        {
+            self.short_waits.push(stall);
+        }
+        let worth =
+            stall.length >= MIN_STALL && nanos >= before.rtt.unwrap_or(0).saturating_mul(3) / 2;
         if worth && !matches!(cause, Cause::Idle | Cause::Close) && self.stalls.len() < MAX_STALLS {
-            self.stalls.push(Stall {
-                start: before.since,
-                length: Duration::from_nanos(nanos.unsigned_abs()),
-                cause,
-                direction,
-                frame: ended.frame,
-            });
+            self.stalls.push(stall);
         }
     }
 

@@ -774,6 +774,7 @@ impl Connection {
             halves,
             time: self.account.shares(),
             stalls: self.account.stalls,
+            short_waits: self.account.short_waits,
             events: events.kept,
             events_omitted: events.omitted,
             capture_duplicates: if by_capture { copies } else { 0 },

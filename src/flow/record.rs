@@ -46,6 +46,8 @@ pub struct FlowRecord {
     pub time: Vec<(Cause, Duration)>,
     /// Silences worth telling.
     pub stalls: Vec<Stall>,
+    /// Waits for a delayed acknowledgement that are too short to count as stalls.
+    pub short_waits: Vec<Stall>,
     /// Noted events in order of time, at most [`MAX_EVENTS`].
     pub events: Vec<Event>,
     /// Events that were not kept.

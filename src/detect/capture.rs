@@ -1,0 +1,193 @@
+//! Finds what the capture did to itself: what looks like trouble and is none.
+//!
+//! Reads:   copies, holes that were acknowledged, disorder, missing directions, super-segments
+//! Yields:  `capture.duplicates`, `capture.drops`, `capture.truncated`, `capture.one-way`, `capture.super-segments`, `capture.mid-stream`,
+//!          `capture.disorder`: one for the whole run, all of them `info`
+//! Silent:  less than three of a kind (two octet holes for drops)
+//! Source:  Paxson's measurement errors; RFC 9293 section 3.8 for what an acknowledgement proves
+
+use super::trace::{Trace, plural};
+use super::{Detector, Finding, Seen, Severity};
+use crate::flow::EventKind;
+use crate::net::Direction;
+
+#[derive(Default)]
+struct Kind {
+    count: u64,
+    trace: Trace,
+}
+
+impl Kind {
+    fn add(&mut self, seen: Seen<'_>, count: u64) {
+        if count > 0 {
+            self.count += count;
+            self.trace.flow(seen.flow, seen.flow.start, seen.flow.end);
+        }
+    }
+}
+
+/// See the head of this file.
+#[derive(Default)]
+pub(super) struct CaptureFaults {
+    flows: u64,
+    duplicates: Kind,
+    drops: Kind,
+    unseen_octets: u64,
+    one_way: Kind,
+    supers: Kind,
+    mid_stream: Kind,
+    disorder: Kind,
+    truncated: Kind,
+}
+
+impl Detector for CaptureFaults {
+    fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
+        let f = seen.flow;
+        self.flows += 1;
+        self.duplicates.add(seen, f.capture_duplicates);
+        self.truncated.add(seen, f.truncated);
+        self.disorder.add(seen, f.disordered);
+        let [a, b] = &f.halves;
+        let one_way = (a.frames == 0 || b.frames == 0) && a.data_segments + b.data_segments > 0;
+        self.one_way.add(seen, u64::from(one_way));
+        self.mid_stream.add(
+            seen,
+            u64::from(!f.handshake.syn_seen && a.data_segments + b.data_segments > 0),
+        );
+        for direction in Direction::BOTH {
+            let h = f.half(direction);
+            self.supers.add(seen, h.super_segments);
+            // Beside the sender nothing can be out of order before the capture point; and nothing is acknowledged before it is sent.
+            let late = h.late_in_capture
+                + if super::order::beside_sender(seen, direction) {
+                    h.out_of_order_segments.saturating_sub(h.late_in_capture)
+                } else {
+                    0
+                };
+            self.disorder.add(seen, late);
+            if h.unseen_octets > 0 && !one_way {
+                self.unseen_octets += h.unseen_octets;
+                let holes = f.events.iter().filter(|e| {
+                    e.direction == direction && matches!(e.kind, EventKind::UnseenAcked { .. })
+                });
+                let mut n = 0;
+                for e in holes {
+                    n += 1;
+                    if let EventKind::UnseenAcked { octets } = e.kind {
+                        self.drops.trace.proof(f, e.frame, || {
+                            format!("acknowledges {octets} octets that this capture does not have")
+                        });
+                    }
+                }
+                self.drops.add(seen, n.max(1));
+            }
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn finish(&mut self, out: &mut Vec<Finding>) {
+        let Self {
+            flows,
+            duplicates,
+            drops,
+            unseen_octets,
+            one_way,
+            supers,
+            mid_stream,
+            disorder,
+            truncated,
+        } = std::mem::take(self);
+        let mut push = |kind: Kind,
+                        least: u64,
+                        id: &'static str,
+                        confidence: f64,
+                        filter: &str,
+                        summary: String| {
+            if kind.count < least {
+                return;
+            }
+            let count = kind.count;
+            let mut f = kind.trace.finding(id, Severity::Info, confidence, summary);
+            f.measures = vec![("count", count as f64)];
+            if !filter.is_empty() {
+                filter.clone_into(&mut f.display_filter);
+            }
+            out.push(f);
+        };
+        let n = plural(duplicates.count, "frame");
+        push(
+            duplicates,
+            3,
+            "capture.duplicates",
+            0.95,
+            "",
+            format!(
+                "the capture holds {n} twice (a mirror port that copies both ways, or two capture layers); the copies are left out of all counts"
+            ),
+        );
+        let n = plural(drops.count, "hole");
+        push(
+            drops,
+            2,
+            "capture.drops",
+            0.9,
+            "tcp.analysis.ack_lost_segment || tcp.analysis.lost_segment",
+            format!(
+                "the capture missed {unseen_octets} octets in {n}: they were acknowledged and never captured, so nothing was lost on the way"
+            ),
+        );
+        let n = plural(one_way.count, "flow");
+        push(
+            one_way,
+            1,
+            "capture.one-way",
+            0.9,
+            "",
+            format!(
+                "{n} of {flows} captured in one direction only: what was acknowledged cannot be known"
+            ),
+        );
+        let n = plural(supers.count, "frame");
+        push(
+            supers,
+            3,
+            "capture.super-segments",
+            0.95,
+            "tcp.len > 1460",
+            format!(
+                "{n} larger than a wire segment: captured before the adapter divided them, or after it put them together; counted as the wire segments that they stand for"
+            ),
+        );
+        let n = plural(mid_stream.count, "flow");
+        push(
+            mid_stream,
+            1,
+            "capture.mid-stream",
+            0.95,
+            "",
+            format!(
+                "{n} of {flows} had begun before the capture: window scale and options are not known"
+            ),
+        );
+        let n = plural(disorder.count, "frame");
+        push(
+            disorder,
+            1,
+            "capture.disorder",
+            0.85,
+            "",
+            format!("{n} out of order in the capture itself, put right before analysis"),
+        );
+        let n = plural(truncated.count, "frame");
+        push(
+            truncated,
+            1,
+            "capture.truncated",
+            0.99,
+            "frame.cap_len < frame.len",
+            format!(
+                "{n} cut by the snap length: headers count in full, contents and checksums cannot be checked"
+            ),
+        );
+    }
+}

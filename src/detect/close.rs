@@ -1,0 +1,218 @@
+//! Finds connections that did not end as they should.
+//!
+//! Reads:   ends of flows, and what was outstanding then
+//! Yields:  `close.reset`, `close.idle`, `close.gave-up`: one for each service and manner
+//! Silent:  a reset after everything was said and acknowledged, by the end that had asked for the close; a reset of an idle flow by
+//!          its own client within a second of its last answer
+//! Source:  RFC 9293 section 3.10.7; idle times of middleboxes and servers as their vendors document them
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::trace::{MAX_GROUPS, Trace, plural, span};
+use super::{Detector, Finding, Seen, Severity};
+use crate::flow::{End, EventKind};
+use crate::net::Side;
+
+/// Silences after which devices and servers are known to end a connection, and how near a match has to be.
+const IDLE_LIMITS: [f64; 7] = [60.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0];
+const IDLE_SLACK: f64 = 0.02;
+/// A sender that repeated this often and then ended it gave up.
+const GAVE_UP_SENDS: u32 = 3;
+
+#[derive(Default)]
+struct Group {
+    count: u64,
+    pending: u64,
+    middlebox: u64,
+    by_client: u64,
+    trace: Trace,
+    idle: f64,
+    seconds: f64,
+    applications: Vec<&'static str>,
+}
+
+/// See the head of this file.
+#[derive(Default)]
+pub(super) struct Closes {
+    resets: BTreeMap<(IpAddr, IpAddr, u16), Group>,
+    idles: BTreeMap<(IpAddr, IpAddr, u16), Group>,
+    gave_up: BTreeMap<(IpAddr, IpAddr, u16), Group>,
+}
+
+impl Detector for Closes {
+    fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
+        let f = seen.flow;
+        let close = f.close;
+        let (Some(frame), Some(at)) = (close.frame, close.at) else {
+            // No end in the capture; a sender that fell silent after many repeats is told as a storm.
+            return;
+        };
+        let key = (f.server.addr, f.client.addr, f.server.port);
+        let by = close.by.map_or("somebody", |s| {
+            if s == Side::Client {
+                "the client"
+            } else {
+                "the server"
+            }
+        });
+        let stuck = f.events.iter().find_map(|e| match e.kind {
+            EventKind::Stuck { first, sends } if sends > GAVE_UP_SENDS => Some((first, sends)),
+            _ => None,
+        });
+        let mut note = |map: &mut BTreeMap<(IpAddr, IpAddr, u16), Group>, text: String| {
+            if map.len() >= MAX_GROUPS && !map.contains_key(&key) {
+                return;
+            }
+            let g = map.entry(key).or_default();
+            g.count += 1;
+            g.pending += u64::from(close.with_data_pending);
+            g.middlebox += u64::from(close.reset_by_middlebox);
+            g.by_client += u64::from(close.by == Some(Side::Client));
+            g.idle = g
+                .idle
+                .max(close.idle_before.unwrap_or_default().as_secs_f64());
+            g.seconds += f.duration().as_secs_f64();
+            if !g.applications.contains(&seen.dialog.application) && g.applications.len() < 4 {
+                g.applications.push(seen.dialog.application);
+            }
+            g.trace.flow(f, at, at);
+            g.trace.proof(f, frame, || text);
+        };
+        if let Some((first, sends)) = stuck
+            && close.with_data_pending
+        {
+            let how = if close.how == End::Reset {
+                "reset"
+            } else {
+                "closed"
+            };
+            note(
+                &mut self.gave_up,
+                format!(
+                    "{by} {how} the connection after {sends} sends of the octets of frame {first}, never acknowledged"
+                ),
+            );
+            return;
+        }
+        let idle = close.idle_before.unwrap_or_default().as_secs_f64();
+        let limit = IDLE_LIMITS
+            .iter()
+            .find(|l| (idle / **l - 1.0).abs() <= IDLE_SLACK);
+        if let Some(limit) = limit.filter(|_| close.how == End::Reset || idle >= 250.0) {
+            note(
+                &mut self.idles,
+                format!(
+                    "{by} ended the connection after {} of silence (a limit of {limit:.0} s)",
+                    span(idle)
+                ),
+            );
+            return;
+        }
+        if close.how != End::Reset {
+            return;
+        }
+        let moved = f.halves.iter().any(|h| h.data_segments > 0);
+        let harmless = !close.with_data_pending
+            && !close.reset_by_middlebox
+            && (!moved || close.by == Some(Side::Client));
+        if harmless {
+            return;
+        }
+        let what = if close.reset_by_middlebox {
+            "a device on the way, in the name of "
+        } else {
+            ""
+        };
+        note(
+            &mut self.resets,
+            format!(
+                "RST from {what}{by}{}",
+                if close.with_data_pending {
+                    ", with data on its way"
+                } else {
+                    ""
+                }
+            ),
+        );
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn finish(&mut self, out: &mut Vec<Finding>) {
+        for (id, map) in [
+            ("close.reset", &mut self.resets),
+            ("close.idle", &mut self.idles),
+            ("close.gave-up", &mut self.gave_up),
+        ] {
+            for ((server, client, port), g) in std::mem::take(map) {
+                let n = plural(g.count, "connection");
+                let (severity, confidence, summary) = match id {
+                    "close.reset" if g.middlebox > 0 => (
+                        Severity::Warning,
+                        0.85,
+                        format!(
+                            "{n} of {client} to {server} port {port} cut by a reset that neither end sent: its TTL or IP identification does not fit its sender"
+                        ),
+                    ),
+                    "close.reset" => (
+                        Severity::Warning,
+                        0.9,
+                        format!(
+                            "{n} of {client} to {server} port {port} ended by a reset in the middle{}, by the {}",
+                            if g.pending > 0 {
+                                ", with data on its way"
+                            } else {
+                                ""
+                            },
+                            if g.by_client * 2 > g.count {
+                                "client"
+                            } else {
+                                "server"
+                            }
+                        ),
+                    ),
+                    "close.idle" => (
+                        Severity::Info,
+                        0.75,
+                        format!(
+                            "{n} of {client} to {server} port {port} ended after {} of silence: an idle limit",
+                            span(g.idle)
+                        ),
+                    ),
+                    _ => (
+                        Severity::Critical,
+                        0.95,
+                        format!(
+                            "{n} of {client} to {server} port {port} ended because the same octets were repeated in vain"
+                        ),
+                    ),
+                };
+                let mut f = g.trace.finding(id, severity, confidence, summary);
+                f.subject = Some(if g.by_client * 2 > g.count {
+                    client
+                } else {
+                    server
+                });
+                f.peer = Some(if g.by_client * 2 > g.count {
+                    server
+                } else {
+                    client
+                });
+                f.measures = vec![
+                    ("count", g.count as f64),
+                    ("port", f64::from(port)),
+                    ("middlebox", g.middlebox as f64),
+                    ("with_data_pending", g.pending as f64),
+                    ("idle_seconds", g.idle),
+                ];
+                if let Some(application) = g.applications.first().filter(|a| !a.is_empty()) {
+                    f.words.push(("application", (*application).to_owned()));
+                }
+                if id == "close.gave-up" {
+                    f.seconds_lost = Some(g.seconds);
+                }
+                out.push(f);
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Finds hosts that take what arrives too late, or not at all.
+//!
+//! Reads:   segments that arrived and were passed over; waits for a delayed acknowledgement
+//! Yields:  `host.arrived-not-acknowledged`, `host.delayed-ack`: one for each sender and receiver
+//! Silent:  captures that were not taken beside the receiver (for the first); less than five waits (for the second)
+//! Source:  RFC 9293 sections 3.7.4 and 3.8.6.3; RFC 896; the first is ours
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::order::beside_sender;
+use super::trace::{MAX_GROUPS, Trace, plural, span};
+use super::{Detector, Finding, Seen, Severity};
+use crate::flow::{Cause, EventKind};
+use crate::net::Direction;
+
+#[derive(Default)]
+struct Pair {
+    passed_over: u64,
+    seconds: f64,
+    trace: Trace,
+    waits: u64,
+    waited: f64,
+    wait_trace: Trace,
+}
+
+/// See the head of this file.
+#[derive(Default)]
+pub(super) struct Host {
+    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+}
+
+/// Waits that make a pattern.
+const ENOUGH_WAITS: u64 = 5;
+
+impl Detector for Host {
+    fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
+        let f = seen.flow;
+        for direction in Direction::BOTH {
+            let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
+            if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+                continue;
+            }
+            let p = self.pairs.entry(key).or_default();
+            let h = f.half(direction);
+            if beside_sender(seen, direction.reverse()) {
+                let events = f.events.iter().filter(|e| e.direction == direction);
+                for e in events {
+                    if let EventKind::NotTaken { of } = e.kind {
+                        p.passed_over += 1;
+                        p.trace.flow(f, e.time, e.time);
+                        p.trace.proof(f, of, || "arrived here whole, with a good checksum, and was passed over by the receiver".to_owned());
+                        p.trace.proof(f, e.frame, || {
+                            format!("so it had to be sent again (frame {of} was the first copy)")
+                        });
+                    }
+                }
+                // Arrived again and again, and never taken.
+                let stuck: Vec<_> = h
+                    .repeats
+                    .iter()
+                    .filter(|r| {
+                        !r.acked && r.of.is_some() && !r.checksum.is_bad() && r.sends_before >= 2
+                    })
+                    .collect();
+                for r in stuck {
+                    p.passed_over += 1;
+                    p.trace.flow(f, r.time, r.time);
+                    p.trace.proof(f, r.frame, || {
+                        format!(
+                            "arrived here {} times and was never acknowledged",
+                            r.sends_before + 1
+                        )
+                    });
+                }
+            }
+            for s in f
+                .stalls
+                .iter()
+                .chain(&f.short_waits)
+                .filter(|s| s.cause == Cause::DelayedAck && s.direction == Some(direction))
+            {
+                p.waits += 1;
+                p.waited += s.length.as_secs_f64();
+                p.wait_trace.flow(f, s.start, s.start);
+                p.wait_trace.proof(f, s.frame, || format!("bare acknowledgement after {}; the sender had waited for it with more to send", span(s.length.as_secs_f64())));
+            }
+            for (cause, time) in &f.time {
+                if *cause == Cause::LossRecovery && p.passed_over > 0 {
+                    p.seconds = p.seconds.max(time.as_secs_f64());
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn finish(&mut self, out: &mut Vec<Finding>) {
+        for ((from, to), p) in std::mem::take(&mut self.pairs) {
+            if p.passed_over >= 3 {
+                let mut f = p.trace.finding(
+                    "host.arrived-not-acknowledged",
+                    Severity::Critical,
+                    0.9,
+                    format!("{} from {from} reached {to} whole and with good checksums, and {to} did not take them: they were lost inside that host", plural(p.passed_over, "segment")),
+                );
+                f.subject = Some(to);
+                f.peer = Some(from);
+                f.seconds_lost = (p.seconds > 0.0).then_some(p.seconds);
+                f.measures = vec![("count", p.passed_over as f64)];
+                out.push(f);
+            }
+            if p.waits >= ENOUGH_WAITS && p.waited >= 0.2 {
+                let mean = p.waited / p.waits as f64;
+                let mut f = p.wait_trace.finding(
+                    "host.delayed-ack",
+                    Severity::Warning,
+                    0.85,
+                    format!("{from} waited {} for the delayed acknowledgement of {to} before it sent the rest of what it had, {} each time: small writes, Nagle's algorithm and delayed acknowledgements work against each other", plural(p.waits, "time"), span(mean)),
+                );
+                f.subject = Some(from);
+                f.peer = Some(to);
+                f.seconds_lost = Some(p.waited);
+                f.measures = vec![("waits", p.waits as f64), ("mean_ms", mean * 1e3)];
+                out.push(f);
+            }
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Finds what the path does to segments besides losing them.
+//!
+//! Reads:   sizes of what passes and what does not, ICMP errors, round-trip times, options at both ends
+//! Yields:  `path.mtu-black-hole`, `path.mtu-discovery`, `path.bufferbloat`, `path.latency-spike`, `path.option-stripped`
+//! Silent:  black holes where small segments do not pass either; delay that never exceeds twice the least round trip or 100 ms;
+//!          options where the other end's SYN was not captured
+//! Source:  RFC 1191, 2923, 8201 (MTU); RFC 7323, 2018 (options)
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::trace::{MAX_GROUPS, Trace, plural, retransmit_line, span};
+use super::{Detector, Finding, Seen, Severity};
+use crate::flow::EventKind;
+use crate::net::Direction;
+
+/// Round trip far above the least one: queues on the way.
+const BLOAT_FACTOR: f64 = 4.0;
+const BLOAT_SECONDS: f64 = 0.1;
+/// Samples that it takes.
+const BLOAT_SAMPLES: u64 = 50;
+
+#[derive(Default)]
+struct Pair {
+    hole: u64,
+    hole_seconds: f64,
+    hole_trace: Trace,
+    passes: u32,
+    stuck_at: u32,
+    mtu: Option<u32>,
+    discovery: u64,
+    discovery_trace: Trace,
+    discovery_failed: bool,
+    bloat: f64,
+    bloat_min: f64,
+    bloat_trace: Trace,
+    spikes: u64,
+    spike: f64,
+    usual: f64,
+    spike_trace: Trace,
+}
+
+/// See the head of this file.
+#[derive(Default)]
+pub(super) struct Path {
+    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+    stripped: BTreeMap<(IpAddr, IpAddr, &'static str), (u64, f64, Trace)>,
+}
+
+impl Detector for Path {
+    fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
+        let f = seen.flow;
+        for direction in Direction::BOTH {
+            let h = f.half(direction);
+            let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
+            if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+                continue;
+            }
+            let p = self.pairs.entry(key).or_default();
+            // Large segments are stuck while smaller ones pass, on a path that must not fragment.
+            let stuck: Vec<_> = h
+                .repeats
+                .iter()
+                .filter(|r| {
+                    !r.acked && !r.spurious && r.octets / r.segments.max(1) > h.largest_acked
+                })
+                .collect();
+            let full = h
+                .mss
+                .or(f.half(direction.reverse()).mss)
+                .map_or(1200, |m| u32::from(m) * 8 / 10);
+            let large = stuck
+                .iter()
+                .filter(|r| r.octets / r.segments.max(1) >= full.min(1200))
+                .count() as u64;
+            if large >= 2
+                && h.largest_acked > 0
+                && large == stuck.len() as u64
+                && !stuck.iter().any(|r| r.checksum.is_bad())
+            {
+                p.hole += large;
+                p.passes = p.passes.max(h.largest_acked);
+                p.stuck_at = stuck
+                    .iter()
+                    .map(|r| r.octets / r.segments.max(1))
+                    .min()
+                    .unwrap_or(0);
+                if let (Some(a), Some(b)) = (stuck.first(), stuck.last()) {
+                    let began = a.after.map_or(a.time, |d| {
+                        a.time.plus_nanos(-i64::try_from(d.as_nanos()).unwrap_or(0))
+                    });
+                    p.hole_seconds += b.time.seconds_since(began).max(0.0);
+                    p.hole_trace.flow(f, began, b.time);
+                }
+                for r in stuck {
+                    p.hole_trace
+                        .proof(f, r.frame, || retransmit_line(seen, direction, r));
+                }
+            }
+            for e in f.events.iter().filter(|e| e.direction == direction) {
+                match e.kind {
+                    EventKind::Icmp {
+                        icmp_type,
+                        code,
+                        mtu,
+                        v6,
+                    } if (v6 && icmp_type == 2) || (!v6 && icmp_type == 3 && code == 4) => {
+                        p.discovery += 1;
+                        p.mtu = mtu.or(p.mtu);
+                        p.discovery_failed |= h.unacked_octets > 0;
+                        p.discovery_trace.flow(f, e.time, e.time);
+                        p.discovery_trace.proof(f, e.frame, || {
+                            format!(
+                                "a device on the way asks for packets of {} octets at most",
+                                mtu.map_or_else(|| "fewer".to_owned(), |m| m.to_string())
+                            )
+                        });
+                    }
+                    EventKind::LatencySpike { rtt, usual } => {
+                        p.spikes += 1;
+                        if rtt.as_secs_f64() > p.spike {
+                            p.spike = rtt.as_secs_f64();
+                            p.usual = usual.as_secs_f64();
+                        }
+                        p.spike_trace.flow(f, e.time, e.time);
+                        p.spike_trace.proof(f, e.frame, || {
+                            format!(
+                                "acknowledges after {}; usual were {}",
+                                span(rtt.as_secs_f64()),
+                                span(usual.as_secs_f64())
+                            )
+                        });
+                    }
+                    _ => {}
+                }
+            }
+            if let Some(r) = h.rtt.filter(|r| r.samples >= BLOAT_SAMPLES) {
+                let (least, median) = (r.min.as_secs_f64(), r.median.as_secs_f64());
+                let base = f
+                    .handshake
+                    .rtt
+                    .map_or(least, |d| d.as_secs_f64().min(least.max(1e-6)));
+                if median > base * BLOAT_FACTOR
+                    && median - base > BLOAT_SECONDS
+                    && h.max_flight > 30_000
+                {
+                    p.bloat = p.bloat.max(median);
+                    p.bloat_min = base;
+                    p.bloat_trace.flow(f, f.start, f.end);
+                    p.bloat_trace.proof(f, f.last_frame, || {
+                        format!("flow whose median round trip of {} samples is {} against {} at least, with {} octets on their way", r.samples, span(median), span(base), h.max_flight)
+                    });
+                }
+            }
+        }
+        self.options(seen);
+    }
+
+    #[allow(clippy::cast_precision_loss, clippy::too_many_lines)]
+    fn finish(&mut self, out: &mut Vec<Finding>) {
+        for ((from, to), p) in std::mem::take(&mut self.pairs) {
+            let mut push = |mut f: Finding, lost: f64, m: Vec<(&'static str, f64)>| {
+                f.subject = Some(from);
+                f.peer = Some(to);
+                f.seconds_lost = (lost > 0.0).then_some(lost);
+                f.measures = m;
+                out.push(f);
+            };
+            if p.hole > 0 {
+                let mut f = p.hole_trace.finding(
+                    "path.mtu-black-hole",
+                    Severity::Critical,
+                    if p.discovery > 0 { 0.95 } else { 0.85 },
+                    format!(
+                        "full-size segments ({} octets) from {from} never reach {to}, while segments up to {} octets do: something on the path drops large packets{}",
+                        p.stuck_at,
+                        p.passes,
+                        if p.discovery > 0 { " and the sender does not follow its ICMP messages" } else { " and no ICMP message says so" }
+                    ),
+                );
+                if p.discovery == 0 {
+                    f.against.push("a host that loses only large segments by itself (offload, driver) looks the same from here; a ping of full size with don't-fragment from the sender decides".to_owned());
+                }
+                push(
+                    f,
+                    p.hole_seconds,
+                    vec![
+                        ("stuck_octets", f64::from(p.stuck_at)),
+                        ("passing_octets", f64::from(p.passes)),
+                        ("icmp", p.discovery as f64),
+                    ],
+                );
+            } else if p.discovery > 0 {
+                let f = p.discovery_trace.finding(
+                    "path.mtu-discovery",
+                    Severity::Info,
+                    0.97,
+                    format!("path MTU discovery from {from} to {to} is at work: packets of {} octets pass", p.mtu.map_or_else(|| "fewer".to_owned(), |m| m.to_string())),
+                );
+                push(f, 0.0, vec![("mtu", p.mtu.map_or(0.0, f64::from))]);
+            }
+            if p.bloat > 0.0 {
+                let f = p.bloat_trace.finding(
+                    "path.bufferbloat",
+                    Severity::Warning,
+                    0.85,
+                    format!("round trips from {from} to {to} grew from {} to {} while data flowed: a queue on the way holds far more than it should", span(p.bloat_min), span(p.bloat)),
+                );
+                push(
+                    f,
+                    0.0,
+                    vec![
+                        ("rtt_ms", p.bloat * 1e3),
+                        ("least_rtt_ms", p.bloat_min * 1e3),
+                    ],
+                );
+            } else if p.spikes > 0 {
+                let f = p.spike_trace.finding(
+                    "path.latency-spike",
+                    if p.spike >= 0.3 {
+                        Severity::Warning
+                    } else {
+                        Severity::Info
+                    },
+                    0.75,
+                    format!(
+                        "{} from {from} to {to} took up to {} instead of {}",
+                        plural(p.spikes, "round trip"),
+                        span(p.spike),
+                        span(p.usual)
+                    ),
+                );
+                push(
+                    f,
+                    p.spike,
+                    vec![("spikes", p.spikes as f64), ("rtt_ms", p.spike * 1e3)],
+                );
+            }
+        }
+        for ((sender, receiver, option), (flows, lost, trace)) in std::mem::take(&mut self.stripped)
+        {
+            let mut f = trace.finding(
+                "path.option-stripped",
+                Severity::Warning,
+                0.8,
+                format!("{option} does not survive between {sender} and {receiver} ({}): a device on the path takes the option out", plural(flows, "connection")),
+            );
+            f.subject = None;
+            f.hosts = vec![sender, receiver];
+            f.seconds_lost = (lost > 0.0).then_some(lost);
+            f.measures = vec![("flows", flows as f64)];
+            f.words = vec![("option", option.to_owned())];
+            out.push(f);
+        }
+    }
+}
+
+impl Path {
+    /// Options that one end shows by its behaviour to have in force, or not, against what its SYN said.
+    fn options(&mut self, seen: Seen<'_>) {
+        let f = seen.flow;
+        let [c, s] = &f.halves;
+        if !f.handshake.complete || self.stripped.len() >= MAX_GROUPS {
+            return;
+        }
+        let mut note = |option: &'static str, from: IpAddr, to: IpAddr, text: String| {
+            let e = self.stripped.entry((from, to, option)).or_default();
+            e.0 += 1;
+            e.2.flow(f, f.start, f.end);
+            e.2.proof(f, f.first_frame, || text);
+        };
+        let (client, server) = (f.client.addr, f.server.addr);
+        // A modern SYN offers scaling, SACK and timestamps together; one of them missing in both SYNs, with the others there, was taken out.
+        let modern = |h: &crate::flow::HalfRecord| {
+            usize::from(h.window_scale.is_some())
+                + usize::from(h.sack_permitted == Some(true))
+                + usize::from(h.timestamps == Some(true))
+        };
+        let (mc, ms) = (modern(c), modern(s));
+        if mc >= 2 && ms >= 1 {
+            if c.window_scale.is_some() != s.window_scale.is_some() {
+                let (without, who) = if c.window_scale.is_none() {
+                    ("SYN", client)
+                } else {
+                    ("SYN-ACK", server)
+                };
+                note(
+                    "window scale",
+                    client,
+                    server,
+                    format!(
+                        "the {without} of {who} has no window scale, and that of the other end has, although both offer other options of the same age"
+                    ),
+                );
+            } else if c.window_scale.is_none()
+                && c.timestamps == Some(true)
+                && c.sack_permitted == Some(true)
+            {
+                note(
+                    "window scale",
+                    client,
+                    server,
+                    "neither SYN has window scale, although both have timestamps and SACK"
+                        .to_owned(),
+                );
+            }
+            if c.sack_permitted != s.sack_permitted
+                || (c.sack_permitted == Some(false)
+                    && c.window_scale.is_some()
+                    && c.timestamps == Some(true))
+            {
+                note(
+                    "SACK",
+                    client,
+                    server,
+                    "SACK-permitted is missing from a SYN that has window scale and timestamps"
+                        .to_owned(),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Finds transfers that crawl, and what holds them back.
+//!
+//! Reads:   octets a second of each flow, time by cause
+//! Yields:  `throughput.collapse`, `limit.application`, `limit.latency`, `limit.path-rate`: one for each sender and receiver
+//! Silent:  flows that had nothing to send: waiting for an application is no collapse
+//! Source:  thresholds are ours; factors after T-RAT and Siekkinen's root-cause analysis
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::trace::{MAX_GROUPS, Trace, percent, rate, span};
+use super::{Detector, Finding, Seen, Severity};
+use crate::flow::{Cause, FlowRecord};
+use crate::net::Direction;
+
+/// Octets a second below which a transfer with data pending crawls, and for how long that has to last.
+const CRAWL_OCTETS: f64 = 10_000.0;
+const CRAWL_SECONDS: f64 = 10.0;
+/// Share of its own usual rate below which a transfer has collapsed, and for how long at least.
+const OWN_SHARE: f64 = 0.3;
+const OWN_SECONDS: f64 = 3.0;
+/// A repairing transfer that spends this share of its life on repair has collapsed.
+const REPAIR_SHARE: f64 = 0.5;
+/// Octets that make a transfer.
+const TRANSFER: u64 = 50_000;
+
+#[derive(Default)]
+struct Pair {
+    octets: u64,
+    pending: f64,
+    lost: f64,
+    trace: Trace,
+    worst: f64,
+    crawling: u64,
+    why: BTreeMap<&'static str, f64>,
+    best: f64,
+}
+
+/// See the head of this file.
+#[derive(Default)]
+pub(super) struct Throughput {
+    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+    waits: BTreeMap<(IpAddr, IpAddr), (f64, f64, Trace)>,
+}
+
+fn seconds(f: &FlowRecord, causes: &[Cause]) -> f64 {
+    f.time
+        .iter()
+        .filter(|t| causes.contains(&t.0))
+        .map(|t| t.1.as_secs_f64())
+        .sum()
+}
+
+impl Detector for Throughput {
+    #[allow(clippy::cast_precision_loss)]
+    fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
+        let f = seen.flow;
+        let repair = seconds(f, &[Cause::LossRecovery, Cause::Timeout, Cause::TailLoss]);
+        for direction in Direction::BOTH {
+            let h = f.half(direction);
+            if h.data_segments == 0 {
+                continue;
+            }
+            let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
+            if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+                continue;
+            }
+            let p = self.pairs.entry(key).or_default();
+            let busy = h.busy.as_secs_f64();
+            p.octets += h.unique_octets;
+            p.pending += busy;
+            if let Some(g) = h.goodput.filter(|_| h.unique_octets >= TRANSFER) {
+                p.best = p.best.max(g.mean_bps / 8.0);
+            }
+            let mean = h.unique_octets as f64 / busy.max(1e-6);
+            let troubled = h.retransmitted_segments - h.retransmissions.spurious;
+            let shut = f.half(direction.reverse()).zero_window_time.as_secs_f64();
+            // It crawls: little gets through for long, with data on its way all the time.
+            let crawls =
+                busy >= CRAWL_SECONDS && mean < CRAWL_OCTETS && troubled >= 5 && shut < busy / 2.0;
+            // Or it once ran, and does so no more.
+            let own = collapse(h, repair, f);
+            // Or repair is most of its life.
+            let share = repair / f.duration().as_secs_f64().max(1e-6);
+            let repairing = h.unique_octets >= TRANSFER
+                && troubled >= 20
+                && repair >= 2.0
+                && share >= REPAIR_SHARE;
+            if crawls || own.is_some() || repairing {
+                p.crawling += 1;
+                p.lost += if crawls {
+                    busy
+                } else {
+                    own.unwrap_or(0.0).max(repair)
+                };
+                p.worst = if p.worst == 0.0 {
+                    mean
+                } else {
+                    p.worst.min(mean)
+                };
+                p.trace.flow(
+                    f,
+                    h.first_data.unwrap_or(f.start),
+                    h.last_data.unwrap_or(f.end),
+                );
+                p.trace.proof(
+                    f,
+                    h.repeats.first().map_or(f.first_frame, |r| r.frame),
+                    || {
+                        format!(
+                            "{} of {} octets in {}: {}; {} of its segments were repeats",
+                            f.sender(direction),
+                            h.unique_octets,
+                            span(busy),
+                            rate(mean * 8.0),
+                            percent(
+                                h.retransmitted_segments as f64 / h.data_segments.max(1) as f64
+                            )
+                        )
+                    },
+                );
+                for (cause, time) in &f.time {
+                    *p.why.entry(name(*cause)).or_default() += time.as_secs_f64();
+                }
+            }
+        }
+        // Waiting for an application, and for round trips: worth knowing, no fault of the network.
+        let whole = f.duration().as_secs_f64();
+        let moved: u64 = f.halves.iter().map(|h| h.unique_octets).sum();
+        if whole >= 1.0 && moved >= TRANSFER {
+            let think = seconds(f, &[Cause::ClientThink]);
+            if think >= whole * 0.6 && self.waits.len() < MAX_GROUPS {
+                let w = self
+                    .waits
+                    .entry((f.client.addr, f.server.addr))
+                    .or_default();
+                w.0 += think;
+                w.1 += whole;
+                w.2.flow(f, f.start, f.end);
+            }
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn finish(&mut self, out: &mut Vec<Finding>) {
+        let pairs = std::mem::take(&mut self.pairs);
+        let mut best: BTreeMap<IpAddr, (f64, IpAddr)> = BTreeMap::new();
+        for ((from, to), p) in &pairs {
+            if p.best > best.get(from).map_or(0.0, |b| b.0) {
+                best.insert(*from, (p.best, *to));
+            }
+        }
+        for ((from, to), p) in pairs {
+            if p.crawling == 0 {
+                continue;
+            }
+            let why = p
+                .why
+                .iter()
+                .filter(|w| *w.0 != "data on its way")
+                .max_by(|a, b| a.1.total_cmp(b.1))
+                .map(|w| *w.0);
+            let other = best
+                .get(&from)
+                .filter(|b| b.1 != to && b.0 > p.worst * 20.0);
+            let mut f = p.trace.finding(
+                "throughput.collapse",
+                Severity::Critical,
+                0.85,
+                format!(
+                    "transfers from {from} to {to} crawled at {}{}{}",
+                    rate(p.worst * 8.0),
+                    other.map_or(String::new(), |b| format!(
+                        " (to {} the same host reached {})",
+                        b.1,
+                        rate(b.0 * 8.0)
+                    )),
+                    why.map_or(String::new(), |w| format!(
+                        "; most of the time went into {w}"
+                    ))
+                ),
+            );
+            f.subject = Some(from);
+            f.peer = Some(to);
+            f.seconds_lost = Some(p.lost);
+            f.measures = vec![("octets_per_second", p.worst), ("flows", p.crawling as f64)];
+            f.display_filter = format!("ip.addr == {from} && ip.addr == {to} && tcp")
+                .replace("ip.", if from.is_ipv6() { "ipv6." } else { "ip." });
+            out.push(f);
+        }
+        for ((client, server), (think, whole, trace)) in std::mem::take(&mut self.waits) {
+            let mut f = trace.finding(
+                "limit.application",
+                Severity::Info,
+                0.8,
+                format!("{client} left the connection to {server} idle for {} of {}: its application had nothing to send", span(think), span(whole)),
+            );
+            f.subject = Some(client);
+            f.peer = Some(server);
+            f.measures = vec![("share", think / whole.max(1e-6))];
+            out.push(f);
+        }
+    }
+}
+
+/// Seconds for which a transfer ran at less than a third of its usual rate while data was pending, if that was long.
+#[allow(clippy::cast_precision_loss)]
+fn collapse(h: &crate::flow::HalfRecord, repair: f64, f: &FlowRecord) -> Option<f64> {
+    if h.unique_octets < TRANSFER || repair < 1.0 || h.per_second.len() < 2 {
+        return None;
+    }
+    let mut rates: Vec<u64> = h.per_second.iter().map(|s| s.1).collect();
+    rates.sort_unstable();
+    let usual = rates[rates.len() * 3 / 4];
+    let first = h.per_second.first()?.0;
+    let last = h.per_second.last()?.0;
+    let slow = h
+        .per_second
+        .iter()
+        .filter(|s| (s.1 as f64) < usual as f64 * OWN_SHARE)
+        .count() as f64
+        + f64::from(last - first + 1)
+        - h.per_second.len() as f64;
+    let rtt = f.handshake.rtt.map_or(0.0, |r| r.as_secs_f64());
+    (slow >= OWN_SECONDS.max(10.0 * rtt) && repair >= slow * 0.5).then_some(slow)
+}
+
+fn name(cause: Cause) -> &'static str {
+    match cause {
+        Cause::LossRecovery => "repair of losses",
+        Cause::Timeout => "waiting for the retransmission timer",
+        Cause::TailLoss => "waiting for the timer after a lost last segment",
+        Cause::ReceiveWindow => "waiting for the receiver's window",
+        Cause::ZeroWindow => "a closed window",
+        Cause::ServerThink => "waiting for the server's application",
+        Cause::ClientThink => "waiting for the client's application",
+        _ => "data on its way",
+    }
+}

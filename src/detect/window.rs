@@ -1,0 +1,173 @@
+//! Finds receivers that hold the sender up, and senders that the window of the receiver limits.
+//!
+//! Reads:   closed windows and how long they were; time with the window full
+//! Yields:  `window.zero`, `limit.receive-window`: one for each sender and receiver
+//! Silent:  windows shut for less than a tenth of a second in all; full windows for less than a fifth of the time that data was on its
+//!          way, or where the window is as large as path and rate need
+//! Source:  RFC 9293 sections 3.8.6 and 3.8.6.1; T-RAT's receiver-limited class
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::trace::{MAX_GROUPS, Trace, percent, plural, rate, span};
+use super::{Detector, Finding, Seen, Severity};
+use crate::flow::{Cause, EventKind};
+use crate::net::Direction;
+
+/// Shut time worth telling.
+const MIN_SHUT: f64 = 0.1;
+/// Shut time that users feel.
+const BAD_SHUT: f64 = 0.5;
+/// Share of the busy time with a full window.
+const FULL_SHARE: f64 = 0.3;
+/// And at least so much of it.
+const FULL_SECONDS: f64 = 0.25;
+
+#[derive(Default)]
+struct Pair {
+    shut: f64,
+    times: u64,
+    shut_trace: Trace,
+    full: f64,
+    busy: f64,
+    window: u64,
+    rtt: f64,
+    goodput: f64,
+    scaled: Option<bool>,
+    full_trace: Trace,
+    life: f64,
+}
+
+/// See the head of this file.
+#[derive(Default)]
+pub(super) struct Window {
+    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+}
+
+impl Detector for Window {
+    fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
+        let f = seen.flow;
+        for direction in Direction::BOTH {
+            let (data, owner) = (f.half(direction), f.half(direction.reverse()));
+            let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
+            if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+                continue;
+            }
+            let shut = owner.zero_window_time.as_secs_f64();
+            let p = self.pairs.entry(key).or_default();
+            if owner.zero_windows > 0 && data.data_segments > 0 {
+                p.shut += shut;
+                p.times += owner.zero_windows;
+                p.shut_trace.flow(f, f.start, f.end);
+                for e in f
+                    .events
+                    .iter()
+                    .filter(|e| e.direction == direction.reverse())
+                {
+                    match e.kind {
+                        EventKind::ZeroWindow => p.shut_trace.proof(f, e.frame, || {
+                            format!("{} shuts its window", f.sender(direction.reverse()))
+                        }),
+                        EventKind::WindowOpened { shut } => p.shut_trace.proof(f, e.frame, || {
+                            format!("and opens it again after {}", span(shut.as_secs_f64()))
+                        }),
+                        _ => {}
+                    }
+                }
+            }
+            let full: f64 = f
+                .time
+                .iter()
+                .filter(|t| t.0 == Cause::ReceiveWindow)
+                .map(|t| t.1.as_secs_f64())
+                .sum();
+            let limited = data.window_limited.as_secs_f64().min(full.max(0.0) + 1e-9);
+            p.busy += data.busy.as_secs_f64();
+            p.life += f.duration().as_secs_f64();
+            if limited > 0.0 {
+                p.full += limited;
+                p.window = p.window.max(data.max_flight);
+                if let Some(r) = f
+                    .handshake
+                    .rtt
+                    .map(|d| d.as_secs_f64())
+                    .or_else(|| data.rtt.map(|r| r.median.as_secs_f64()))
+                {
+                    p.rtt = p.rtt.max(r);
+                }
+                p.goodput = p.goodput.max(data.goodput.map_or(0.0, |g| g.mean_bps));
+                p.scaled = owner
+                    .syn_seen
+                    .then_some(owner.window_scale.is_some() && data.window_scale.is_some())
+                    .or(p.scaled);
+                p.full_trace.flow(f, f.start, f.end);
+                p.full_trace.proof(f, f.first_frame, || {
+                    format!(
+                        "flow with a full window for {} of the {} in which data was on its way; the window was never more than {} octets",
+                        span(limited),
+                        span(data.busy.as_secs_f64()),
+                        owner.max_window
+                    )
+                });
+            }
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn finish(&mut self, out: &mut Vec<Finding>) {
+        for ((from, to), p) in std::mem::take(&mut self.pairs) {
+            if p.shut >= MIN_SHUT {
+                let severity = if p.shut >= BAD_SHUT {
+                    Severity::Warning
+                } else {
+                    Severity::Info
+                };
+                let mut f = p.shut_trace.finding(
+                    "window.zero",
+                    severity,
+                    0.97,
+                    format!("{to} shut its receive window {}, {} in all: its application did not read what {from} sent", plural(p.times, "time"), span(p.shut)),
+                );
+                f.subject = Some(to);
+                f.peer = Some(from);
+                f.seconds_lost = Some(p.shut);
+                f.measures = vec![("shut_seconds", p.shut), ("times", p.times as f64)];
+                f.display_filter = format!("tcp.analysis.zero_window && ip.src == {to}")
+                    .replace("ip.", if to.is_ipv6() { "ipv6." } else { "ip." });
+                out.push(f);
+            }
+            if p.full >= FULL_SECONDS && p.full >= FULL_SHARE * p.busy && p.shut < p.full {
+                let ceiling = if p.rtt > 0.0 {
+                    p.window as f64 * 8.0 / p.rtt
+                } else {
+                    0.0
+                };
+                let small = p.window < 70_000;
+                let mut f = p.full_trace.finding(
+                    "limit.receive-window",
+                    if small || p.full > 1.0 { Severity::Warning } else { Severity::Info },
+                    0.85,
+                    format!(
+                        "{from} waited for the receive window of {to} in {} of the time with data on its way: {} octets at most in each round trip of {} allow {}",
+                        percent(p.full / p.busy.max(p.full)),
+                        p.window,
+                        span(p.rtt),
+                        rate(ceiling)
+                    ),
+                );
+                f.subject = Some(to);
+                f.peer = Some(from);
+                f.seconds_lost = Some(p.full);
+                f.measures = vec![
+                    ("window_octets", p.window as f64),
+                    ("rtt_ms", p.rtt * 1e3),
+                    ("share", p.full / p.busy.max(p.full)),
+                    ("scaled", p.scaled.map_or(-1.0, |s| f64::from(u8::from(s)))),
+                ];
+                f.display_filter = format!("tcp.analysis.window_full && ip.src == {from}")
+                    .replace("ip.", if from.is_ipv6() { "ipv6." } else { "ip." });
+                out.push(f);
+            }
+        }
+    }
+}
