@@ -55,13 +55,44 @@ impl StreamOffset {
     }
 }
 
-/// Number of a frame within its capture file, from 1, as Wireshark counts.
+/// Number of a frame within its capture file, from 1, as Wireshark counts; and, in the bits above, which capture of the run that is.
+///
+/// So a frame is named by one number wherever it goes, and numbers order over all captures as they were read. What comes from the
+/// first capture, or the only one, is the plain number.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct FrameNo(pub u64);
 
+impl FrameNo {
+    /// Bits of the number within the file.
+    const BITS: u32 = 40;
+
+    /// The frame of this number in the capture of this index, from 0.
+    #[must_use]
+    pub const fn in_capture(self, capture: u32) -> Self {
+        Self(self.number() | ((capture as u64) << Self::BITS))
+    }
+
+    /// Number in its file, from 1.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0 & ((1 << Self::BITS) - 1)
+    }
+
+    /// Index of its capture in the order of reading, from 0.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation)] // 24 bits are left
+    pub const fn capture(self) -> u32 {
+        (self.0 >> Self::BITS) as u32
+    }
+}
+
+/// `12`, and `12 of capture 3` where it is not of the first: captures are counted from 1 before people.
 impl fmt::Display for FrameNo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match self.capture() {
+            0 => self.number().fmt(f),
+            later => write!(f, "{} of capture {}", self.number(), u64::from(later) + 1),
+        }
     }
 }
 
@@ -138,6 +169,19 @@ impl Side {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn frames_are_told_apart_by_capture() {
+        let plain = FrameNo(4159);
+        let third = plain.in_capture(2);
+        assert_eq!((plain.capture(), plain.number()), (0, 4159));
+        assert_eq!((third.capture(), third.number()), (2, 4159));
+        assert_eq!(plain.in_capture(0), plain);
+        assert_eq!(third.in_capture(1), plain.in_capture(1));
+        assert!(FrameNo(1).in_capture(1) > FrameNo(u64::MAX).in_capture(0));
+        assert_eq!(plain.to_string(), "4159");
+        assert_eq!(third.to_string(), "4159 of capture 3");
+    }
 
     #[test]
     fn sequence_numbers_go_round() {

@@ -39,6 +39,8 @@ pub struct Parts {
     pub remedies: Vec<rules::Remedy>,
     /// Names of hosts, where something told them.
     pub names: Vec<(IpAddr, String)>,
+    /// Sentences on what was left out, could not be joined, or was given up.
+    pub notes: Vec<String>,
 }
 
 /// Flows as they end, in bounded memory.
@@ -99,6 +101,7 @@ pub fn build(parts: Parts) -> Report {
         findings,
         remedies,
         names: told_names,
+        notes,
     } = parts;
     for finding in &findings {
         flows.cite(&finding.flows);
@@ -146,6 +149,7 @@ pub fn build(parts: Parts) -> Report {
         remediations,
         verdict: super::model::Verdict::default(),
         names,
+        notes,
     };
     report.verdict = verdict::verdict(&report);
     report
@@ -223,8 +227,9 @@ fn findings_and_remedies(
                 .evidence
                 .iter()
                 .map(|e| Evidence {
-                    capture: e.at.capture,
-                    frame: e.at.frame.0,
+                    // The frame knows its capture; the flow that detectors name it by may have begun in an earlier one.
+                    capture: e.at.frame.capture(),
+                    frame: e.at.frame.number(),
                     text: e.text.clone(),
                 })
                 .collect(),
@@ -268,7 +273,7 @@ fn capture(info: &CaptureInfo, undecoded: &[decode::Undecoded], duplicates: u64)
             .map(|u| Undecoded {
                 reason: u.reason.clone(),
                 frames: u.frames,
-                first_frame: u.first.0,
+                first_frame: u.first.number(),
             })
             .collect(),
         dropped_by_capture: info.dropped_by_capture,
@@ -293,8 +298,9 @@ pub fn flow(record: &FlowRecord, dialog: &DialogRecord, encapsulation: Option<St
         } else {
             dialog.application.to_owned()
         },
-        first_frame: record.first_frame.0,
-        last_frame: record.last_frame.0,
+        first_frame: record.first_frame.number(),
+        last_frame: record.last_frame.number(),
+        last_capture: record.last_frame.capture(),
         start: record.start.into(),
         duration: record.duration().as_secs_f64(),
         handshake: Handshake {
@@ -381,7 +387,8 @@ fn half(record: &FlowRecord, direction: Direction) -> Half {
                 start: s.start.into(),
                 seconds: secs(s.length),
                 cause: cause_name(s.cause),
-                frame: s.frame.0,
+                capture: s.frame.capture(),
+                frame: s.frame.number(),
             })
             .collect(),
     }
@@ -427,7 +434,8 @@ fn smtp(record: &SmtpRecord) -> Smtp {
             .refusals
             .iter()
             .map(|r| Refusal {
-                frame: r.frame.0,
+                capture: r.frame.capture(),
+                frame: r.frame.number(),
                 time: r.time.into(),
                 verb: r.verb.clone(),
                 code: r.code,

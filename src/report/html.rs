@@ -99,6 +99,7 @@ fn page(report: &Report) -> Value {
         flows_left_out => report.totals.flows > flows.len().min(FLOWS) as u64,
         captures,
         captures_in_all => report.captures.len(),
+        notes => report.notes.iter().map(|n| line(&sentence(n))).collect::<Vec<_>>(),
         version => env!("CARGO_PKG_VERSION"),
     }
 }

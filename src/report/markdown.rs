@@ -265,5 +265,12 @@ fn captures(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         report.captures.len().saturating_sub(FINDINGS),
         "captures",
         out,
-    )
+    )?;
+    if !report.notes.is_empty() {
+        writeln!(out, "\n## Notes\n")?;
+    }
+    for note in report.notes.iter().take(FINDINGS) {
+        writeln!(out, "- {}", esc(&sentence(note)))?;
+    }
+    more(report.notes.len().saturating_sub(FINDINGS), "notes", out)
 }

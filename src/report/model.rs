@@ -32,6 +32,8 @@ pub struct Report {
     pub verdict: Verdict,
     /// Names of hosts, by address, as far as the captures told them.
     pub names: BTreeMap<String, String>,
+    /// What was left out, could not be joined, or was given up, in sentences.
+    pub notes: Vec<String>,
 }
 
 /// One capture.
@@ -121,6 +123,8 @@ pub struct Flow {
     pub first_frame: u64,
     /// Last frame.
     pub last_frame: u64,
+    /// Index of the capture that holds it: another than `capture` where a flow goes on over files of a rotated set.
+    pub last_capture: u32,
     /// Time of the first segment.
     pub start: Epoch,
     /// Last minus first.
@@ -273,6 +277,8 @@ pub struct Stall {
     pub cause: &'static str,
     /// Frame that ended it.
     pub frame: u64,
+    /// Index of its capture.
+    pub capture: u32,
 }
 
 /// Seconds spent on one cause.
@@ -348,6 +354,8 @@ pub struct Message {
 pub struct Refusal {
     /// Frame.
     pub frame: u64,
+    /// Index of its capture.
+    pub capture: u32,
     /// When.
     pub time: Epoch,
     /// Verb that it answers; `CONNECT` at the greeting; empty where unasked.

@@ -193,7 +193,10 @@ impl Redactor {
                 .chars()
                 .take_while(char::is_ascii_alphanumeric)
                 .collect();
-            capture.path = format!("capture-{number}.{ending}");
+            let path = std::mem::replace(&mut capture.path, format!("capture-{number}.{ending}"));
+            for note in &mut report.notes {
+                *note = note.replace(&path, &capture.path);
+            }
             self.problems(&mut capture.problems);
             self.problems(&mut capture.comments);
         }
@@ -247,6 +250,7 @@ impl Redactor {
             }
         }
         self.text(&mut report.verdict.text, true);
+        self.texts(&mut report.notes, true);
         report.names = std::mem::take(&mut report.names)
             .into_iter()
             .map(|(mut addr, mut name)| {

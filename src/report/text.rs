@@ -427,7 +427,14 @@ impl Page<'_> {
         for (number, capture) in (1..).zip(report.captures.iter().take(NOTES)) {
             self.capture(number, capture)?;
         }
-        self.more(report.captures.len().saturating_sub(NOTES), "captures")
+        self.more(report.captures.len().saturating_sub(NOTES), "captures")?;
+        if !report.notes.is_empty() {
+            self.heading("Notes")?;
+        }
+        for note in report.notes.iter().take(NOTES) {
+            self.wrapped(" - ", FAINT, 3, &sentence(note))?;
+        }
+        self.more(report.notes.len().saturating_sub(NOTES), "notes")
     }
 
     fn capture(&mut self, number: usize, capture: &Capture) -> io::Result<()> {
