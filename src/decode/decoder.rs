@@ -70,6 +70,13 @@ impl Decoder {
         }
     }
 
+    /// The next file of a rotated set begins, with this index. Encapsulations keep their numbers and fragments wait on; gives what
+    /// could not be decoded of the file before.
+    pub fn next_file(&mut self, capture: u32) -> Vec<Undecoded> {
+        self.capture = capture;
+        std::mem::take(&mut self.tally).rows().collect()
+    }
+
     /// Clears `out`, moves the octets of `input` into it and fills it. `input` gets the octets that were in `out`, so that
     /// buffers go round; its frames are cleared.
     pub fn push(&mut self, input: &mut FrameBatch, out: &mut SegmentBatch) {

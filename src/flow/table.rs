@@ -261,7 +261,8 @@ impl FlowTable {
         self.slots[slot as usize].as_ref().map_or(0, |c| c.hash)
     }
 
-    /// The capture has ended: all flows end with it, in order of their first segment.
+    /// The capture has ended: all flows end with it, in order of their first segment. Another capture may follow, with a clock of its
+    /// own.
     pub fn finish(&mut self, out: &mut Vec<Observed>) {
         let mut all: Vec<_> = self
             .slots
@@ -277,6 +278,7 @@ impl FlowTable {
             let hash = self.hash_in(slot);
             self.retire(slot, hash, false, out);
         }
+        self.now = Timestamp(i64::MIN);
     }
 
     /// Records of the flows under way, as they stand (for a live view); the flows go on.
