@@ -1,0 +1,180 @@
+//! What is known besides the captures: rules, facts of hosts, logs of servers.
+//!
+//! Takes:  the files that the settings name
+//! Gives:  remedies for findings; sentences on what of the files was of no use
+//! Never:  waits for the captures to tell that a file cannot be read
+
+use std::fs::File;
+use std::io::Read;
+use std::net::IpAddr;
+use std::path::Path;
+
+use crate::detect::Finding;
+use crate::facts::logs::{self, FlowSpan, Logs};
+use crate::facts::{self, Fact, Facts};
+use crate::net::{Timestamp, seconds};
+use crate::rules::{Engine, HostFacts, Inferred, Remedy, SYSTEMS, Versions};
+
+use super::{Error, Settings};
+
+/// Octets read of one file of facts or logs; the parsers say so where they leave out some of them.
+const MAX_FILE: u64 = 1 << 28;
+
+/// What is known besides the captures.
+pub(super) struct Knowledge {
+    engine: Engine,
+    facts: Facts,
+    logs: Logs,
+}
+
+impl Knowledge {
+    /// Reads all files.
+    pub(super) fn gather(settings: &Settings) -> Result<Self, Error> {
+        let engine =
+            Engine::load(&settings.rules).map_err(|error| Error::Refused(error.to_string()))?;
+        let mut facts = Facts::default();
+        for (host, os) in &settings.os {
+            facts.facts.push(system(host, os)?);
+        }
+        for (host, path) in &settings.facts {
+            let octets = read(path)?;
+            let name = path.display().to_string();
+            facts::read(host.as_deref(), &name, &octets, &mut facts);
+        }
+        let mut logs = Logs::default();
+        for path in &settings.logs {
+            logs::read_log(&path.display().to_string(), &read(path)?, &mut logs);
+        }
+        Ok(Self {
+            engine,
+            facts,
+            logs,
+        })
+    }
+
+    /// Adds what follows from the facts and from the logs, once the captures were read; `last` is their last moment. Gives sentences for
+    /// the reader.
+    pub(super) fn complete(&mut self, flows: &[FlowSpan], last: Option<Timestamp>) -> Vec<String> {
+        if let Some(last) = last {
+            facts::derive(&mut self.facts, last);
+        }
+        let mut notes = self.of_facts();
+        if !self.logs.sessions.is_empty() || !self.logs.not_understood.is_empty() {
+            notes.extend(self.of_logs(flows));
+        }
+        notes
+    }
+
+    /// What to do about the findings.
+    pub(super) fn advise(
+        &self,
+        findings: &[Finding],
+        inferred: Vec<Inferred>,
+        names: Vec<(IpAddr, String)>,
+        last: Option<Timestamp>,
+    ) -> Vec<Remedy> {
+        let hosts = HostFacts::new(&self.facts, inferred, names);
+        self.engine.advise(findings, &hosts, last)
+    }
+
+    fn of_facts(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let Facts {
+            not_understood,
+            left_out,
+            ..
+        } = &self.facts;
+        if let Some((file, line, _)) = not_understood.first() {
+            notes.push(format!(
+                "{} of the facts given not understood (the first: {file} line {line}); tcptriage facts lists them",
+                were(not_understood.len(), "line")
+            ));
+        }
+        notes.extend(left_out.iter().cloned());
+        notes
+    }
+
+    fn of_logs(&self, flows: &[FlowSpan]) -> Vec<String> {
+        let Logs {
+            sessions,
+            not_understood,
+            left_out,
+        } = &self.logs;
+        let joined = logs::join(sessions, flows);
+        let mut note = format!(
+            "sessions in the logs: {}; of these among the flows: {}",
+            sessions.len(),
+            joined.pairs.len()
+        );
+        if let Some(clock) = joined.clock {
+            note += &format!(
+                "; the logs' clock is {:.1} s {} the capture's, give or take {:.1} s",
+                seconds(clock.nanos).abs(),
+                if clock.nanos < 0 {
+                    "behind"
+                } else {
+                    "ahead of"
+                },
+                seconds(clock.spread)
+            );
+        }
+        let mut notes = vec![note];
+        for session in joined.pairs.iter().filter_map(|p| sessions.get(p.session)) {
+            if notes.len() > MAX_NOTES {
+                break;
+            }
+            let held: f64 = session.tarpits.iter().map(|t| seconds(t.nanos)).sum();
+            if held > 0.0 {
+                notes.push(format!(
+                    "{} line {}: the server says that it held replies back for {held:.1} s in this session ({})",
+                    session.file, session.line, session.connector
+                ));
+            }
+        }
+        if let Some((file, line, _)) = not_understood.first() {
+            notes.push(format!(
+                "{} of the logs not understood (the first: {file} line {line})",
+                were(not_understood.len(), "line")
+            ));
+        }
+        notes.extend(left_out.iter().cloned());
+        notes
+    }
+}
+
+/// Sentences on single sessions of logs.
+const MAX_NOTES: usize = 20;
+
+/// `1 line was`, `3 lines were`.
+fn were(n: usize, one: &str) -> String {
+    match n {
+        1 => format!("1 {one} was"),
+        n => format!("{n} {one}s were"),
+    }
+}
+
+/// A system as the user says it.
+fn system(host: &str, os: &str) -> Result<Fact, Error> {
+    if Versions::parse(os).is_none() {
+        let known: Vec<_> = SYSTEMS.iter().map(|(key, _)| *key).collect();
+        return Err(Error::Refused(format!(
+            "--os {host}={os}: no such system is known; known are {}",
+            known.join(", ")
+        )));
+    }
+    Ok(Fact {
+        host: Some(host.to_owned()),
+        name: "os".to_owned(),
+        value: os.to_owned(),
+        file: "as given by --os".to_owned(),
+        ..Fact::default()
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let mut octets = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE).read_to_end(&mut octets))
+        .map_err(|error| Error::Refused(format!("cannot read {}: {error}", path.display())))?;
+    Ok(octets)
+}

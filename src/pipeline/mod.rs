@@ -1,0 +1,164 @@
+//! Joins the stages; the only place that does.
+//!
+//! [`analyze`] gathers what is known beforehand (`know`), reads captures into segments (`read`), follows them to findings (`track`),
+//! and asks the rules for remedies.
+//!
+//! Files of one rotated set are one capture: flows go on from file to file. Captures that are not of one set keep their flows apart,
+//! as two hosts' captures of one connection are two views of it. A frame is named by capture and number
+//! ([`FrameNo`](crate::net::FrameNo)) all the way.
+
+mod know;
+mod read;
+mod track;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::capture::{self, CaptureError, OpenOptions};
+use crate::net::Timestamp;
+use crate::report::build::{self, Parts};
+use crate::report::model::Report;
+use know::Knowledge;
+use track::Tracker;
+
+/// TCP ports on which SMTP is expected, before the octets are looked at.
+pub const SMTP_PORTS: [u16; 4] = [25, 465, 587, 2525];
+
+/// TCP ports on which SMB is expected, before the octets are looked at.
+pub const SMB_PORTS: [u16; 2] = [445, 139];
+
+/// What a run is to do: made once from the command line, and all that the library knows of it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Captures to read: files, folders, patterns, `-` for standard input; found by [`capture`](crate::capture).
+    pub captures: Vec<String>,
+    /// Ports of SMTP.
+    pub smtp_ports: Vec<u16>,
+    /// Ports of SMB.
+    pub smb_ports: Vec<u16>,
+    /// Capture filter in the language of libpcap; frames that do not match are left out.
+    pub filter: Option<String>,
+    /// Frames before this moment are left out.
+    pub from: Option<Timestamp>,
+    /// Frames after this moment are left out.
+    pub to: Option<Timestamp>,
+    /// Threads to work with; `None`: as many as are of use. With 1, all is done in one.
+    pub jobs: Option<usize>,
+    /// Octets of memory that the run should stay below; `None`: the stages' own limits alone.
+    pub max_memory: Option<u64>,
+    /// Servers that share one job behind a name or a balancer.
+    pub pools: Vec<(String, Vec<IpAddr>)>,
+    /// Files of host facts, and the host that they are of where the user said so.
+    pub facts: Vec<(Option<String>, PathBuf)>,
+    /// Operating systems as the user says: host, then version (`ws2008r2`).
+    pub os: Vec<(String, String)>,
+    /// Logs of the servers.
+    pub logs: Vec<PathBuf>,
+    /// Rule files of the user's own.
+    pub rules: Vec<PathBuf>,
+    /// Show the addresses of mail users, which are left out otherwise.
+    pub show_addresses: bool,
+    /// Replace addresses and names in the report, the same one always by the same: for [`report::redact`](crate::report::redact),
+    /// which whoever prints the report calls at the end.
+    pub redact: bool,
+    /// Told from time to time how far the reading is.
+    pub progress: Option<ProgressFn>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            captures: Vec::new(),
+            smtp_ports: SMTP_PORTS.to_vec(),
+            smb_ports: SMB_PORTS.to_vec(),
+            filter: None,
+            from: None,
+            to: None,
+            jobs: None,
+            max_memory: None,
+            pools: Vec::new(),
+            facts: Vec::new(),
+            os: Vec::new(),
+            logs: Vec::new(),
+            rules: Vec::new(),
+            show_addresses: false,
+            redact: false,
+            progress: None,
+        }
+    }
+}
+
+/// How far the reading of one capture is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// The capture.
+    pub path: &'a str,
+    /// Its place among all captures, from 0.
+    pub index: usize,
+    /// How many captures there are.
+    pub of: usize,
+    /// Octets of the file read so far.
+    pub octets: u64,
+    /// Octets of the file; `None` for a pipe.
+    pub octets_in_all: Option<u64>,
+    /// Frames read so far.
+    pub frames: u64,
+}
+
+/// Who is told of [`Progress`]. Called at most once a batch, from any thread.
+#[derive(Clone)]
+pub struct ProgressFn(pub Arc<dyn Fn(&Progress<'_>) + Send + Sync>);
+
+impl fmt::Debug for ProgressFn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProgressFn")
+    }
+}
+
+/// Why a run could not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No capture could be read.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// Something else that the user asked for could not be done.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Reads the captures and says what is wrong in them, and what to do.
+///
+/// # Errors
+/// Where a capture or another file cannot be read at all, or something else that the settings ask for cannot be had. A capture that
+/// breaks off is no error.
+pub fn analyze(settings: &Settings) -> Result<Report, Error> {
+    let mut knowledge = Knowledge::gather(settings)?;
+    let found = capture::find(&settings.captures, &OpenOptions::default())?;
+    let mut tracker = Tracker::new(settings);
+    let read = read::all(settings, found, &mut tracker)?;
+    let tracked = tracker.finish();
+
+    let mut notes = read.notes;
+    notes.extend(tracked.notes);
+    let last = read.captures.iter().filter_map(|(info, _)| info.last).max();
+    notes.extend(knowledge.complete(&tracked.spans, last));
+    let mut names = tracked.names;
+    names.extend(
+        read.captures
+            .iter()
+            .flat_map(|(info, _)| info.names.clone()),
+    );
+    let remedies = knowledge.advise(&tracked.findings, tracked.inferred, names.clone(), last);
+    Ok(build::build(Parts {
+        captures: read.captures,
+        flows: tracked.flows,
+        tcp_segments: tracked.segments,
+        findings: tracked.findings,
+        remedies,
+        names,
+        notes,
+    }))
+}

@@ -1,0 +1,215 @@
+//! Follows segments through the flow, protocol and detect stages.
+//!
+//! Takes:  batches of segments in the order of reading
+//! Gives:  flows as the report shows them, findings, what hosts give away of themselves
+//! Never:  keeps a segment
+
+use std::net::IpAddr;
+
+use crate::decode::SegmentBatch;
+use crate::detect::{self, Detector, Finding, Seen};
+use crate::facts::logs::FlowSpan;
+use crate::flow::{ChunkData, FlowTable, Limits, Observed, order};
+use crate::proto::{self, Dialog, DialogRecord, Interest, Piece, Ports};
+use crate::report::build::{self, FlowList};
+use crate::rules::Inferred;
+use crate::rules::fingerprint::Fingerprints;
+
+use super::Settings;
+
+/// Flows remembered for the logs of servers.
+const MAX_SPANS: usize = 1_000_000;
+
+/// Flow, protocol and detect stage: takes segments, keeps what was found.
+pub(super) struct Tracker {
+    table: FlowTable,
+    ports: Ports,
+    show_addresses: bool,
+    dialogs: Vec<Option<Box<dyn Dialog>>>,
+    observed: Vec<Observed>,
+    detectors: Vec<Box<dyn Detector>>,
+    fingerprints: Fingerprints,
+    findings: Vec<Finding>,
+    flows: FlowList,
+    /// Names of the encapsulations of the capture being followed: the first one's number is 1.
+    encapsulations: Vec<String>,
+    /// Ends and times of flows, where logs are to be joined with them.
+    spans: Option<Vec<FlowSpan>>,
+}
+
+/// What was found in all captures.
+pub(super) struct Tracked {
+    pub(super) flows: FlowList,
+    pub(super) segments: u64,
+    pub(super) findings: Vec<Finding>,
+    /// What hosts give away of themselves.
+    pub(super) inferred: Vec<Inferred>,
+    /// The names that they use.
+    pub(super) names: Vec<(IpAddr, String)>,
+    pub(super) spans: Vec<FlowSpan>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Tracker {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let mut limits = Limits::default();
+        if let Some(most) = settings.max_memory {
+            limits.octets = usize::try_from(most).unwrap_or(usize::MAX) / 2;
+        }
+        Self {
+            table: FlowTable::new(limits),
+            ports: Ports {
+                smtp: settings.smtp_ports.clone(),
+                smb: settings.smb_ports.clone(),
+            },
+            show_addresses: settings.show_addresses,
+            dialogs: Vec::new(),
+            observed: Vec::new(),
+            detectors: detect::all(),
+            fingerprints: Fingerprints::default(),
+            findings: Vec::new(),
+            flows: FlowList::default(),
+            encapsulations: Vec::new(),
+            spans: (!settings.logs.is_empty()).then(Vec::new),
+        }
+    }
+
+    /// How many encapsulations of this capture have a name.
+    pub(super) fn encapsulations(&self) -> u32 {
+        u32::try_from(self.encapsulations.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The next segments, and the names of encapsulations that they show first.
+    pub(super) fn push(&mut self, batch: &mut SegmentBatch, encapsulations: &mut Vec<String>) {
+        self.encapsulations.append(encapsulations);
+        order::by_time(batch);
+        for note in &batch.notes {
+            for detector in &mut self.detectors {
+                detector.note(note);
+            }
+        }
+        let mut observed = std::mem::take(&mut self.observed);
+        self.table.push(batch, &mut observed);
+        self.hand_on(batch, &mut observed);
+        self.observed = observed;
+    }
+
+    /// Hands what the flow stage observed to the protocol and detect stages.
+    fn hand_on(&mut self, batch: &SegmentBatch, observed: &mut Vec<Observed>) {
+        for seen in observed.drain(..) {
+            match seen {
+                Observed::Opened {
+                    slot,
+                    client_port,
+                    server_port,
+                    connected,
+                    ..
+                } => {
+                    let mut dialog = if self.show_addresses {
+                        proto::dialog_showing_addresses(&self.ports, client_port, server_port)
+                    } else {
+                        proto::dialog(&self.ports, client_port, server_port)
+                    };
+                    if let Some((frame, time)) = connected {
+                        dialog.connected(frame, time);
+                    }
+                    let slot = slot as usize;
+                    if self.dialogs.len() <= slot {
+                        self.dialogs.resize_with(slot + 1, || None);
+                    }
+                    self.dialogs[slot] = Some(dialog);
+                }
+                Observed::Chunk(chunk) => {
+                    let Some(Some(dialog)) = self.dialogs.get_mut(chunk.slot as usize) else {
+                        continue;
+                    };
+                    let octets = match &chunk.data {
+                        ChunkData::InBatch(at) => Ok(batch.octets_of(*at)),
+                        ChunkData::Kept(kept) => Ok(&kept[..]),
+                        ChunkData::Gap(n) => Err(*n),
+                    };
+                    let piece = Piece {
+                        direction: chunk.direction,
+                        offset: chunk.offset,
+                        frame: chunk.frame,
+                        sent: chunk.sent,
+                        readable: chunk.readable,
+                        octets,
+                    };
+                    if dialog.piece(piece) == Interest::Nothing {
+                        self.table.lose_interest(chunk.slot, chunk.flow);
+                    }
+                }
+                Observed::Acked {
+                    slot,
+                    direction,
+                    upto,
+                    time,
+                    ..
+                } => {
+                    if let Some(Some(dialog)) = self.dialogs.get_mut(slot as usize) {
+                        dialog.acked(direction, upto, time);
+                    }
+                }
+                Observed::Closed { slot, record } => {
+                    let dialog = self.dialogs.get_mut(slot as usize).and_then(Option::take);
+                    let dialog =
+                        dialog.map_or_else(DialogRecord::default, |d| d.finish(record.end));
+                    let seen = Seen {
+                        flow: &record,
+                        dialog: &dialog,
+                    };
+                    for detector in &mut self.detectors {
+                        detector.flow(seen, &mut self.findings);
+                    }
+                    self.fingerprints.flow(seen);
+                    if let Some(spans) = self.spans.as_mut().filter(|s| s.len() < MAX_SPANS) {
+                        spans.push((record.client, record.server, record.start, record.end));
+                    }
+                    let encapsulation = (record.encapsulation as usize)
+                        .checked_sub(1)
+                        .and_then(|at| self.encapsulations.get(at).cloned());
+                    self.flows.push(
+                        build::flow(&record, &dialog, encapsulation),
+                        record.halves.iter().any(|h| h.retransmitted_segments > 0),
+                    );
+                }
+            }
+        }
+    }
+
+    /// The last file of a capture was read: its flows end with it, and the next one's are others even where addresses and ports are the
+    /// same.
+    pub(super) fn end_of_capture(&mut self) {
+        let mut observed = std::mem::take(&mut self.observed);
+        self.table.finish(&mut observed);
+        self.hand_on(&SegmentBatch::default(), &mut observed);
+        self.observed = observed;
+        self.encapsulations.clear();
+    }
+
+    /// All captures were read.
+    pub(super) fn finish(mut self) -> Tracked {
+        for detector in &mut self.detectors {
+            detector.finish(&mut self.findings);
+        }
+        let (inferred, names) = self.fingerprints.finish();
+        let mut notes = Vec::new();
+        if self.table.evicted > 0 {
+            notes.push(format!(
+                "{} flows were given up before their end to stay within the limits of memory; what came of them later counts as \
+                 further flows",
+                self.table.evicted
+            ));
+        }
+        Tracked {
+            flows: self.flows,
+            segments: self.table.segments,
+            findings: detect::judge(self.findings),
+            inferred,
+            names,
+            spans: self.spans.unwrap_or_default(),
+            notes,
+        }
+    }
+}
