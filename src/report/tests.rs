@@ -65,6 +65,7 @@ fn record(index: u64, client: &str, server: &str) -> FlowRecord {
         vantage: Vantage::Client,
         vantage_basis: "the client's segments carry unfilled checksums",
         halves: [half(12, 3), half(9, 0)],
+        short_waits: Vec::new(),
         time: vec![
             (Cause::Handshake, Duration::from_micros(1_250)),
             (Cause::Timeout, Duration::from_secs(61)),
