@@ -17,6 +17,26 @@ pub(super) const MAX_FLOWS: usize = 1_000;
 /// Pairs of hosts (or other groups) that one detector keeps apart; what comes after is put into none.
 pub(super) const MAX_GROUPS: usize = 20_000;
 
+/// Where something happened, kept when the flow itself is gone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Place {
+    pub(super) flow: FlowIndex,
+    pub(super) capture: u32,
+    pub(super) client: IpAddr,
+    pub(super) server: IpAddr,
+}
+
+impl From<&FlowRecord> for Place {
+    fn from(flow: &FlowRecord) -> Self {
+        Self {
+            flow: flow.index,
+            capture: flow.capture,
+            client: flow.client.addr,
+            server: flow.server.addr,
+        }
+    }
+}
+
 /// Flows, span and proof of one finding in the making.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trace {
@@ -31,14 +51,19 @@ pub(super) struct Trace {
 impl Trace {
     /// A flow belongs to it, from `start` to `end`.
     pub(super) fn flow(&mut self, flow: &FlowRecord, start: Timestamp, end: Timestamp) {
-        if self.flows.last() != Some(&flow.index) && !self.flows.contains(&flow.index) {
+        self.place(Place::from(flow), start, end);
+    }
+
+    /// The same for a flow that is gone.
+    pub(super) fn place(&mut self, place: Place, start: Timestamp, end: Timestamp) {
+        if self.flows.last() != Some(&place.flow) && !self.flows.contains(&place.flow) {
             if self.flows.len() < MAX_FLOWS {
-                self.flows.push(flow.index);
+                self.flows.push(place.flow);
             } else {
                 self.more_flows += 1;
             }
         }
-        for host in [flow.client.addr, flow.server.addr] {
+        for host in [place.client, place.server] {
             if self.hosts.len() < 64 && !self.hosts.contains(&host) {
                 self.hosts.push(host);
             }
@@ -54,8 +79,13 @@ impl Trace {
         frame: FrameNo,
         text: impl FnOnce() -> String,
     ) {
+        self.cite(Place::from(flow), frame, text);
+    }
+
+    /// The same for a flow that is gone.
+    pub(super) fn cite(&mut self, place: Place, frame: FrameNo, text: impl FnOnce() -> String) {
         let at = FrameRef {
-            capture: flow.capture,
+            capture: place.capture,
             frame,
         };
         if self.evidence.len() < MAX_PROOF && !self.evidence.iter().any(|e| e.at == at) {
