@@ -12,8 +12,12 @@ mod host;
 mod loss;
 mod order;
 mod path;
+mod server;
+mod smtp_late;
+mod smtp_reply;
 mod throughput;
 mod trace;
+mod wait;
 mod window;
 
 use std::net::IpAddr;
@@ -116,6 +120,8 @@ pub fn all() -> Vec<Box<dyn Detector>> {
         Box::<host::Host>::default(),
         Box::<path::Path>::default(),
         Box::<capture::CaptureFaults>::default(),
+        Box::<server::Slow>::default(),
+        Box::<smtp_late::LateReplies>::default(),
     ]
 }
 

@@ -1,0 +1,150 @@
+//! How long an answer was in the server's hands.
+//!
+//! Takes:  the times of a request, of its acknowledgement and of its answer, and the flow that carried them
+//! Gives:  the seconds that neither the round trip, nor a repair, nor a shut window explains
+//! Never:  blames the server for a request that it did not acknowledge in time, or for an answer that had to be sent twice
+
+use std::net::IpAddr;
+
+use super::Seen;
+use crate::flow::{Cause, FlowRecord};
+use crate::net::{Direction, Endpoint, Timestamp};
+
+/// Seconds from which an answer is late: less is disk, directory and scheduling on any busy server.
+pub(super) const LATE: f64 = 0.5;
+/// And so many round trips: on a long path nobody feels less.
+pub(super) const LATE_ROUND_TRIPS: f64 = 5.0;
+/// An acknowledgement may be held back so long (RFC 9293 section 3.8.6.3 allows 500 ms; stacks take 40 to 200).
+const DELAYED_ACK: f64 = 0.2;
+
+/// A request, as far as its way to the server matters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    /// Its last octet was captured.
+    pub(super) sent: Timestamp,
+    /// The ACK that covered it.
+    pub(super) acked: Option<Timestamp>,
+    /// The server was still busy with an earlier one at that moment: then no round trip lies in the wait.
+    pub(super) queued: bool,
+}
+
+/// What was the server's of a wait.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Held {
+    /// Seconds.
+    pub(super) seconds: f64,
+    /// Whether the request was seen acknowledged before the answer.
+    pub(super) acknowledged: bool,
+}
+
+/// Least round trip between the capture point and the end that is asked, in seconds.
+pub(super) fn round_trip(flow: &FlowRecord, asks: Direction) -> f64 {
+    let handshake = match asks {
+        Direction::ClientToServer => flow.handshake.to_server,
+        Direction::ServerToClient => flow.handshake.to_client,
+    };
+    let data = flow.half(asks).rtt.map(|rtt| rtt.min);
+    match (handshake, data) {
+        (Some(a), Some(b)) => a.min(b).as_secs_f64(),
+        (Some(one), None) | (None, Some(one)) => one.as_secs_f64(),
+        (None, None) => 0.0,
+    }
+}
+
+/// Whether so many seconds are late on a path with this round trip.
+pub(super) fn is_late(seconds: f64, round_trip: f64) -> bool {
+    seconds >= LATE && seconds >= LATE_ROUND_TRIPS * round_trip
+}
+
+/// Takes the network's part off the time between a request and its answer. `None` where the server cannot be blamed: its answer had
+/// been sent before and was lost, or the request was not taken in time.
+pub(super) fn held(
+    flow: &FlowRecord,
+    asks: Direction,
+    request: Request,
+    answered: Timestamp,
+) -> Option<Held> {
+    let whole = answered.seconds_since(request.sent);
+    if whole <= 0.0 {
+        return None;
+    }
+    let round_trip = round_trip(flow, asks);
+    let (there, back) = (flow.half(asks), flow.half(asks.reverse()));
+    // Repeats stand in order of time.
+    let upto = back.repeats.partition_point(|r| r.time <= answered);
+    let answer_was_lost = back.repeats[..upto]
+        .iter()
+        .rev()
+        .take_while(|r| r.time == answered)
+        .any(|r| !r.spurious);
+    if answer_was_lost {
+        return None;
+    }
+    let upto = there.repeats.partition_point(|r| r.time < answered);
+    let repaired = there.repeats[..upto]
+        .iter()
+        .rev()
+        .take_while(|r| r.time > request.sent)
+        .find(|r| !r.spurious);
+    let from = repaired.map_or(request.sent, |r| r.time);
+    let acked = request.acked.filter(|&acked| acked >= from);
+    let taken = acked.map(|acked| acked.seconds_since(from));
+    let usual = there
+        .rtt
+        .map_or(round_trip, |rtt| rtt.p95.as_secs_f64().max(round_trip));
+    if taken.is_some_and(|taken| taken > usual + DELAYED_ACK + round_trip) {
+        return None;
+    }
+    let network = if request.queued {
+        0.0
+    } else {
+        taken.map_or(round_trip, |taken| (taken - DELAYED_ACK).max(round_trip))
+    };
+    let stalled: f64 = flow
+        .stalls
+        .iter()
+        .filter(|stall| {
+            matches!(
+                stall.cause,
+                Cause::ReceiveWindow
+                    | Cause::ZeroWindow
+                    | Cause::LossRecovery
+                    | Cause::Timeout
+                    | Cause::TailLoss
+                    | Cause::PathDelay
+            )
+        })
+        .map(|stall| {
+            let begin = stall.start.seconds_since(from).max(0.0);
+            let end = stall.start.seconds_since(from) + stall.length.as_secs_f64();
+            (end.min(answered.seconds_since(from)) - begin).max(0.0)
+        })
+        .sum();
+    Some(Held {
+        seconds: (answered.seconds_since(from) - network - stalled).max(0.0),
+        acknowledged: taken.is_some() || request.queued,
+    })
+}
+
+/// Which way the requests of this dialog go: where the capture starts in mid-stream the ends may have been taken for each other.
+pub(super) fn asks(seen: Seen<'_>) -> Direction {
+    seen.dialog
+        .exchanges
+        .first()
+        .map_or(Direction::ClientToServer, |exchange| exchange.direction)
+}
+
+/// The end that is asked, and the host that asks.
+pub(super) fn ends(seen: Seen<'_>) -> (Endpoint, IpAddr) {
+    let asks = asks(seen);
+    (
+        seen.flow.sender(asks.reverse()),
+        seen.flow.sender(asks).addr,
+    )
+}
+
+/// Median of some numbers, which it sorts; 0 of none.
+pub(super) fn median(numbers: &mut [f64]) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(0.0)
+}
