@@ -60,7 +60,7 @@ impl Detector for Closes {
             EventKind::Stuck { first, sends } if sends > GAVE_UP_SENDS => Some((first, sends)),
             _ => None,
         });
-        let mut note = |map: &mut BTreeMap<(IpAddr, IpAddr, u16), Group>, text: String| {
+        let note = |map: &mut BTreeMap<(IpAddr, IpAddr, u16), Group>, text: String| {
             if map.len() >= MAX_GROUPS && !map.contains_key(&key) {
                 return;
             }

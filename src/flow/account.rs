@@ -11,7 +11,7 @@ use super::record::{Cause, Stall, Trigger};
 use crate::net::{Direction, FrameNo, Timestamp};
 
 /// Shortest silence worth telling: below it a reader cannot feel the pause.
-pub const MIN_STALL: Duration = Duration::from_millis(200);
+pub(super) const MIN_STALL: Duration = Duration::from_millis(200);
 /// Stalls kept for one flow.
 const MAX_STALLS: usize = 1_000;
 /// A silence of the client with nothing pending that is longer than this is no thinking.
@@ -38,8 +38,6 @@ pub(super) struct Before {
     pub(super) unit: [u32; 2],
     /// Phase of repair, by direction.
     pub(super) phase: [Option<Phase>; 2],
-    /// Repeats seen so far, by direction.
-    pub(super) sacked_beyond: [bool; 2],
     /// Who sent payload last.
     pub(super) last_data: Option<Direction>,
     /// Usual round trip.

@@ -57,7 +57,6 @@ pub(super) struct Connection {
     truncated: u64,
     outgoing: [u32; 2],
     too_big: [Option<Timestamp>; 2],
-    full_acks: [u32; 2],
 }
 
 /// What a segment did, for those who look at segments one by one.
@@ -118,7 +117,6 @@ impl Connection {
             truncated: 0,
             outgoing: [0; 2],
             too_big: [None; 2],
-            full_acks: [0; 2],
         }
     }
 
@@ -197,7 +195,6 @@ impl Connection {
             shut: [b.is_shut(), a.is_shut()],
             unit: [a.unit, b.unit],
             phase: [a.phase, b.phase],
-            sacked_beyond: [false; 2],
             last_data: self.last_data,
             rtt: rtt.map(|r| r.max(usual)),
         }

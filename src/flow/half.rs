@@ -14,11 +14,11 @@ use crate::decode::{Checksum, Segment, TcpFlags};
 use crate::net::{Direction, FrameNo, SeqNum, Sketch, StreamOffset, Timestamp};
 
 /// Ranges remembered of what was sent: those on their way, and some that were acknowledged, to know late copies by.
-pub const MAX_SENT: usize = 16_384;
+pub(super) const MAX_SENT: usize = 16_384;
 /// Acknowledged ranges remembered.
 const HISTORY: usize = 128;
 /// Holes remembered in one direction.
-pub const MAX_HOLES: usize = 512;
+pub(super) const MAX_HOLES: usize = 512;
 /// Segments remembered to know copies by.
 const RECENT: usize = 16;
 /// A sequence number further off than this fits no window (RFC 7323 section 2.3: at most 2^30).
@@ -208,17 +208,6 @@ impl Half {
     /// Whether anything has been seen of this direction.
     pub(super) fn started(&self) -> bool {
         self.anchor.is_some()
-    }
-
-    /// Sequence number at an offset.
-    pub(super) fn seq_at(&self, offset: u64) -> SeqNum {
-        let back = self.nxt.wrapping_sub(offset);
-        SeqNum(
-            self.anchor
-                .unwrap_or_default()
-                .0
-                .wrapping_sub(u32::try_from(back & 0xffff_ffff).unwrap_or(0)),
-        )
     }
 
     fn advance(&mut self, to: u64) {

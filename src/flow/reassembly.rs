@@ -11,9 +11,9 @@ use crate::decode::OctetRef;
 use crate::net::{FrameNo, Timestamp};
 
 /// Octets kept for one direction while they wait for a hole before them to be filled.
-pub const MAX_WAITING: usize = 4 << 20;
+pub(super) const MAX_WAITING: usize = 4 << 20;
 /// Segments kept likewise.
-pub const MAX_WAITING_SEGMENTS: usize = 8192;
+pub(super) const MAX_WAITING_SEGMENTS: usize = 8192;
 
 /// Octets that have become readable.
 #[derive(Debug)]
