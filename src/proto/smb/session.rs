@@ -518,7 +518,6 @@ impl Session {
             self.exchanges.add(exchange(&asked, Some(span)));
             self.credits.left = Some(0);
         }
-        self.credits.grant(message.credits, span.last);
         match &message.body {
             Body::Agreed(agreed) => self.agreed2(agreed),
             Body::Logon(logon) => self.logon(logon),
@@ -530,6 +529,7 @@ impl Session {
         }
         if message.status == NtStatus::PENDING {
             self.tally(name).interim += 1;
+            self.credits.grant(message.credits, span.last);
             return;
         }
         if error {
@@ -538,6 +538,8 @@ impl Session {
         if let Some(pending) = self.pending.remove(&Key::Two(message.message_id)) {
             self.answered(&pending, span);
         }
+        // After the request has given back its own, or they would count twice in what the client holds.
+        self.credits.grant(message.credits, span.last);
     }
 
     fn agreed2(&mut self, agreed: &Agreed) {

@@ -466,7 +466,8 @@ fn the_place_is_found_again() {
             vec![
                 read(1, 0),
                 answer(1, 2),
-                (S2C, 3, Ok(b"\0\0\0\x09SMBSMB\0\0\x01\0\xFESMB\0".to_vec())),
+                // Two marks, and no length with them that a message could have.
+                (S2C, 3, Ok(b"\0\0\0\x09SMBSMB\0\0\0\x01\xFESMB\0".to_vec())),
                 read(2, 4),
                 answer(2, 8),
             ],
