@@ -68,7 +68,6 @@ fn published_frames_have_their_published_numbers() {
         "exchange2007-nic-team-wrong-checksum",
     ] {
         let file = fs::read(captures().join(variant).join("capture.pcapng")).unwrap();
-        // (frames, ports, payload octets, sequence number, acknowledgement number, window, payload starts with)
         let smtp = exchange2007::SMTP_FRAMES.map(|(number, _)| number);
         let smb = exchange2007::SMB_FRAMES.map(|(number, _)| number);
         assert_eq!(
@@ -81,7 +80,9 @@ fn published_frames_have_their_published_numbers() {
             smb,
             [14560, 14650, 14943, 15334, 15862, 16383, 17225, 18568]
         );
-        let rows: [(&[u64], [u16; 2], u16, [u32; 2], u16, &[u8]); 4] = [
+        // Frames, ports, payload octets, [sequence number, acknowledgement number], window, what the payload starts with.
+        type Row<'a> = (&'a [u64], [u16; 2], u16, [u32; 2], u16, &'a [u8]);
+        let rows: [Row; 4] = [
             (
                 &smtp[..1],
                 [44217, 25],

@@ -397,7 +397,7 @@ pub fn sick(variant: Variant) -> Vec<u8> {
         195,
     ));
 
-    let mut random = Random(2010_01_05);
+    let mut random = Random(20_100_105);
     let mut ports = Ports(40_000);
     let mut anchors: Vec<(u64, i64)> = [&SMTP_FRAMES[..], &SMB_FRAMES[..]].concat();
     anchors.push(END);
