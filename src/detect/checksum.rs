@@ -1,7 +1,8 @@
 //! Tells harmless checksums from those that cost deliveries, by their consequence.
 //!
 //! Reads:   states of checksum fields, and whether the octets under them were acknowledged
-//! Yields:  `checksum.offload-artefact`, `checksum.offload-broken`, `checksum.corruption-on-path`: one for each sender and receiver
+//! Yields:  `checksum.offload-broken`, `checksum.corruption-on-path`: one for each sender and receiver;
+//!          `checksum.offload-artefact`: one for each sender
 //! Silent:  hosts with less than two bad checksums
 //! Source:  RFC 9293 section 3.1 (checksum); how adapters leave it: vendors' documents on offload; the consequence test is ours
 
@@ -32,6 +33,46 @@ struct Pair {
     trace: Trace,
     bad_trace: Trace,
     healed_trace: Trace,
+}
+
+/// What a sender's adapter fills in after the capture, to the harm of nobody.
+#[derive(Default)]
+struct Artefact {
+    packets: u64,
+    acknowledged: bool,
+    peers: u64,
+    peer: Option<IpAddr>,
+    trace: Trace,
+}
+
+impl Artefact {
+    fn finding(self, from: IpAddr) -> Finding {
+        let to = match self.peer {
+            Some(peer) if self.peers == 1 => peer.to_string(),
+            _ => plural(self.peers, "host"),
+        };
+        let mut f = self.trace.finding(
+            "checksum.offload-artefact",
+            Severity::Info,
+            if self.acknowledged { 0.97 } else { 0.7 },
+            format!(
+                "{} from {from} to {to} were captured before the adapter filled in their checksum: harmless{}",
+                plural(self.packets, "packet"),
+                match (self.acknowledged, self.peers) {
+                    (false, _) => "",
+                    (true, 1) => ", the other end acknowledged them",
+                    (true, _) => ", the other ends acknowledged them",
+                }
+            ),
+        );
+        f.subject = Some(from);
+        f.peer = self.peer.filter(|_| self.peers == 1);
+        let ip = if from.is_ipv6() { "ipv6" } else { "ip" };
+        f.display_filter = format!("tcp.checksum.status == \"Bad\" && {ip}.src == {from}");
+        #[allow(clippy::cast_precision_loss)]
+        f.measures.push(("unfilled", self.packets as f64));
+        f
+    }
 }
 
 /// See the head of this file.
@@ -124,6 +165,7 @@ impl Detector for Checksums {
             e.0 += p.acked_unfilled;
             e.1 += u64::from(p.acked_unfilled > 0);
         }
+        let mut artefacts: BTreeMap<IpAddr, Artefact> = BTreeMap::new();
         for ((from, to), p) in pairs {
             let bad = p.unfilled + p.wrong;
             if bad < 2 {
@@ -178,10 +220,18 @@ impl Detector for Checksums {
                         "{} from {from} to {to} were captured with a checksum that is {}, and {to} never acknowledged them{}",
                         plural(p.unacked_bad, "segment"),
                         if unfilled { "not filled in" } else { "wrong" },
-                        if others.0 > 0 {
-                            format!("; {} from the same host to {} with the same pattern were acknowledged", plural(others.0, "segment"), plural(others.1, "other host"))
-                        } else {
-                            String::new()
+                        match (others.0, unfilled) {
+                            (0, _) => String::new(),
+                            (n, true) => format!(
+                                "; {} from the same host to {} were captured with the same pattern, and acknowledged",
+                                plural(n, "segment"),
+                                plural(others.1, "other host")
+                            ),
+                            (n, false) => format!(
+                                "; {} from the same host to {} were captured not filled in, as offload leaves them, and acknowledged: wrong is another thing",
+                                plural(n, "segment"),
+                                plural(others.1, "other host")
+                            ),
                         }
                     ),
                 );
@@ -220,14 +270,14 @@ impl Detector for Checksums {
                 continue;
             }
             if p.unfilled * 20 >= p.frames || p.acked_unfilled > 0 || p.unfilled >= 2 {
-                let f = p.trace.clone().finding(
-                    "checksum.offload-artefact",
-                    Severity::Info,
-                    if p.acked_unfilled > 0 { 0.97 } else { 0.7 },
-                    format!("{} from {from} to {to} were captured before the adapter filled in their checksum: harmless{}", plural(p.unfilled, "packet"), if p.acked_unfilled > 0 { ", the other end acknowledged them" } else { "" }),
-                );
-                push(f, &[]);
+                let a = artefacts.entry(from).or_default();
+                a.packets += p.unfilled;
+                a.acknowledged |= p.acked_unfilled > 0;
+                a.peers += 1;
+                a.peer = Some(to);
+                a.trace.merge(p.trace);
             }
         }
+        out.extend(artefacts.into_iter().map(|(from, a)| a.finding(from)));
     }
 }

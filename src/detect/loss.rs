@@ -21,6 +21,8 @@ const LOSS_SHARE: f64 = 0.001;
 const LOSS_SECONDS: f64 = 0.5;
 /// One range sent this often without ever being acknowledged is a storm: a few repeats over minutes stop all delivery.
 const STUCK_SENDS: u32 = 4;
+/// Ranges, and applications, that a storm's summary names.
+const STUCK_NAMED: usize = 3;
 /// Repeats in one second, and their share, that make a second part of a storm; and how many such seconds it takes.
 const STORM_REPEATS: u64 = 20;
 const STORM_SHARE: f64 = 0.1;
@@ -78,6 +80,59 @@ struct Stuck {
     octets: u32,
     seconds: f64,
     ever_acked: bool,
+    application: &'static str,
+    port: u16,
+}
+
+impl Stuck {
+    /// `SMTP`, or `port 5001` where the application was not recognised.
+    fn application(&self) -> String {
+        match self.application {
+            "" | "unknown" => format!("port {}", self.port),
+            known => known.to_uppercase(),
+        }
+    }
+
+    /// `the same 16 octets 8 times over 228.6 s (first copy: frame 1198)`
+    fn line(&self) -> String {
+        format!(
+            "the same {} {} times over {} (first copy: frame {})",
+            plural(u64::from(self.octets), "octet"),
+            self.sends,
+            span(self.seconds),
+            self.first
+        )
+    }
+}
+
+/// What was sent in vain, in one sentence.
+fn in_vain(from: IpAddr, to: IpAddr, never: &[&Stuck], others: usize) -> String {
+    let mut applications: Vec<String> = Vec::new();
+    for stuck in never {
+        let name = stuck.application();
+        if applications.len() < STUCK_NAMED && !applications.contains(&name) {
+            applications.push(name);
+        }
+    }
+    let lines: Vec<String> = never.iter().take(STUCK_NAMED).map(|s| s.line()).collect();
+    let mut text = format!(
+        "{from} sent octets of {} to {to} over and over, and never got an acknowledgement: {}",
+        applications.join(" and "),
+        lines.join(", ")
+    );
+    if never.len() > STUCK_NAMED {
+        text += &format!(
+            ", and {} more",
+            plural((never.len() - STUCK_NAMED) as u64, "range")
+        );
+    }
+    if others > 0 {
+        text += &format!(
+            "; {} got through only after {STUCK_SENDS} sends or more",
+            plural(others as u64, "more range")
+        );
+    }
+    text
 }
 
 /// See the head of this file.
@@ -291,6 +346,8 @@ impl Pair {
                     octets: first.octets,
                     seconds,
                     ever_acked: acked,
+                    application: seen.dialog.application,
+                    port: f.server.port,
                 });
                 self.stuck_trace.flow(f, began, last.time);
                 if let Some(of) = first.of {
@@ -384,21 +441,9 @@ impl Pair {
                 .max(if bins > 0 { bins as f64 } else { 0.0 });
             let worst = self.stuck.iter().max_by_key(|s| (!s.ever_acked, s.sends));
             let summary = match worst {
-                Some(w) if !w.ever_acked => format!(
-                    "{from} sent the same {} to {to} {} times over {} and never got an acknowledgement (first copy: frame {}){}",
-                    plural(u64::from(w.octets), "octet"),
-                    w.sends,
-                    span(w.seconds),
-                    w.first,
-                    if self.stuck.len() > 1 {
-                        format!(
-                            "; {} in all went like that",
-                            plural(self.stuck.len() as u64, "range")
-                        )
-                    } else {
-                        String::new()
-                    }
-                ),
+                Some(w) if !w.ever_acked => {
+                    in_vain(from, to, &never, self.stuck.len() - never.len())
+                }
                 Some(w) => format!(
                     "{from} had to send {} to {to} four times or more each, the worst {} times",
                     plural(self.stuck.len() as u64, "range of octets"),

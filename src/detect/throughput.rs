@@ -16,6 +16,8 @@ use crate::net::Direction;
 /// Octets a second below which a transfer with data pending crawls, and for how long that has to last.
 const CRAWL_OCTETS: f64 = 10_000.0;
 const CRAWL_SECONDS: f64 = 10.0;
+/// Segments sent for the first time that make a transfer which can crawl: a few that never get through are a storm, and no rate.
+const CRAWL_SEGMENTS: u64 = 10;
 /// Share of its own usual rate below which a transfer has collapsed, and for how long at least.
 const OWN_SHARE: f64 = 0.3;
 const OWN_SECONDS: f64 = 3.0;
@@ -76,8 +78,12 @@ impl Detector for Throughput {
             let troubled = h.retransmitted_segments - h.retransmissions.spurious;
             let shut = f.half(direction.reverse()).zero_window_time.as_secs_f64();
             // It crawls: little gets through for long, with data on its way all the time.
-            let crawls =
-                busy >= CRAWL_SECONDS && mean < CRAWL_OCTETS && troubled >= 5 && shut < busy / 2.0;
+            let fresh = h.data_segments.saturating_sub(h.retransmitted_segments);
+            let crawls = busy >= CRAWL_SECONDS
+                && mean < CRAWL_OCTETS
+                && troubled >= 5
+                && fresh >= CRAWL_SEGMENTS
+                && shut < busy / 2.0;
             // Or it once ran, and does so no more.
             let own = collapse(h, repair, f);
             // Or repair is most of its life.

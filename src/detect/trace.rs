@@ -93,6 +93,32 @@ impl Trace {
         }
     }
 
+    /// What belongs to `other` belongs to it too.
+    pub(super) fn merge(&mut self, other: Self) {
+        for flow in other.flows {
+            if self.flows.len() < MAX_FLOWS {
+                self.flows.push(flow);
+            } else {
+                self.more_flows += 1;
+            }
+        }
+        self.flows.sort_unstable();
+        self.flows.dedup();
+        self.more_flows += other.more_flows;
+        for host in other.hosts {
+            if self.hosts.len() < 64 && !self.hosts.contains(&host) {
+                self.hosts.push(host);
+            }
+        }
+        self.start = self.start.into_iter().chain(other.start).min();
+        self.end = self.end.into_iter().chain(other.end).max();
+        for proof in other.evidence {
+            if self.evidence.len() < MAX_PROOF && !self.evidence.contains(&proof) {
+                self.evidence.push(proof);
+            }
+        }
+    }
+
     /// The finding, without the parts that only the detector knows.
     pub(super) fn finding(
         mut self,
