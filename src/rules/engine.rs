@@ -382,18 +382,26 @@ impl Case<'_> {
         if confirm.is_empty() && fix.is_empty() {
             return None;
         }
-        if versions_unknown
-            || fix
-                .iter()
-                .chain(&confirm)
-                .any(|s| s.command.starts_with("if the host runs "))
-        {
-            confirm.insert(0, ask_version(subject, self.facts));
+        // Whose version decides over a step is asked for it, the subject first.
+        let asks = |host: Option<IpAddr>| {
+            let on = host.map(|h| h.to_string());
+            let mut steps = fix.iter().chain(&confirm);
+            steps.any(|s| s.on == on && s.command.starts_with("if the host runs "))
+        };
+        let mut ask = Vec::new();
+        if versions_unknown || asks(subject) {
+            ask.push(ask_version(subject, true, self.facts));
         }
+        if peer.is_some() && asks(peer) {
+            ask.push(ask_version(peer, false, self.facts));
+        }
+        confirm.splice(0..0, ask);
         let mut why = fill(&rule.why);
         if !cited.is_empty() {
-            let seen: Vec<&str> = cited.iter().take(2).map(|f| f.summary.as_str()).collect();
-            why = format!("{why}. Seen here: {}", seen.join("; "));
+            // The worst of them; the others stand with their numbers in the report.
+            let seen = cited.iter().max_by(|a, b| weight(a).total_cmp(&weight(b)));
+            let seen = seen.map_or("", |f| f.summary.as_str());
+            why = format!("{why}. Seen here: {seen}");
         }
         why.push('.');
         if let Some(first) = why.get(..1).map(str::to_uppercase) {
@@ -530,8 +538,8 @@ fn fill(text: &str, subject: Option<IpAddr>, peer: Option<IpAddr>, cited: &[&Fin
         .replace("{port}", &port)
 }
 
-fn ask_version(subject: Option<IpAddr>, facts: &HostFacts) -> Step {
-    let command = match facts.system(subject, true) {
+fn ask_version(host: Option<IpAddr>, suspect: bool, facts: &HostFacts) -> Step {
+    let command = match facts.system(host, suspect) {
         Some(known)
             if Versions::parse("windows")
                 .is_some_and(|w| known.versions.within(w) == Truth::Yes) =>
@@ -546,7 +554,7 @@ fn ask_version(subject: Option<IpAddr>, facts: &HostFacts) -> Step {
         _ => "ver (Windows) or cat /etc/os-release (Linux)",
     };
     Step {
-        on: subject.map(|h| h.to_string()),
+        on: host.map(|h| h.to_string()),
         command: command.to_owned(),
         expect: "the version of the system; then give it with --os HOST=VERSION, and only the commands that fit are left".to_owned(),
     }
