@@ -16,7 +16,7 @@ const FINDINGS_IN_FULL: usize = 20;
 /// Findings shown at all.
 const FINDINGS: usize = 100;
 /// Frames shown for one finding.
-const FRAMES: usize = 10;
+const FRAMES: usize = 16;
 /// Flows in the table.
 const FLOWS: usize = 20;
 /// Captures, problems of a capture, reasons of undecoded frames shown.
@@ -125,7 +125,9 @@ impl Page<'_> {
             2,
             &verdict.text,
         )?;
-        if let Some(first) = report.remediations.first() {
+        if let Some(first) = report.remediations.first()
+            && verdict.grade != "healthy"
+        {
             self.wrapped("First: ", STRONG, 2, &sentence(&first.title))?;
         }
         Ok(())
