@@ -179,7 +179,6 @@ fn core_of(report: &Value) -> Value {
 
 /// Every capture gives the report that was reviewed. A new folder is a new test.
 #[test]
-#[ignore = "the stages are not joined yet"]
 fn captures_give_the_reviewed_report() {
     let write = std::env::var_os("TCPTRIAGE_WRITE_EXPECTED").is_some();
     let mut differing = Vec::new();
