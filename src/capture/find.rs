@@ -44,7 +44,7 @@ pub struct Found {
 /// Finds the captures that the arguments name.
 ///
 /// # Errors
-/// Where an argument names nothing, or a folder cannot be read. A file named outright is not looked at: [`open`] says what is
+/// Where an argument names nothing, or a folder cannot be read. A file named outright is not looked at: [`open()`] says what is
 /// wrong with it.
 pub fn find(args: &[String], options: &OpenOptions) -> Result<Found, CaptureError> {
     let mut found = Found::default();

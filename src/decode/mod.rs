@@ -1,6 +1,6 @@
 //! Decode stage: frames in, TCP [`Segment`]s out (and the few other packets that explain TCP's fate).
 //!
-//! Takes:  [`FrameBatch`]es
+//! Takes:  [`FrameBatch`](crate::capture::FrameBatch)es
 //! Gives:  [`SegmentBatch`]es that take over the octets of the frames; counts of what could not be decoded
 //! Never:  keeps state between frames, save for IP fragments; follows flows
 

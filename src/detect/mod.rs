@@ -1,6 +1,6 @@
 //! Detect stage: what happened on the flows in, what hurts in out.
 //!
-//! Takes:  [`FlowRecord`](crate::flow::FlowRecord)s with their [`DialogRecord`](crate::proto::DialogRecord)s, one by one as flows end
+//! Takes:  [`FlowRecord`]s with their [`DialogRecord`]s, one by one as flows end
 //! Gives:  [`Finding`]s: a symptom, how bad, how sure, with frames as proof and what speaks against it
 //! Never:  gives advice (that is `rules`); looks at octets
 

@@ -1,7 +1,7 @@
 //! Puts the octets of one direction in order.
 //!
 //! Takes:  payloads with their offsets, in order of capture; acknowledgements by the other end
-//! Gives:  [`Piece`]s in order without overlap, with gaps where octets are missing for good
+//! Gives:  pieces in order without overlap, with gaps where octets are missing for good
 //! Never:  keeps more than [`MAX_WAITING`] octets for one direction; waits for octets that the other end has acknowledged and
 //!         the capture has missed
 

@@ -32,7 +32,7 @@ pub const SMB_PORTS: [u16; 2] = [445, 139];
 /// What a run is to do: made once from the command line, and all that the library knows of it.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Captures to read: files, folders, patterns, `-` for standard input; found by [`capture`](crate::capture).
+    /// Captures to read: files, folders, patterns, `-` for standard input; found by [`capture`].
     pub captures: Vec<String>,
     /// Ports of SMTP.
     pub smtp_ports: Vec<u16>,

@@ -1,8 +1,8 @@
 //! The outline of TLS: what its records show without being decrypted (RFC 8446, RFC 5246).
 //!
 //! Takes:  octets of both directions, gaps marked
-//! Gives:  [`Record`]s as they end; versions, server name, protocols, cipher, alerts, the time of the handshake
-//! Never:  decrypts; keeps more than one hello of [`MAX_HELLO`] octets a direction
+//! Gives:  records as they end; versions, server name, protocols, cipher, alerts, the time of the handshake
+//! Never:  decrypts; keeps more than one hello of `MAX_HELLO` octets a direction
 
 use super::recognise::{Guess, Opening, Start};
 use super::turns::{TurnTaker, length};

@@ -43,7 +43,7 @@ pub(super) fn acts(c: char) -> bool {
             | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFB | 0xE0000..=0xE0FFF | 0xE000..=0xF8FF | 0xF0000..=0x0010_FFFF)
 }
 
-/// One line inside Markdown: as [`line`], and every character that Markdown or HTML would read is escaped.
+/// One line inside Markdown: as [`line()`], and every character that Markdown or HTML would read is escaped.
 #[must_use]
 pub fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

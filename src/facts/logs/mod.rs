@@ -2,7 +2,7 @@
 //!
 //! Takes:  the octets of log files, any number, in any order of sessions
 //! Gives:  [`LogSession`]s: endpoints, times, commands with their replies and delays, tarpits, targets marked unhealthy;
-//!         and by [`join`] the flow of a capture that each of them is
+//!         and by [`join()`] the flow of a capture that each of them is
 //! Never:  keeps what a client sent to authenticate itself; needs a capture
 
 mod grammar;

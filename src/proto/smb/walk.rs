@@ -2,7 +2,7 @@
 //!
 //! Takes:  the octets of one message as they come
 //! Gives:  its [`Unit`]s when it has ended
-//! Never:  keeps more than [`MAX_KEPT`](super::records::MAX_KEPT) octets at a time, or more than [`MAX_UNITS`] units
+//! Never:  keeps more than [`MAX_KEPT`] octets at a time, or more than [`MAX_UNITS`] units
 
 use super::records::{MAX_KEPT, Unit, unit, wanted};
 
