@@ -88,12 +88,14 @@ impl Decoder {
             segments,
             sacks,
             notes,
+            overlong,
             ..
         } = out;
         extra.clear();
         segments.clear();
         sacks.clear();
         notes.clear();
+        overlong.clear();
         let octets = octets.as_slice();
         let mut sink = Sink {
             extra,
@@ -116,10 +118,19 @@ impl Decoder {
                 ip: IpHeader::default(),
             };
             let view = View::new(captured, frame.range.start as u64, wire);
+            let first = sink.segments.len();
             match self.walk(packet, Proto::Link(link), view, &mut sink) {
                 Ok(()) | Err(Stop::Waiting) => {}
                 Err(Stop::Undecoded(reason)) => self.tally.add(reason, 1, frame.number),
                 Err(Stop::Other(other)) => self.count(other),
+            }
+            let end = frame.range.start as u64 + wire.max(captured.len()) as u64;
+            for (n, seg) in sink.segments.iter().enumerate().skip(first) {
+                // A payload put together from fragments lies behind every frame.
+                let room = end.saturating_sub(seg.payload.offset);
+                if u64::from(seg.payload_octets) > room && seg.payload.offset < OctetRef::IN_EXTRA {
+                    overlong.push((n as u32, room as u32));
+                }
             }
         }
     }

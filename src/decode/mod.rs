@@ -266,6 +266,9 @@ pub struct SegmentBatch {
     pub sacks: Vec<(SeqNum, SeqNum)>,
     /// Other packets that matter.
     pub notes: Vec<Note>,
+    /// Segments that are longer by their IP header than their frame was on the wire, as far as the capture knows: index in
+    /// `segments` as decoded, and the payload that the frame had room for.
+    pub overlong: Vec<(u32, u32)>,
 }
 
 impl SegmentBatch {
