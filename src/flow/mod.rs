@@ -8,6 +8,7 @@ mod account;
 mod connection;
 mod half;
 mod ipid;
+pub mod labels;
 pub mod order;
 mod reassembly;
 mod record;
@@ -22,6 +23,24 @@ use crate::net::{Direction, FrameNo, Timestamp};
 
 /// Number of a flow in order of its first segment, from 0; never reused.
 pub type FlowIndex = u64;
+
+/// What was made of a segment at sight, where it is neither new octets nor a bare acknowledgement. What became clear later stands
+/// in the [`FlowRecord`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Judged {
+    /// Octets sent before.
+    Repeat(Trigger),
+    /// An original that came late.
+    Reordered,
+    /// A copy of a frame, made by the network or by the capture.
+    Copy,
+    /// A keep-alive.
+    KeepAlive,
+    /// A probe of a closed window.
+    WindowProbe,
+    /// Fits no window.
+    Outside,
+}
 
 /// What the flow stage tells the stages after it, in the order in which it came about.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use hashbrown::HashTable;
 use super::connection::Connection;
 use super::half::Verdict;
 use super::reassembly::Ready;
-use super::{Chunk, Observed};
+use super::{Chunk, Judged, Observed};
 use crate::decode::{FlowKey, NoteKind, Segment, SegmentBatch};
-use crate::net::{Direction, StreamOffset, Timestamp};
+use crate::net::{Direction, FrameNo, StreamOffset, Timestamp};
 
 /// A closed flow is kept this long for stragglers: twice the longest segment lifetime of RFC 9293 section 3.4.2.
 const LINGER_NANOS: i64 = 240_000_000_000;
@@ -50,6 +50,8 @@ pub struct FlowTable {
     pub evicted: u64,
     /// TCP segments taken.
     pub segments: u64,
+    /// What was made of each segment, where somebody wants to know: kept as long as nobody takes it.
+    pub judged: Option<Vec<(FrameNo, Judged)>>,
 }
 
 impl FlowTable {
@@ -68,6 +70,7 @@ impl FlowTable {
             since_check: 0,
             evicted: 0,
             segments: 0,
+            judged: None,
         }
     }
 
@@ -181,6 +184,18 @@ impl FlowTable {
         } else {
             self.ready[0].clear();
             self.ready[1].clear();
+        }
+        if let Some(judged) = &mut self.judged {
+            let at_sight = match step.verdict {
+                Verdict::Bare | Verdict::New => None,
+                Verdict::Repeat(_, trigger) => Some(Judged::Repeat(trigger)),
+                Verdict::Reordered => Some(Judged::Reordered),
+                Verdict::Copy => Some(Judged::Copy),
+                Verdict::KeepAlive => Some(Judged::KeepAlive),
+                Verdict::WindowProbe => Some(Judged::WindowProbe),
+                Verdict::Outside => Some(Judged::Outside),
+            };
+            judged.extend(at_sight.map(|j| (seg.frame, j)));
         }
         debug_assert!(step.verdict != Verdict::Outside || seg.payload_octets > 0);
     }
