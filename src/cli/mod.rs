@@ -8,6 +8,7 @@ mod args;
 mod knowledge;
 mod output;
 mod progress;
+mod segments;
 mod values;
 
 use std::fmt::Write as _;
@@ -127,10 +128,7 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
             let _ = (args.settings(), args.format);
             not_built("verify")
         }
-        Command::Segments(args) => {
-            let _ = (args.settings(), args.format);
-            not_built("segments")
-        }
+        Command::Segments(args) => segments::segments(talk, args),
         Command::Explain(args) => knowledge::explain(talk, args),
         Command::Rules(args) => knowledge::rules(talk, &args.command),
         Command::Facts(args) => knowledge::facts(talk, args),

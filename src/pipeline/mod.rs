@@ -1,7 +1,7 @@
 //! Joins the stages; the only place that does.
 //!
 //! [`analyze`] gathers what is known beforehand (`know`), reads captures into segments (`read`), follows them to findings (`track`),
-//! and asks the rules for remedies.
+//! and asks the rules for remedies. [`segments`] lists what was read segment by segment.
 //!
 //! Files of one rotated set are one capture: flows go on from file to file. Captures that are not of one set keep their flows apart,
 //! as two hosts' captures of one connection are two views of it. A frame is named by capture and number
@@ -9,6 +9,7 @@
 
 mod know;
 mod read;
+mod segments;
 mod track;
 
 use std::fmt;
@@ -22,6 +23,8 @@ use crate::report::build::{self, Parts};
 use crate::report::model::Report;
 use know::Knowledge;
 use track::Tracker;
+
+pub use segments::{Judgement, SegmentRow, Shortfall, segments};
 
 /// TCP ports on which SMTP is expected, before the octets are looked at.
 pub const SMTP_PORTS: [u16; 4] = [25, 465, 587, 2525];
@@ -124,6 +127,9 @@ pub enum Error {
     /// No capture could be read.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// Whoever takes the results refused them.
+    #[error("cannot write: {0}")]
+    Output(#[from] std::io::Error),
     /// Something else that the user asked for could not be done.
     #[error("{0}")]
     Refused(String),

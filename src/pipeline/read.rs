@@ -1,7 +1,7 @@
 //! Reads captures one after the other, and decodes them in a thread of its own.
 //!
 //! Takes:  sets of files, as [`capture::find`] gives them
-//! Gives:  batches of segments to the [`Tracker`], whose frames carry the index of their capture; what is to be said of each file
+//! Gives:  batches of segments to the [`Tracker`] (or to whoever lists them), whose frames carry the index of their capture; what is to be said of each file
 //! Never:  mixes two captures that are not files of one set: the tracker is told where a set ends
 
 use crate::capture::{
@@ -53,7 +53,10 @@ pub(super) fn all(settings: &Settings, found: Found, tracker: &mut Tracker) -> R
                 index,
                 of,
             }
-            .run(&mut decoder, tracker)?;
+            .run(&mut decoder, tracker.encapsulations(), &mut |decoded| {
+                tracker.push(&mut decoded.batch, &mut decoded.encapsulations);
+                Ok(())
+            })?;
             read.captures.push((info, Vec::new()));
         }
         if let Some((_, undecoded)) = read.captures.last_mut() {
@@ -62,6 +65,24 @@ pub(super) fn all(settings: &Settings, found: Found, tracker: &mut Tracker) -> R
         tracker.end_of_capture();
     }
     Ok(read)
+}
+
+/// Reads one file apart from all others; `take` says whether to go on.
+pub(super) fn one(
+    settings: &Settings,
+    path: &str,
+    take: &mut dyn FnMut(&mut SegmentBatch) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let file = File {
+        settings,
+        path,
+        index: 0,
+        of: 1,
+    };
+    file.run(&mut Decoder::new(0), 0, &mut |decoded| {
+        take(&mut decoded.batch)
+    })
+    .map(|_| ())
 }
 
 fn index<T>(captures: &[T]) -> u32 {
@@ -99,10 +120,14 @@ impl File<'_> {
         }
     }
 
-    /// Reads and decodes in one thread, follows flows in the other (or both in one, with one job).
-    fn run(&self, decoder: &mut Decoder, tracker: &mut Tracker) -> Result<CaptureInfo, Error> {
+    /// Reads and decodes in one thread, hands on in the other (or both in one, with one job). `known` encapsulations have names.
+    fn run(
+        &self,
+        decoder: &mut Decoder,
+        mut known: u32,
+        take: &mut dyn FnMut(&mut Decoded) -> Result<(), Error>,
+    ) -> Result<CaptureInfo, Error> {
         let mut source = self.open()?;
-        let mut known = tracker.encapsulations();
         if self.settings.jobs == Some(1) {
             let (mut frames, mut decoded) = (FrameBatch::default(), Decoded::default());
             while self.decode(
@@ -112,7 +137,7 @@ impl File<'_> {
                 &mut frames,
                 &mut decoded,
             )? {
-                tracker.push(&mut decoded.batch, &mut decoded.encapsulations);
+                take(&mut decoded)?;
             }
         } else {
             let (full_in, full_out) = crossbeam_channel::bounded::<Decoded>(IN_FLIGHT);
@@ -130,14 +155,20 @@ impl File<'_> {
                         }
                     }
                 });
+                let mut taken = Ok(());
                 for mut decoded in full_out {
-                    tracker.push(&mut decoded.batch, &mut decoded.encapsulations);
+                    taken = take(&mut decoded);
+                    if taken.is_err() {
+                        // The reader finds the channel closed, and stops.
+                        break;
+                    }
                     // Nobody may be waiting for it any more; then it is dropped.
                     let _ = empty_in.try_send(decoded);
                 }
                 reader
                     .join()
                     .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                    .and(taken)
             })?;
         }
         Ok(source.info())
