@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use support::convo::{C2S, Convo, S2C};
 use support::scene::{Frame, Scene, pcap};
+use support::wire::Checksum;
 use tcptriage::net::Timestamp;
 use tcptriage::pipeline::{Settings, analyze};
 use tcptriage::report::model::Report;
@@ -197,5 +198,66 @@ fn logs_are_joined_and_facts_not_understood_are_told() {
         "facts.txt line 1",
     ] {
         assert!(notes.contains(part), "{part}: {notes}");
+    }
+}
+
+/// A client whose adapter leaves the checksums of its data unfilled on the wire, seen `client` and `server` microseconds from the two.
+fn unfilled_on_the_wire(client: i64, server: i64, headers: Checksum) -> Vec<Frame> {
+    let mut convo = Convo::new()
+        .rtt_us(client, server)
+        .checksums(C2S, headers)
+        .handshake()
+        .send(S2C, b"220 mail.example ESMTP Postfix\r\n")
+        .ack(C2S)
+        .send(C2S, &[b'x'; 1_000])
+        .checksum(Checksum::UnfilledPartial)
+        .lost();
+    for wait in [300, 600, 1_200, 2_400] {
+        convo = convo
+            .wait_ms(wait)
+            .again()
+            .checksum(Checksum::UnfilledPartial)
+            .lost();
+    }
+    let mut scene = Scene::new();
+    scene.add(convo);
+    scene.frames()
+}
+
+#[test]
+fn unfilled_checksums_are_judged_by_where_they_were_seen() {
+    let folder = Folder::new("unfilled");
+    for (name, client, server, headers, proven) in [
+        (
+            "beside the sender",
+            20,
+            4_000,
+            Checksum::UnfilledPartial,
+            false,
+        ),
+        ("beside the receiver", 4_000, 20, Checksum::Good, true),
+    ] {
+        let frames = unfilled_on_the_wire(client, server, headers);
+        let report = run(&[folder.write("a.pcap", &pcap(&frames))], |_| ());
+        let broken = report
+            .findings
+            .iter()
+            .find(|f| f.id == "checksum.offload-broken")
+            .unwrap_or_else(|| panic!("{name}: {:#?}", report.findings));
+        assert_eq!(
+            broken.confidence >= 0.95,
+            proven,
+            "{name}: {}",
+            broken.summary
+        );
+        assert_eq!(
+            broken.summary.contains("at the receiver's side"),
+            proven,
+            "{name}"
+        );
+        assert!(
+            !report.findings.iter().any(|f| f.id == "loss.ack"),
+            "{name}: what rides on stuck data is stuck with it"
+        );
     }
 }

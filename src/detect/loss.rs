@@ -69,6 +69,7 @@ struct Pair {
     acks_trace: Trace,
     acks_seen: u64,
     spurious_after_ack: u64,
+    unheard_with_data: u64,
     latency_spikes: u64,
 }
 
@@ -223,7 +224,10 @@ impl Pair {
                     .0 += n;
             }
             if r.spurious {
-                if !near_sender || r.basis.contains("acknowledged before") {
+                // Acknowledgements ride on data: where that is stuck, they are too, and nothing more is to be said of them.
+                if back.unacked_octets > 0 && back.retransmitted_segments > 0 {
+                    self.unheard_with_data += n;
+                } else if !near_sender || r.basis.contains("acknowledged before") {
                     self.spurious_after_ack += n;
                 }
                 self.spurious_trace.flow(f, r.time, r.time);
@@ -623,7 +627,8 @@ impl Pair {
             push(f, 0.0, measures(&[("missing_share", missing)]));
         }
         if self.spurious > 0 && !(lost_acks || unheard) {
-            let severity = if self.spurious >= 3 && self.spurious >= self.needed {
+            let own = self.spurious - self.unheard_with_data;
+            let severity = if own >= 3 && own >= self.needed {
                 Severity::Warning
             } else {
                 Severity::Info

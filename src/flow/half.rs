@@ -13,6 +13,8 @@ use super::rtt::Estimator;
 use crate::decode::{Checksum, Segment, TcpFlags};
 use crate::net::{Direction, FrameNo, SeqNum, Sketch, StreamOffset, Timestamp};
 
+/// Basis of a repeat that a D-SACK proved needless; each D-SACK proves one (RFC 2883 section 4).
+const REPORTED: &str = "the receiver reported it as a duplicate (D-SACK)";
 /// Ranges remembered of what was sent: those on their way, and some that were acknowledged, to know late copies by.
 pub(super) const MAX_SENT: usize = 16_384;
 /// Acknowledged ranges remembered.
@@ -928,12 +930,12 @@ impl Half {
                 let end = r.offset + u64::from(r.octets);
                 if r.offset >= first.0
                     && end <= first.1.max(first.0 + 1)
-                    && !r.spurious
+                    && r.basis != REPORTED
                     && seg.time >= r.time
                 {
                     r.spurious = true;
                     r.confidence = r.confidence.max(0.95);
-                    r.basis = "the receiver reported it as a duplicate (D-SACK)";
+                    r.basis = REPORTED;
                     proved = true;
                     break;
                 }

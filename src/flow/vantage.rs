@@ -39,14 +39,43 @@ pub(super) fn of(
         let r = &halves[n].rec;
         r.unfilled_checksums >= 2 && r.unfilled_checksums * 10 >= r.frames * 5
     };
+    let by_times = match (handshake.to_client, handshake.to_server) {
+        (Some(c), Some(s)) => Some(split(
+            c,
+            s,
+            "its part of the handshake's round trip is a tenth of the other or less",
+            "both parts of the handshake's round trip are alike",
+        )),
+        _ => None,
+    };
+    // Of a sender with offload nearly all packets look so. Where others of it are filled in, and the handshake tells the other
+    // side, they arrived unfilled.
+    let mixed = |n: usize| halves[n].rec.good_checksums * 5 >= halves[n].rec.frames;
+    let arrived = |n: usize, there: Vantage| {
+        by_times
+            .filter(|(vantage, _)| mixed(n) && *vantage == there)
+            .map(|(vantage, _)| {
+                (
+                    vantage,
+                    "its part of the handshake's round trip is a tenth of the other or less, and only some packets of the other end lack \
+                     their checksum",
+                )
+            })
+    };
     match (unfilled(0), unfilled(1)) {
         (true, false) => {
+            if let Some(told) = arrived(0, Vantage::Server) {
+                return told;
+            }
             return (
                 Vantage::Client,
                 "only the client's packets have checksums left for its adapter to fill in",
             );
         }
         (false, true) => {
+            if let Some(told) = arrived(1, Vantage::Client) {
+                return told;
+            }
             return (
                 Vantage::Server,
                 "only the server's packets have checksums left for its adapter to fill in",
@@ -54,13 +83,8 @@ pub(super) fn of(
         }
         _ => {}
     }
-    if let (Some(c), Some(s)) = (handshake.to_client, handshake.to_server) {
-        return split(
-            c,
-            s,
-            "its part of the handshake's round trip is a tenth of the other or less",
-            "both parts of the handshake's round trip are alike",
-        );
+    if let Some(told) = by_times {
+        return told;
     }
     // Least time from data to acknowledgement: data of the server goes to the client and back.
     if let (Some(to_server), Some(to_client)) = (halves[0].min_rtt, halves[1].min_rtt) {
