@@ -266,6 +266,16 @@ impl Condition {
 }
 
 fn negated(words: &str) -> String {
+    // `the adapter team is none`
+    if let Some(what) = words.strip_suffix(" is none") {
+        let what = what.strip_prefix("the ").unwrap_or(what);
+        let article = if what.starts_with(['a', 'e', 'i', 'o', 'u']) {
+            "an"
+        } else {
+            "a"
+        };
+        return format!("the host has {article} {what}");
+    }
     for (yes, no) in [(" is ", " is not "), (" names ", " does not name ")] {
         if words.matches(yes).count() == 1 && !words.contains(" and ") {
             return words.replacen(yes, no, 1);
