@@ -245,11 +245,8 @@ impl Detector for Checksums {
                 push(f, &[("at_receiver", 0.0)]);
                 continue;
             }
-            if p.wrong > 0
-                && p.wrong * 2 <= p.frames
-                && (p.wrong_then_good > 0 || p.repeats_bad > 0 || p.wrong >= 2)
-                && p.beside_sender == 0
-            {
+            let told = p.wrong_then_good > 0 || p.repeats_bad > 0 || p.wrong >= 2;
+            if p.wrong > 0 && p.good > 0 && told && p.beside_sender == 0 {
                 let f = p.healed_trace.clone().finding(
                     "checksum.corruption-on-path",
                     Severity::Warning,
@@ -266,7 +263,7 @@ impl Detector for Checksums {
                         }
                     ),
                 );
-                push(f, &[]);
+                push(f, &[("arrived_wrong", p.wrong as f64)]);
                 continue;
             }
             if p.unfilled * 20 >= p.frames || p.acked_unfilled > 0 || p.unfilled >= 2 {

@@ -189,7 +189,7 @@ impl Detector for Connect {
             let (n, syns, seconds, trace) = s.retried;
             if n > 0 {
                 let share = n as f64 / s.flows.max(1) as f64;
-                let severity = if share >= RETRIED_SHARE && seconds > 0.5 {
+                let severity = if syns > 0 && share >= RETRIED_SHARE && seconds > 0.5 {
                     Severity::Warning
                 } else {
                     Severity::Info

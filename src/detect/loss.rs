@@ -6,13 +6,13 @@
 //! Silent:  less than one needed repeat in a thousand data segments, unless it cost half a second or more
 //! Source:  RFC 5681, 6298, 8985; the storm's thresholds are ours
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::trace::{MAX_GROUPS, Trace, percent, plural, retransmit_line, span};
 use super::{Detector, Finding, Seen, Severity};
-use crate::flow::{Cause, EventKind, Trigger, Vantage};
+use crate::flow::{Cause, EventKind, IpIdUse, Trigger, Vantage};
 use crate::net::{Direction, FrameNo, Timestamp};
 
 /// Share of needed repeats among data segments from which loss is worth a warning.
@@ -29,6 +29,8 @@ const STORM_SHARE: f64 = 0.1;
 const STORM_SECONDS: usize = 3;
 /// Silence of the other end, with repeats sent into it, from which the link counts as gone.
 const OUTAGE: Duration = Duration::from_millis(1000);
+/// The same from the receiver's side, where only a long silence tells.
+const LONG_SILENCE: Duration = Duration::from_millis(1500);
 /// A round trip this much above the least one shows a queue that had grown.
 const QUEUE_GROWTH: f64 = 1.5;
 /// And by at least so much.
@@ -70,7 +72,11 @@ struct Pair {
     acks_seen: u64,
     spurious_after_ack: u64,
     unheard_with_data: u64,
+    spurious_ranges: u64,
     latency_spikes: u64,
+    /// Segments that the network delivered late, and windows that were shut: both make needless repeats.
+    reordered: u64,
+    shut: u64,
 }
 
 /// A range that was sent over and over.
@@ -155,8 +161,16 @@ impl Detector for Loss {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for ((from, to), pair) in std::mem::take(&mut self.pairs) {
-            pair.judge(from, to, out);
+        let pairs = std::mem::take(&mut self.pairs);
+        let losing: BTreeSet<_> = pairs
+            .iter()
+            .filter(|p| p.1.needed > 0)
+            .map(|p| *p.0)
+            .collect();
+        for ((from, to), pair) in pairs {
+            // What comes back may be lost with the data that carries it.
+            let way_back_loses = losing.contains(&(to, from));
+            pair.judge(from, to, way_back_loses, out);
         }
     }
 }
@@ -176,6 +190,8 @@ impl Pair {
         self.timeouts += counts.timeout + counts.unknown;
         self.spurious += counts.spurious;
         self.octets += h.retransmitted_octets;
+        self.reordered += h.out_of_order_segments + h.sack_healed;
+        self.shut += back.zero_windows;
         self.latency_spikes += f
             .events
             .iter()
@@ -190,7 +206,10 @@ impl Pair {
         // Acknowledgements of this direction's data that got lost: packets of the receiver that are missing here while its octets are
         // whole, and repeats of what had been acknowledged.
         self.acks_seen += back.frames;
-        if back.data_segments * 4 < back.frames && h.data_segments > 20 {
+        if back.data_segments * 4 < back.frames
+            && h.data_segments > 20
+            && back.ip_id == IpIdUse::PerConnection
+        {
             self.acks_missing += back.unseen_packets;
             if back.unseen_packets > 0 {
                 self.acks_trace.flow(f, f.start, f.end);
@@ -227,8 +246,12 @@ impl Pair {
                 // Acknowledgements ride on data: where that is stuck, they are too, and nothing more is to be said of them.
                 if back.unacked_octets > 0 && back.retransmitted_segments > 0 {
                     self.unheard_with_data += n;
-                } else if !near_sender || r.basis.contains("acknowledged before") {
+                } else if !near_sender
+                    || r.una_before.is_some_and(|u| u < r.offset)
+                    || r.basis.contains("acknowledged before")
+                {
                     self.spurious_after_ack += n;
+                    self.spurious_ranges += u64::from(r.sends_before < 2);
                 }
                 self.spurious_trace.flow(f, r.time, r.time);
                 self.spurious_trace.proof(f, r.frame, || {
@@ -388,10 +411,28 @@ impl Pair {
             }
         }
         let _ = silent_runs;
+        // From the receiver's side the repeats that went into the silence are not seen, only the one that ended it.
+        let far = !super::order::beside_sender(seen, direction);
+        let long = f.stalls.iter().filter(|s| {
+            far && s.direction == Some(direction)
+                && matches!(s.cause, Cause::Timeout | Cause::TailLoss)
+                && s.length >= LONG_SILENCE
+        });
+        for s in long {
+            let end = s
+                .start
+                .plus_nanos(i64::try_from(s.length.as_nanos()).unwrap_or(0));
+            self.outages.push((s.start, end));
+            self.outage_seconds += s.length.as_secs_f64();
+            self.outage_trace.flow(f, s.start, end);
+            self.outage_trace.proof(f, s.frame, || {
+                format!("ends a silence of {}", span(s.length.as_secs_f64()))
+            });
+        }
     }
 
     #[allow(clippy::cast_precision_loss, clippy::too_many_lines)]
-    fn judge(self, from: IpAddr, to: IpAddr, out: &mut Vec<Finding>) {
+    fn judge(self, from: IpAddr, to: IpAddr, way_back_loses: bool, out: &mut Vec<Finding>) {
         let share = self.needed as f64 / self.data_segments.max(1) as f64;
         let confidence = if self.confidence > 0.0 {
             self.confidence.min(0.95)
@@ -585,7 +626,14 @@ impl Pair {
             );
             push(f, self.tail_stalled, measures(&[]));
         }
-        self.needless(from, to, &mut push, &measures);
+        self.needless(
+            from,
+            to,
+            way_back_loses || outage || storm,
+            outage,
+            &mut push,
+            &measures,
+        );
     }
 
     #[allow(clippy::cast_precision_loss)]
@@ -593,13 +641,18 @@ impl Pair {
         &self,
         from: IpAddr,
         to: IpAddr,
+        explained: bool,
+        outage: bool,
         push: &mut impl FnMut(Finding, f64, Vec<(&'static str, f64)>),
         measures: &impl Fn(&[(&'static str, f64)]) -> Vec<(&'static str, f64)>,
     ) {
         // Acknowledgements lost on their way back: their numbers are missing at the sender's side.
         let missing = self.acks_missing as f64 / (self.acks_seen + self.acks_missing).max(1) as f64;
-        let lost_acks = self.acks_missing >= 10 && missing >= 0.02;
-        let unheard = self.spurious_after_ack >= 2
+        let lost_acks = !outage && self.acks_missing >= 10 && missing >= 0.02;
+        let unheard = !explained
+            && self.reordered == 0
+            && self.shut == 0
+            && self.spurious_ranges >= 3
             && self.latency_spikes == 0
             && self.needed * 2 < self.spurious;
         if lost_acks || unheard {
@@ -628,7 +681,12 @@ impl Pair {
         }
         if self.spurious > 0 && !(lost_acks || unheard) {
             let own = self.spurious - self.unheard_with_data;
-            let severity = if own >= 3 && own >= self.needed {
+            let severity = if own >= 3
+                && own >= self.needed
+                && !explained
+                && self.reordered == 0
+                && self.shut == 0
+            {
                 Severity::Warning
             } else {
                 Severity::Info

@@ -9,6 +9,7 @@ mod checksum;
 mod close;
 mod connect;
 mod host;
+mod judge;
 mod loss;
 mod order;
 mod path;
@@ -19,6 +20,8 @@ mod throughput;
 mod trace;
 mod wait;
 mod window;
+
+pub use judge::judge;
 
 use std::net::IpAddr;
 
@@ -123,22 +126,4 @@ pub fn all() -> Vec<Box<dyn Detector>> {
         Box::<server::Slow>::default(),
         Box::<smtp_late::LateReplies>::default(),
     ]
-}
-
-/// Puts findings in the order of the report: by severity, then by seconds lost.
-#[must_use]
-pub fn judge(mut findings: Vec<Finding>) -> Vec<Finding> {
-    findings.sort_by(|a, b| {
-        b.severity
-            .cmp(&a.severity)
-            .then(
-                b.seconds_lost
-                    .unwrap_or(0.0)
-                    .total_cmp(&a.seconds_lost.unwrap_or(0.0)),
-            )
-            .then(b.confidence.total_cmp(&a.confidence))
-            .then(a.id.cmp(b.id))
-            .then(a.hosts.cmp(&b.hosts))
-    });
-    findings
 }

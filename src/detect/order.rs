@@ -32,7 +32,12 @@ struct Pair {
 #[derive(Default)]
 pub(super) struct Order {
     pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+    /// Segments that were late although the capture was taken beside their sender: the capture itself is out of order.
+    by_capture: u64,
 }
+
+/// A capture that is out of order by itself is so by less than this.
+const CAPTURE_LATE: f64 = 0.001;
 
 /// Whether the capture was taken beside the sender of `direction`: nothing can be reordered before it then.
 pub(super) fn beside_sender(seen: Seen<'_>, direction: Direction) -> bool {
@@ -69,6 +74,9 @@ impl Detector for Order {
                     }
                 }
             }
+            if at_sender {
+                self.by_capture += h.out_of_order_segments;
+            }
             // Beside the sender, reordering behind the capture point shows as duplicate acknowledgements and needless fast repeats.
             if at_sender {
                 p.needless += h
@@ -91,8 +99,14 @@ impl Detector for Order {
                 }
             }
             p.copies += h.network_duplicates;
-            p.dsacks += h.unexplained_dsacks;
-            if h.network_duplicates > 0 || h.unexplained_dsacks > 0 {
+            // Among repeats a D-SACK is more likely theirs.
+            let dsacks = if h.retransmitted_segments == 0 {
+                h.unexplained_dsacks
+            } else {
+                0
+            };
+            p.dsacks += dsacks;
+            if h.network_duplicates > 0 || dsacks > 0 {
                 p.copy_trace.flow(f, f.start, f.end);
                 for e in f.events.iter().filter(|e| e.direction == direction) {
                     if let EventKind::NetworkDuplicate { of } = e.kind {
@@ -115,7 +129,7 @@ impl Detector for Order {
                 out.push(f);
             };
             let all = p.segments.max(1) as f64;
-            if p.late >= ENOUGH {
+            if p.late >= ENOUGH && !(self.by_capture > 0 && p.latest < CAPTURE_LATE) {
                 let share = p.late as f64 / all;
                 let severity = if share >= 0.002 {
                     Severity::Warning

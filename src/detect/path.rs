@@ -134,7 +134,14 @@ impl Detector for Path {
                     _ => {}
                 }
             }
-            if let Some(r) = h.rtt.filter(|r| r.samples >= BLOAT_SAMPLES) {
+            // Beside the receiver only echoed timestamps show the path of the data.
+            let beside_receiver = super::order::beside_sender(seen, direction.reverse());
+            let rtt = if beside_receiver {
+                f.half(direction.reverse()).echo_rtt
+            } else {
+                h.rtt
+            };
+            if let Some(r) = rtt.filter(|r| r.samples >= BLOAT_SAMPLES) {
                 let (least, median) = (r.min.as_secs_f64(), r.median.as_secs_f64());
                 let base = f
                     .handshake
@@ -142,13 +149,18 @@ impl Detector for Path {
                     .map_or(least, |d| d.as_secs_f64().min(least.max(1e-6)));
                 if median > base * BLOAT_FACTOR
                     && median - base > BLOAT_SECONDS
-                    && h.max_flight > 30_000
+                    && h.unique_octets > 100_000
                 {
                     p.bloat = p.bloat.max(median);
                     p.bloat_min = base;
                     p.bloat_trace.flow(f, f.start, f.end);
                     p.bloat_trace.proof(f, f.last_frame, || {
-                        format!("flow whose median round trip of {} samples is {} against {} at least, with {} octets on their way", r.samples, span(median), span(base), h.max_flight)
+                        format!(
+                            "flow whose median round trip of {} samples is {} against {} at least",
+                            r.samples,
+                            span(median),
+                            span(base)
+                        )
                     });
                 }
             }

@@ -23,6 +23,10 @@ const OWN_SHARE: f64 = 0.3;
 const OWN_SECONDS: f64 = 3.0;
 /// A repairing transfer that spends this share of its life on repair has collapsed.
 const REPAIR_SHARE: f64 = 0.5;
+/// A transfer under this rate, for this long, with this share of its segments lost, whose losses keep it from growing.
+const HELD_OCTETS: f64 = 125_000.0;
+const HELD_SECONDS: f64 = 3.0;
+const HELD_LOSS: f64 = 0.03;
 /// Octets that make a transfer.
 const TRANSFER: u64 = 50_000;
 
@@ -92,9 +96,28 @@ impl Detector for Throughput {
                 && troubled >= 20
                 && repair >= 2.0
                 && share >= REPAIR_SHARE;
-            if crawls || own.is_some() || repairing {
+            // Or losses keep it from ever sending more than a fresh connection may at once (RFC 6928), for long.
+            let rtt = f
+                .handshake
+                .rtt
+                .or_else(|| h.rtt.map(|r| r.min))
+                .map_or(0.0, |r| r.as_secs_f64());
+            let moving = h
+                .last_data
+                .zip(h.first_data)
+                .map_or(0.0, |(b, a)| b.seconds_since(a));
+            let pace = h.unique_octets as f64 / moving.max(1e-6);
+            let held = h.unique_octets >= TRANSFER
+                && moving >= HELD_SECONDS.max(10.0 * rtt)
+                && pace < HELD_OCTETS
+                && pace * rtt < 10.0 * f64::from(h.largest_segment)
+                && h.retransmissions.fast * 2 >= troubled
+                && troubled as f64 >= HELD_LOSS * h.data_segments as f64;
+            if crawls || own.is_some() || repairing || held {
                 p.crawling += 1;
-                p.lost += if crawls {
+                p.lost += if held {
+                    moving
+                } else if crawls {
                     busy
                 } else {
                     own.unwrap_or(0.0).max(repair)
@@ -228,7 +251,10 @@ fn collapse(h: &crate::flow::HalfRecord, repair: f64, f: &FlowRecord) -> Option<
         + f64::from(last - first + 1)
         - h.per_second.len() as f64;
     let rtt = f.handshake.rtt.map_or(0.0, |r| r.as_secs_f64());
-    (slow >= OWN_SECONDS.max(10.0 * rtt) && repair >= slow * 0.5).then_some(slow)
+    // One long silence is an outage; a collapse goes on moving, slowly.
+    let empty = f64::from(last - first + 1) - h.per_second.len() as f64;
+    (slow >= OWN_SECONDS.max(10.0 * rtt) && repair >= slow * 0.5 && empty <= slow / 2.0)
+        .then_some(slow)
 }
 
 fn name(cause: Cause) -> &'static str {

@@ -38,10 +38,18 @@ pub(super) struct Before {
     pub(super) unit: [u32; 2],
     /// Phase of repair, by direction.
     pub(super) phase: [Option<Phase>; 2],
+    /// The sender had used up the window that it can have known of, by direction.
+    pub(super) limited: [bool; 2],
+    /// Whether the last segment sent was less than full: Nagle's algorithm holds back what comes after one (RFC 896).
+    pub(super) small: [bool; 2],
+    /// Round trip from here to the receiver of the data, by direction.
+    pub(super) lag: [i64; 2],
     /// Who sent payload last.
     pub(super) last_data: Option<Direction>,
     /// Usual round trip.
     pub(super) rtt: Option<i64>,
+    /// Shortest round trip of the whole path.
+    pub(super) least_rtt: Option<i64>,
 }
 
 /// What ended an interval.
@@ -161,8 +169,8 @@ fn cause(b: &Before, e: &Ended, nanos: i64) -> (Cause, Option<Direction>) {
         if b.flight[n] == 0 {
             continue;
         }
-        let full =
-            b.window[n].is_some_and(|w| w > 0 && b.flight[n] + u64::from(b.unit[n].max(1)) > w);
+        let full = b.limited[n]
+            || b.window[n].is_some_and(|w| w > 0 && b.flight[n] + u64::from(b.unit[n].max(1)) > w);
         let repairing = matches!(
             b.phase[n],
             Some(Phase::Recovery { .. } | Phase::Loss { .. })
@@ -178,10 +186,10 @@ fn cause(b: &Before, e: &Ended, nanos: i64) -> (Cause, Option<Direction>) {
             Cause::ReceiveWindow
         } else if n == other
             && e.newly_acked > 0
-            && rtt > 0
-            && nanos > rtt + 30_000_000
-            && DELAYED_ACK.contains(&(nanos - rtt))
             && e.verdict == Verdict::Bare
+            && b.small[n]
+            && b.least_rtt
+                .is_some_and(|least| DELAYED_ACK.contains(&(nanos - b.lag[n].min(least))))
         {
             Cause::DelayedAck
         } else if rtt > 0 && nanos > rtt.saturating_mul(3).max(100_000_000) {
@@ -208,6 +216,16 @@ fn cause(b: &Before, e: &Ended, nanos: i64) -> (Cause, Option<Direction>) {
     ) && nanos > 1_000_000_000
     {
         return (Cause::Idle, None);
+    }
+    // Everything that was sent has been acknowledged here, and more follows: beside the receiver that is how a sender looks that
+    // waits for its window, or for its congestion window, a round trip away.
+    if b.last_data == Some(e.direction) && matches!(e.verdict, Verdict::New | Verdict::Reordered) {
+        if b.limited[own] {
+            return (Cause::ReceiveWindow, Some(e.direction));
+        }
+        if rtt > 0 && nanos <= rtt + rtt / 4 && b.unit[own] > 0 {
+            return (Cause::Transfer, Some(e.direction));
+        }
     }
     // Nothing on its way: one of the two applications has the word.
     let long = nanos > i64::try_from(IDLE.as_nanos()).unwrap_or(i64::MAX);

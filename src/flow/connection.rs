@@ -178,6 +178,43 @@ impl Connection {
         }
     }
 
+    /// How long an offer of the receiver takes to show in the data here: to the sender of half `n` and back.
+    fn lag(&self, n: usize) -> i64 {
+        let part = if n == 0 {
+            self.handshake.to_client
+        } else {
+            self.handshake.to_server
+        };
+        part.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(0))
+    }
+
+    /// Whether the capture was taken beside the sender of half `n`, by the handshake: its part of the round trip is next to nothing.
+    fn beside(&self, n: usize) -> bool {
+        let (to_client, to_server) = (
+            self.handshake.to_client.unwrap_or_default(),
+            self.handshake.to_server.unwrap_or_default(),
+        );
+        let (near, far) = if n == 0 {
+            (to_client, to_server)
+        } else {
+            (to_server, to_client)
+        };
+        !far.is_zero() && near * 5 < far
+    }
+
+    /// Whether the sender of half `n` had sent all that the window allowed it as far as it can have known.
+    fn limited(&self, n: usize) -> bool {
+        let (data, owner) = (&self.halves[n], &self.halves[1 - n]);
+        let Some(last) = data.last_data else {
+            return false;
+        };
+        let unit = u64::from(data.unit.max(1));
+        let Some(edge) = owner.edge_at(last.plus_nanos(-self.lag(n))) else {
+            return false;
+        };
+        data.rec.data_segments > 4 && data.nxt.saturating_add(unit) > edge
+    }
+
     fn before(&self, direction: Direction) -> Before {
         let [a, b] = &self.halves;
         let rtt = self.path_rtt();
@@ -195,8 +232,12 @@ impl Connection {
             shut: [b.is_shut(), a.is_shut()],
             unit: [a.unit, b.unit],
             phase: [a.phase, b.phase],
+            limited: [self.limited(0), self.limited(1)],
             last_data: self.last_data,
             rtt: rtt.map(|r| r.max(usual)),
+            least_rtt: rtt,
+            lag: [self.lag(1), self.lag(0)],
+            small: [a.last_octets < a.unit, b.last_octets < b.unit],
         }
     }
 
@@ -275,7 +316,8 @@ impl Connection {
             peer_window: self.halves[other].window,
             path_rtt: self.path_rtt(),
             sack: self.sack_in_use(),
-            peer_last: self.halves[other].last_any,
+            peer_segments: self.halves[other].rec.data_segments,
+            beside_sender: self.beside(own),
             too_big: self.too_big[own],
         };
         let mut tail = false;
@@ -310,7 +352,8 @@ impl Connection {
                 acked: None,
             };
         }
-        self.halves[own].packet(seg, segments);
+        let peer_segments = self.halves[other].rec.data_segments;
+        self.halves[own].packet(seg, segments, peer_segments);
         if seg.checksum == crate::decode::Checksum::Wrong {
             self.events.add(seg, direction, EventKind::WrongChecksum);
         }
@@ -386,6 +429,13 @@ impl Connection {
                 }
             }
             self.handshake_ack(seg, direction, syn);
+            if let (Some(una), Some(window)) = (self.halves[other].una, self.halves[own].window) {
+                let grain = self.lag(other) / 16;
+                self.halves[own].remember_edge(time, una.saturating_add(window), grain);
+            }
+        }
+        if let Some((_, ecr)) = seg.timestamps.filter(|_| seg.payload_octets > 0) {
+            self.halves[other].echoed(ecr, time);
         }
         self.window_limited(other, &before, time);
         if fin && !rst {
@@ -585,8 +635,10 @@ impl Connection {
         }
         for n in 0..2 {
             let unit = u64::from(before.unit[n].max(1));
-            let full = before.window[n]
-                .is_some_and(|w| w > 0 && before.flight[n] > unit && before.flight[n] + unit > w);
+            let full = before.limited[n]
+                || before.window[n].is_some_and(|w| {
+                    w > 0 && before.flight[n] > unit && before.flight[n] + unit > w
+                });
             let r = &mut self.halves[n].rec;
             if full {
                 r.window_limited += Duration::from_nanos(nanos.unsigned_abs());
@@ -691,7 +743,11 @@ impl Connection {
                 let headers = if v6 { 60 } else { 40 };
                 let h = &mut self.halves[direction.index()];
                 if h.unit > 0 {
-                    let options = h.mss_limit.saturating_sub(h.unit).min(60);
+                    let options = if h.rec.timestamps == Some(true) {
+                        12
+                    } else {
+                        0
+                    };
                     h.unit = h.unit.min(mtu.saturating_sub(headers + options)).max(1);
                 }
             }

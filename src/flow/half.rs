@@ -125,8 +125,10 @@ pub(super) struct Context {
     pub(super) path_rtt: Option<i64>,
     /// Both ends may use SACK.
     pub(super) sack: bool,
-    /// When the other end last sent anything.
-    pub(super) peer_last: Option<Timestamp>,
+    /// Wire segments with payload that the other end has sent so far.
+    pub(super) peer_segments: u64,
+    /// The capture was taken beside the sender of this direction: whatever it sends is seen.
+    pub(super) beside_sender: bool,
     /// When an ICMP error last told the sender to send smaller packets.
     pub(super) too_big: Option<Timestamp>,
 }
@@ -171,20 +173,40 @@ pub(super) struct Half {
     pending: Vec<usize>,
     /// Octets still to be taken for repeats of octets lost before the capture point.
     lost_credit: u64,
+    /// `Context::peer_segments` for which that holds.
+    credit_until: u64,
     /// The one octet of a window probe that may yet be acknowledged.
     probe_octet: bool,
     pub(super) last_data: Option<Timestamp>,
+    /// Payload of the last segment.
+    pub(super) last_octets: u32,
     pub(super) last_any: Option<Timestamp>,
-    /// Last time that anything was sent or that `una` advanced: when a timer would be set anew.
+    /// When the retransmission timer was set anew: `una` advanced, its segment was repeated, or the first of a flight was sent
+    /// (RFC 6298 section 5).
     timer_from: Option<Timestamp>,
+    /// When the probe timer was: with each segment sent, and each acknowledgement (RFC 8985 section 7.2).
+    probe_from: Option<Timestamp>,
+    /// Trigger and time of the last repeat.
+    last_repeat: Option<(Trigger, Timestamp)>,
     pub(super) last_tsval: Option<u32>,
     pub(super) dsacks: u64,
     /// Copies by frames: for telling the capture's from the network's.
     pub(super) copies: u64,
     pub(super) copies_by_ttl: u64,
     tail_probe_open: bool,
+    /// `Context::peer_segments` when this end last sent anything.
+    peer_segments: u64,
     pub(super) first_ttl: Option<u8>,
+    /// Right edges of the window that this end offered: when, and up to which offset of the other direction. Thinned.
+    edges: VecDeque<(Timestamp, u64)>,
+    /// TSvals of this end and when each was first seen.
+    stamps: VecDeque<(u32, Timestamp)>,
+    /// Round trips from a TSval of this end to the first data that echoes it: through the other end and back.
+    pub(super) echoes: Sketch,
 }
+
+/// Offers and timestamps remembered.
+const REMEMBERED: usize = 64;
 
 /// `a` is older than `b` on a 32-bit clock (RFC 7323 section 5.2).
 fn older(a: u32, b: u32) -> bool {
@@ -303,6 +325,9 @@ impl Half {
             return Verdict::KeepAlive;
         }
         let segments = self.wire_segments(octets);
+        if self.flight() == 0 {
+            self.timer_from = Some(seg.time);
+        }
         let verdict = if start >= self.nxt {
             self.forward(seg, start, end, direction, ctx, events)
         } else {
@@ -315,7 +340,11 @@ impl Half {
         self.advance(end);
         self.probe_octet = false;
         self.last_data = Some(seg.time);
-        self.timer_from = Some(seg.time);
+        self.last_octets = octets;
+        self.probe_from = Some(seg.time);
+        if matches!(verdict, Verdict::Repeat(..)) && self.una.is_some_and(|una| start <= una) {
+            self.timer_from = Some(seg.time);
+        }
         verdict
     }
 
@@ -350,28 +379,31 @@ impl Half {
                 },
             );
             self.lost_credit = 0;
-        } else if start == self.nxt && self.rec.data_segments > 0 {
-            // Packets of this sender are missing here, and no octets are: either they were bare acknowledgements, or they carried
-            // the octets that come now, for the second time. The latter only where the sender had nothing to acknowledge, and
-            // took at least a round trip to notice.
-            if let Some(gap) = gap.filter(|&g| g > 0) {
+        } else if start == self.nxt && (self.rec.data_segments > 0 || self.rec.syn_seen) {
+            // Packets of this sender are missing here, and no octets are: either they were bare acknowledgements, of which each segment
+            // of the other end calls for one at most, or they carried the octets that come now, for the second time.
+            if let Some(gap) = gap.filter(|&g| g > 0 && !ctx.beside_sender) {
+                let to_acknowledge = ctx.peer_segments.saturating_sub(self.peer_segments);
+                let surplus = u64::from(gap).saturating_sub(to_acknowledge);
                 let quiet = self.last_any.map_or(0, |t| seg.time.nanos_since(t));
-                let had_to_answer =
-                    matches!((ctx.peer_last, self.last_any), (Some(p), Some(own)) if p > own);
                 let rtt = ctx.path_rtt.unwrap_or(LATE_NANOS);
-                if quiet >= rtt.max(LATE_NANOS) && !had_to_answer {
-                    self.lost_credit =
-                        u64::from(gap) * u64::from(self.unit.max(seg.payload_octets));
-                } else if had_to_answer && quiet >= rtt.max(super::rtt::MIN_RTO_NANOS) && gap >= 2 {
-                    // One of the missing packets may have been the acknowledgement; the others were data.
-                    self.lost_credit =
-                        u64::from(gap - 1) * u64::from(self.unit.max(seg.payload_octets));
+                // An answer that comes just when the first timer of the stacks in use runs out had been sent before, with the
+                // acknowledgement that is missing.
+                let timer = rtt + super::rtt::MIN_RTO_NANOS;
+                let by_timer = quiet >= timer - timer / 16 && quiet <= 2 * rtt + 330_000_000;
+                let again = if surplus > 0 && quiet >= LATE_NANOS / 10 {
+                    surplus
                 } else {
-                    self.rec.unseen_packets += u64::from(gap);
-                }
+                    u64::from(by_timer)
+                };
+                self.lost_credit = again * u64::from(self.unit.max(seg.payload_octets));
+                self.credit_until = ctx.peer_segments;
+                self.rec.unseen_packets += u64::from(gap) - again.min(u64::from(gap));
             }
         }
-        let credited = self.lost_credit > 0 && start == self.nxt;
+        // What comes after the other end has spoken again answers that, and is new.
+        let credited =
+            self.lost_credit > 0 && start == self.nxt && ctx.peer_segments == self.credit_until;
         self.push_sent(seg, start, end);
         if credited {
             self.lost_credit = self.lost_credit.saturating_sub(end - start);
@@ -608,6 +640,13 @@ impl Half {
             }
         }
         self.insert_sent(seg, start, filled);
+        if !original && let Some(gap) = self.id_gap(seg).filter(|_| !ctx.beside_sender) {
+            // Packets behind the newest one seen are missing too, and their octets are still to come.
+            let to_acknowledge = ctx.peer_segments.saturating_sub(self.peer_segments);
+            let surplus = u64::from(gap).saturating_sub(to_acknowledge);
+            self.lost_credit = surplus * u64::from(self.unit);
+            self.credit_until = ctx.peer_segments;
+        }
         if original {
             events.add(
                 seg,
@@ -635,7 +674,15 @@ impl Half {
             return None;
         };
         let gap = id.wrapping_sub(last).wrapping_sub(1);
-        (self.ids.learned() == IpIdUse::PerConnection && gap < 1024).then_some(gap)
+        let counts = match self.ids.learned() {
+            IpIdUse::PerConnection => gap < 1024,
+            // The first packets cannot tell. Linux counts per connection, and looks like this.
+            IpIdUse::Unknown => {
+                gap < 64 && seg.timestamps.is_some() && seg.ttl <= 64 && seg.dont_fragment
+            }
+            _ => false,
+        };
+        counts.then_some(gap)
     }
 
     /// Trigger of a repeat that no acknowledgement called for: a tail loss probe where the ends may use those, else the timer.
@@ -656,7 +703,8 @@ impl Half {
         sends_before: u16,
         ctx: &Context,
     ) -> Trigger {
-        let quiet = self.timer_from.map_or(0, |t| seg.time.nanos_since(t));
+        let waited = self.timer_from.map_or(0, |t| seg.time.nanos_since(t));
+        let quiet = self.probe_from.map_or(0, |t| seg.time.nanos_since(t));
         let una = self.una.unwrap_or(0);
         let at_head = start <= una;
         let evidence =
@@ -684,7 +732,10 @@ impl Half {
         match self.phase {
             Some(Phase::Loss { until }) if start < until => return Trigger::Timeout,
             Some(Phase::Recovery { until }) if start < until => {
-                if sends_before >= 2 && at_head && quiet >= timer {
+                if at_head
+                    && waited >= timer
+                    && (sends_before >= 2 || waited >= rtt + super::rtt::MIN_RTO_NANOS)
+                {
                     self.phase = Some(Phase::Loss {
                         until: self.nxt.max(end),
                     });
@@ -694,7 +745,7 @@ impl Half {
             }
             _ => {}
         }
-        if evidence && !(at_head && quiet >= timer && sends_before >= 2) {
+        if evidence && !(at_head && waited >= timer && sends_before >= 2) {
             self.phase = Some(Phase::Recovery {
                 until: self.nxt.max(end),
             });
@@ -705,6 +756,13 @@ impl Half {
             // RFC 8985 section 7.3: the probe repeats the highest segment; one probe until it is answered.
             self.tail_probe_open = true;
             return Trigger::TailProbe;
+        }
+        // One of a burst goes by the same trigger as the one before it.
+        if !at_head
+            && let Some((trigger, at)) = self.last_repeat
+            && seg.time.nanos_since(at) < rtt
+        {
+            return trigger;
         }
         if at_head || quiet >= timer || sends_before >= 2 {
             self.phase = Some(Phase::Loss {
@@ -717,6 +775,7 @@ impl Half {
 
     fn repeat(&mut self, seg: &Segment, start: u64, trigger: Trigger, known: &Repeated) -> Verdict {
         let segments = self.wire_segments(seg.payload_octets);
+        self.last_repeat = Some((trigger, seg.time));
         let counts = &mut self.rec.retransmissions;
         if self.rec.repeats.len() >= MAX_EVENTS {
             // Past the limit the first judgement stands.
@@ -746,6 +805,7 @@ impl Half {
             basis: known.basis,
             checksum: seg.checksum,
             tsval: seg.timestamps.map(|t| t.0),
+            una_before: self.una,
             rtt_before: self
                 .last_rtt
                 .map(|r| Duration::from_nanos(r.max(0).unsigned_abs())),
@@ -883,6 +943,7 @@ impl Half {
             self.dup_run = 0;
             self.take_acked(seg, ack, una, direction, events);
             self.timer_from = Some(seg.time);
+            self.probe_from = Some(seg.time);
             self.tail_probe_open = false;
             match self.phase {
                 Some(Phase::Recovery { until } | Phase::Loss { until }) if ack >= until => {
@@ -937,6 +998,12 @@ impl Half {
                     r.confidence = r.confidence.max(0.95);
                     r.basis = REPORTED;
                     proved = true;
+                    if r.trigger == Trigger::Timeout
+                        && matches!(self.phase, Some(Phase::Loss { .. }))
+                    {
+                        // The timeout was needless, and the sender learns that too (RFC 5682, RFC 3708).
+                        self.phase = Some(Phase::Open);
+                    }
                     break;
                 }
             }
@@ -968,7 +1035,7 @@ impl Half {
                 .skip(from)
                 .take_while(|s| s.start < lowest_new)
             {
-                if !s.sacked && s.last < seg.time {
+                if s.end > ack && !s.sacked && s.last < seg.time {
                     s.passed_over = true;
                 }
             }
@@ -1096,6 +1163,13 @@ impl Half {
                     r.basis = "it was acknowledged in less than half a round trip";
                 }
             }
+            if r.trigger == Trigger::TailProbe && !r.spurious && r.una_before.is_some_and(|u| u < r.offset) && una < r.offset {
+                // What went before it in the flight was acknowledged only now, without having been sent again: it was the
+                // acknowledgements that were missing.
+                r.spurious = true;
+                r.confidence = r.confidence.min(0.7);
+                r.basis = "what was sent before it arrived too, and its acknowledgement was missing just so";
+            }
             false
         });
     }
@@ -1134,13 +1208,49 @@ impl Half {
         same
     }
 
+    /// Remembers up to where the other end may send, at most once in `grain` nanoseconds.
+    pub(super) fn remember_edge(&mut self, time: Timestamp, edge: u64, grain: i64) {
+        if self
+            .edges
+            .back()
+            .is_none_or(|b| time.nanos_since(b.0) >= grain)
+        {
+            if self.edges.len() >= REMEMBERED {
+                self.edges.pop_front();
+            }
+            self.edges.push_back((time, edge));
+        }
+    }
+
+    /// The edge that this end had offered by `time`; `None` where that is not remembered.
+    pub(super) fn edge_at(&self, time: Timestamp) -> Option<u64> {
+        self.edges.iter().rev().find(|e| e.0 <= time).map(|e| e.1)
+    }
+
+    /// The other end echoes a timestamp of this end in a segment with payload (RFC 7323 section 4).
+    pub(super) fn echoed(&mut self, ecr: u32, time: Timestamp) {
+        while let Some(&(val, at)) = self.stamps.front() {
+            if older(ecr, val) {
+                break;
+            }
+            self.stamps.pop_front();
+            if val == ecr {
+                if let Some(rtt) = time.since(at) {
+                    self.echoes.add(rtt);
+                }
+                break;
+            }
+        }
+    }
+
     /// Whether this end's window is shut.
     pub(super) fn is_shut(&self) -> bool {
         self.shut_since.is_some()
     }
 
     /// Takes the parts of any segment of this direction that concern the sender as a host.
-    pub(super) fn packet(&mut self, seg: &Segment, segments: u32) {
+    pub(super) fn packet(&mut self, seg: &Segment, segments: u32, peer_segments: u64) {
+        self.peer_segments = peer_segments;
         let r = &mut self.rec;
         r.frames += 1;
         match seg.checksum {
@@ -1155,7 +1265,8 @@ impl Half {
             (a.min(seg.ttl), b.max(seg.ttl))
         }));
         self.first_ttl.get_or_insert(seg.ttl);
-        if !seg.flags.has(TcpFlags::RST) {
+        // Stacks send SYN-ACKs and resets outside the connection's own count.
+        if !seg.flags.has(TcpFlags::RST.with(TcpFlags::SYN)) {
             if seg.payload_octets == 0
                 && let Some(gap) = self.id_gap(seg)
             {
@@ -1165,6 +1276,9 @@ impl Half {
                 .see(seg.ip_id, u16::try_from(segments).unwrap_or(1));
         }
         if let Some((val, _)) = seg.timestamps {
+            if self.last_tsval != Some(val) && self.stamps.len() < REMEMBERED {
+                self.stamps.push_back((val, seg.time));
+            }
             self.last_tsval = Some(val);
         }
         self.last_any = Some(seg.time);
@@ -1228,6 +1342,7 @@ impl Half {
             }
         }
         r.rtt = super::rtt::stats(&self.rtts);
+        r.echo_rtt = super::rtt::stats(&self.echoes);
         r.ip_id = self.ids.learned();
         r.dsacks = self.dsacks;
         r

@@ -16,6 +16,8 @@ pub(super) struct IpIds {
     pub(super) last: Option<u16>,
     by_one: u32,
     small_step: u32,
+    /// Small steps of more than a dozen.
+    wide: u32,
     back: u32,
     large_step: u32,
     zeros: u32,
@@ -40,7 +42,10 @@ impl IpIds {
         match step {
             0 => {}
             1 => self.by_one += 1,
-            2..=64 => self.small_step += 1,
+            2..=64 => {
+                self.small_step += 1;
+                self.wide += u32::from(step > 12);
+            }
             65..=0x7fff => self.large_step += 1,
             _ => self.back += 1,
         }
@@ -57,6 +62,14 @@ impl IpIds {
         } else if self.all < ENOUGH {
             IpIdUse::Unknown
         } else if self.by_one * 4 >= steps * 3 && self.large_step * 20 <= steps {
+            IpIdUse::PerConnection
+        } else if self.by_one * 3 >= steps
+            && self.back * 20 <= steps
+            && self.large_step == 0
+            && self.wide * 20 <= steps
+            && steps >= 12
+        {
+            // Many packets are missing, and still the steps are small: every other acknowledgement may be lost.
             IpIdUse::PerConnection
         } else if (self.by_one + self.small_step) * 10 >= steps * 9
             || (self.back * 20 <= steps && self.small_step * 4 >= steps)

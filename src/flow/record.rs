@@ -226,6 +226,9 @@ pub struct HalfRecord {
     pub super_segments: u64,
     /// Round trip from this direction's data to its ACK, at the capture point (Karn's rule).
     pub rtt: Option<RttStats>,
+    /// Round trip from a timestamp of this end to the first data of the other end that echoes it: beside the receiver, the only
+    /// way to see how long the path of the data takes.
+    pub echo_rtt: Option<RttStats>,
     /// Unique octets a second: mean over the time with data on its way, best and worst second (full ones with data on its way).
     pub goodput: Option<Goodput>,
     /// Payload octets for each second of the capture's clock since the flow's start: (second, unique octets, repeated octets),
@@ -335,6 +338,8 @@ pub struct Repeat {
     pub checksum: Checksum,
     /// Its TSval.
     pub tsval: Option<u32>,
+    /// SND.UNA when it was sent, as an offset.
+    pub una_before: Option<u64>,
     /// Last round-trip sample before it.
     pub rtt_before: Option<Duration>,
     /// Whether an ACK covered it in the end.

@@ -1,0 +1,286 @@
+//! Puts findings in order, causes before what they bring about.
+//!
+//! Takes:  the findings of all detectors
+//! Gives:  the same, sorted by severity and seconds lost; a cause takes over the seconds of its consequences
+//! Never:  drops a finding
+
+use super::{Finding, Severity};
+
+/// What a consequence becomes beside its cause.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    /// It stays as bad as it is, behind the cause.
+    Follows,
+    /// It is only told.
+    Info,
+}
+
+/// Symptoms that bring others about on the same flows or between the same hosts.
+const BRINGS: &[(&str, &[&str], Then)] = &[
+    (
+        "path.mtu-black-hole",
+        &[
+            "storm.retransmission",
+            "throughput.collapse",
+            "close.gave-up",
+            "smtp.connection-dropped",
+            "smtp.timeout",
+        ],
+        Then::Follows,
+    ),
+    (
+        "path.mtu-black-hole",
+        &[
+            "loss.network",
+            "loss.congestion",
+            "stall.timeout",
+            "stall.tail-loss",
+        ],
+        Then::Info,
+    ),
+    (
+        "path.mtu-discovery",
+        &[
+            "loss.network",
+            "loss.congestion",
+            "stall.timeout",
+            "stall.tail-loss",
+            "retransmission.spurious",
+        ],
+        Then::Info,
+    ),
+    (
+        "link.outage",
+        &[
+            "loss.network",
+            "loss.congestion",
+            "stall.timeout",
+            "stall.tail-loss",
+            "throughput.collapse",
+            "path.latency-spike",
+            "loss.ack",
+            "retransmission.spurious",
+            "smtp.slow-server",
+            "server.slow",
+        ],
+        Then::Info,
+    ),
+    (
+        "checksum.offload-broken",
+        &[
+            "storm.retransmission",
+            "throughput.collapse",
+            "close.gave-up",
+            "smtp.connection-dropped",
+            "smtp.timeout",
+        ],
+        Then::Follows,
+    ),
+    (
+        "checksum.offload-broken",
+        &[
+            "loss.network",
+            "loss.congestion",
+            "stall.timeout",
+            "stall.tail-loss",
+            "loss.ack",
+        ],
+        Then::Info,
+    ),
+    (
+        "checksum.corruption-on-path",
+        &[
+            "loss.network",
+            "loss.congestion",
+            "stall.timeout",
+            "stall.tail-loss",
+            "host.arrived-not-acknowledged",
+        ],
+        Then::Info,
+    ),
+    (
+        "host.arrived-not-acknowledged",
+        &[
+            "loss.network",
+            "loss.congestion",
+            "stall.timeout",
+            "stall.tail-loss",
+        ],
+        Then::Info,
+    ),
+    (
+        "storm.retransmission",
+        &[
+            "loss.network",
+            "loss.congestion",
+            "stall.timeout",
+            "stall.tail-loss",
+            "loss.ack",
+            "smtp.slow-server",
+            "server.slow",
+        ],
+        Then::Info,
+    ),
+    (
+        "window.zero",
+        &["retransmission.spurious", "loss.ack", "server.slow"],
+        Then::Info,
+    ),
+    (
+        "path.latency-spike",
+        &["retransmission.spurious", "loss.ack"],
+        Then::Info,
+    ),
+    (
+        "reordering.network",
+        &["retransmission.spurious"],
+        Then::Info,
+    ),
+    ("loss.ack", &["retransmission.spurious"], Then::Info),
+    (
+        "path.bufferbloat",
+        &["path.latency-spike", "retransmission.spurious"],
+        Then::Info,
+    ),
+    (
+        "throughput.collapse",
+        &["loss.network", "loss.congestion"],
+        Then::Follows,
+    ),
+];
+
+/// Confidence from which a cause explains anything.
+const SURE: f64 = 0.6;
+
+/// Findings in the order of the report: by severity, then by seconds lost; of equals, the cause first.
+#[must_use]
+pub fn judge(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let mut behind = vec![0u32; findings.len()];
+    for (cause_id, consequences, then) in BRINGS {
+        for cause in 0..findings.len() {
+            if findings[cause].id != *cause_id || findings[cause].confidence < SURE {
+                continue;
+            }
+            for other in 0..findings.len() {
+                if !consequences.contains(&findings[other].id)
+                    || !related(&findings[cause], &findings[other])
+                {
+                    continue;
+                }
+                let lost = findings[other].seconds_lost;
+                if let Some(lost) = lost {
+                    let own = findings[cause].seconds_lost.unwrap_or(0.0);
+                    findings[cause].seconds_lost = Some(own.max(lost));
+                }
+                if *then == Then::Info && findings[other].severity > Severity::Info {
+                    findings[other].severity = Severity::Info;
+                    findings[other]
+                        .against
+                        .push(format!("explained by {cause_id}"));
+                } else if *then == Then::Follows {
+                    findings[cause].severity =
+                        findings[cause].severity.max(findings[other].severity);
+                }
+                behind[other] += 1;
+            }
+        }
+    }
+    let mut order: Vec<usize> = (0..findings.len()).collect();
+    order.sort_by(|&x, &y| {
+        let (a, b) = (&findings[x], &findings[y]);
+        b.severity
+            .cmp(&a.severity)
+            .then(
+                b.seconds_lost
+                    .unwrap_or(0.0)
+                    .total_cmp(&a.seconds_lost.unwrap_or(0.0)),
+            )
+            .then(behind[x].cmp(&behind[y]))
+            .then(b.confidence.total_cmp(&a.confidence))
+            .then(a.id.cmp(b.id))
+            .then(a.hosts.cmp(&b.hosts))
+            .then(a.flows.cmp(&b.flows))
+    });
+    let mut slots: Vec<Option<Finding>> = findings.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|n| slots[n].take()).collect()
+}
+
+/// Whether two findings are about the same flows, or the same pair of hosts.
+fn related(a: &Finding, b: &Finding) -> bool {
+    let pair = |f: &Finding| {
+        f.subject
+            .zip(f.peer)
+            .map(|(s, p)| if s < p { (s, p) } else { (p, s) })
+    };
+    (pair(a).is_some() && pair(a) == pair(b))
+        || a.flows.iter().any(|f| b.flows.binary_search(f).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trace::Trace;
+    use super::*;
+
+    fn finding(id: &'static str, severity: Severity, lost: f64, flow: u64) -> Finding {
+        let mut f = Trace::default().finding(id, severity, 0.9, id.to_owned());
+        f.flows = vec![flow];
+        f.seconds_lost = (lost > 0.0).then_some(lost);
+        f
+    }
+
+    #[test]
+    fn causes_come_first() {
+        use Severity::{Critical, Info, Warning};
+        for (name, given, want) in [
+            (
+                "by severity, then seconds",
+                vec![
+                    ("a", Warning, 5.0, 1),
+                    ("b", Critical, 1.0, 2),
+                    ("c", Warning, 9.0, 3),
+                ],
+                vec![("b", Critical), ("c", Warning), ("a", Warning)],
+            ),
+            (
+                "a black hole before its storm",
+                vec![
+                    ("storm.retransmission", Critical, 9.0, 1),
+                    ("path.mtu-black-hole", Critical, 2.0, 1),
+                ],
+                vec![
+                    ("path.mtu-black-hole", Critical),
+                    ("storm.retransmission", Critical),
+                ],
+            ),
+            (
+                "another flow's storm is no consequence",
+                vec![
+                    ("storm.retransmission", Critical, 9.0, 1),
+                    ("path.mtu-black-hole", Critical, 2.0, 2),
+                ],
+                vec![
+                    ("storm.retransmission", Critical),
+                    ("path.mtu-black-hole", Critical),
+                ],
+            ),
+            (
+                "loss is explained by corruption",
+                vec![
+                    ("loss.network", Warning, 3.0, 1),
+                    ("checksum.corruption-on-path", Warning, 0.0, 1),
+                ],
+                vec![
+                    ("checksum.corruption-on-path", Warning),
+                    ("loss.network", Info),
+                ],
+            ),
+        ] {
+            let findings = given
+                .into_iter()
+                .map(|(id, s, lost, flow)| finding(id, s, lost, flow))
+                .collect();
+            let got: Vec<_> = judge(findings).iter().map(|f| (f.id, f.severity)).collect();
+            assert_eq!(got, want, "{name}");
+        }
+    }
+}
