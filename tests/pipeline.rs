@@ -137,8 +137,13 @@ fn two_captures_of_one_connection_are_two_views_of_it() {
         let captures: Vec<_> = report.flows.iter().map(|f| f.capture).collect();
         assert_eq!(captures, [0, 1], "{name}");
         assert_eq!(report.flows[1].first_frame, 1, "{name}");
-        let told = report.notes.iter().any(|n| n.contains("overlap"));
-        assert_eq!(told, name.contains("overlap"), "{name}: {:?}", report.notes);
+        let notes = report.notes.join("\n");
+        assert!(
+            notes.contains("captures 1 and 2 show the same connection"),
+            "{name}: {notes}"
+        );
+        let told = notes.contains("they overlap");
+        assert_eq!(told, name.contains("overlap"), "{name}: {notes}");
     }
 }
 
@@ -152,6 +157,61 @@ fn frames_outside_the_span_of_time_are_left_out() {
     });
     let flow = &report.flows[0];
     assert_eq!((flow.first_frame, flow.last_frame), (6, 9));
+}
+
+#[test]
+fn names_of_tunnels_and_the_time_to_the_greeting_reach_the_report() {
+    let folder = Folder::new("vlan");
+    let mut scene = Scene::new();
+    for (port, vlan) in [(49_152, 7), (49_153, 12)] {
+        let host = |last: u8| support::wire::Host {
+            addr: std::net::Ipv4Addr::new(192, 0, 2, last).into(),
+            mac: [2, 0, 0, 0, 0, last],
+            ttl: 64,
+            local: false,
+        };
+        scene.add(
+            Convo::between(host(1), port, host(25), 25)
+                .vlans(&[vlan])
+                .handshake()
+                .wait_ms(3_000)
+                .send(S2C, b"220 mail.example ESMTP Postfix\r\n")
+                .ack(C2S)
+                .close(C2S),
+        );
+    }
+    let frames = scene.frames();
+    // The second file of the set begins when both are under way.
+    let parts = [
+        folder.write("a1.pcap", &pcap(&frames[..7])),
+        folder.write("a2.pcap", &pcap(&frames[7..])),
+    ];
+    let report = run(&parts, |_| ());
+    assert_eq!(report.flows.len(), 2);
+    for (flow, vlan) in report.flows.iter().zip(["VLAN 7", "VLAN 12"]) {
+        assert_eq!(flow.encapsulation.as_deref(), Some(vlan));
+        assert_eq!(flow.last_capture, 1);
+        let phases = &flow.smtp.as_ref().unwrap().phases;
+        let greeting = &phases["greeting"];
+        assert_eq!(greeting.count, 1);
+        assert!((3.0..3.1).contains(&greeting.sum), "{}", greeting.sum);
+    }
+}
+
+#[test]
+#[cfg(feature = "live")]
+fn frames_that_the_filter_does_not_match_are_left_out() {
+    let folder = Folder::new("filter");
+    let path = [folder.write("a.pcap", &pcap(&stuck()))];
+    let report = run(&path, |s| s.filter = Some("src port 25".to_owned()));
+    assert_eq!(report.totals.tcp_segments, 2);
+    assert_eq!(report.flows[0].first_frame, 2);
+    let error = analyze(&Settings {
+        captures: path.to_vec(),
+        filter: Some("src port".to_owned()),
+        ..Settings::default()
+    });
+    assert!(error.unwrap_err().to_string().contains("src port"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod read;
 mod segments;
 mod track;
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use crate::capture::{self, CaptureError, OpenOptions};
 use crate::net::Timestamp;
 use crate::report::build::{self, Parts};
-use crate::report::model::Report;
+use crate::report::model::{Flow, Report};
 use know::Knowledge;
 use track::Tracker;
 
@@ -158,7 +159,7 @@ pub fn analyze(settings: &Settings) -> Result<Report, Error> {
             .flat_map(|(info, _)| info.names.clone()),
     );
     let remedies = knowledge.advise(&tracked.findings, tracked.inferred, names.clone(), last);
-    Ok(build::build(Parts {
+    let mut report = build::build(Parts {
         captures: read.captures,
         flows: tracked.flows,
         tcp_segments: tracked.segments,
@@ -166,5 +167,38 @@ pub fn analyze(settings: &Settings) -> Result<Report, Error> {
         remedies,
         names,
         notes,
-    }))
+    });
+    let twice = seen_twice(&report);
+    report.notes.extend(twice);
+    Ok(report)
+}
+
+/// What to tell where two captures show the same connections at the same time: two points of one path.
+fn seen_twice(report: &Report) -> Option<String> {
+    let mut views: HashMap<(&str, &str), Vec<&Flow>> = HashMap::new();
+    let mut pairs: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+    let end = |flow: &Flow| flow.start.0.as_seconds() + flow.duration;
+    for flow in &report.flows {
+        let others = views.entry((&flow.client, &flow.server)).or_default();
+        let same = others.iter().find(|other| {
+            other.capture != flow.capture
+                && other.start.0.as_seconds() <= end(flow)
+                && flow.start.0.as_seconds() <= end(other)
+        });
+        if let Some(other) = same {
+            *pairs.entry((other.capture, flow.capture)).or_default() += 1;
+        }
+        others.push(flow);
+    }
+    let ((left, right), flows) = pairs.into_iter().max_by_key(|(_, flows)| *flows)?;
+    Some(format!(
+        "captures {} and {} show {} at the same time, so they were taken at two points of one path: the figures of a finding are those \
+         of both together; tcptriage compare tells where segments were lost or changed",
+        left + 1,
+        right + 1,
+        match flows {
+            1 => "the same connection".to_owned(),
+            n => format!("{n} connections that are the same"),
+        }
+    ))
 }
