@@ -4,6 +4,7 @@
 //! Gives:  [`Finding`]s: a symptom, how bad, how sure, with frames as proof and what speaks against it
 //! Never:  gives advice (that is `rules`); looks at octets
 
+mod balance;
 mod capture;
 mod checksum;
 mod close;
@@ -14,7 +15,9 @@ mod loss;
 mod order;
 mod path;
 mod server;
+mod smtp_greeting;
 mod smtp_late;
+mod smtp_refusal;
 mod smtp_reply;
 mod throughput;
 mod trace;
@@ -109,9 +112,9 @@ pub struct Finding {
     pub words: Vec<(&'static str, String)>,
 }
 
-/// All detectors, fresh.
+/// All detectors, fresh. `pools`: servers that share one job, as far as the user names them.
 #[must_use]
-pub fn all() -> Vec<Box<dyn Detector>> {
+pub fn all(pools: &[(String, Vec<IpAddr>)]) -> Vec<Box<dyn Detector>> {
     vec![
         Box::<loss::Loss>::default(),
         Box::<checksum::Checksums>::default(),
@@ -125,5 +128,8 @@ pub fn all() -> Vec<Box<dyn Detector>> {
         Box::<capture::CaptureFaults>::default(),
         Box::<server::Slow>::default(),
         Box::<smtp_late::LateReplies>::default(),
+        Box::<smtp_refusal::Refusals>::default(),
+        Box::<smtp_greeting::Greetings>::default(),
+        Box::new(balance::Balance::new(pools)),
     ]
 }

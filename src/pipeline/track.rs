@@ -65,7 +65,7 @@ impl Tracker {
             show_addresses: settings.show_addresses,
             dialogs: Vec::new(),
             observed: Vec::new(),
-            detectors: detect::all(),
+            detectors: detect::all(&settings.pools),
             fingerprints: Fingerprints::default(),
             findings: Vec::new(),
             flows: FlowList::default(),
