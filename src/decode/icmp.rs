@@ -4,11 +4,11 @@
 //! Gives:  a [`NoteKind::IcmpError`] tied to the flow of the quoted segment
 //! Never:  asks for more of the quotation than its first eight octets: all that RFC 792 promises
 
-use super::NoteKind;
 use super::ip::{self, Behind, protocol};
 use super::step::{Packet, Proto};
 use super::tcp;
 use super::view::View;
+use super::{NoteKind, TcpFlags};
 use crate::net::{Family, SeqNum};
 
 /// Headers walked through in a quotation.
@@ -58,6 +58,7 @@ pub(super) fn error(packet: &Packet, view: View<'_>) -> Option<NoteKind> {
                     key,
                     from_first,
                     seq: SeqNum(u32::from_be_bytes([s0, s1, s2, s3])),
+                    flags: view.be16(12).map(|bits| TcpFlags(bits & 0x1ff)),
                 });
             }
             Proto::Transport(number) => ip::extension(number, view, &mut quoted).ok()??,

@@ -228,6 +228,8 @@ pub enum NoteKind {
         from_first: bool,
         /// Sequence number quoted.
         seq: SeqNum,
+        /// Control bits, where the quotation reaches that far.
+        flags: Option<TcpFlags>,
     },
     /// A DNS query over UDP (RFC 1035): name as dotted text (hostile), type number.
     DnsQuery {
