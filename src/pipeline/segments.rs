@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::{Error, Settings, read};
-use crate::decode::{NoteKind, SegmentBatch};
+use crate::decode::SegmentBatch;
 use crate::flow::labels::{LabelTracker, Labelled, Labels};
 use crate::flow::{EventKind, FlowRecord, FlowTable, Judged, Limits, Observed, Trigger, order};
 use crate::net::{FrameNo, SeqNum};
@@ -131,7 +131,7 @@ fn label(
     let mut overlong = batch.overlong.iter().peekable();
     for (n, seg) in batch.segments.iter().enumerate() {
         while let Some(note) = notes.next_if(|n| n.frame < seg.frame) {
-            quoted(labels, &note.kind);
+            labels.quoted(note);
         }
         // The labels go by the length of the frame where it is the shorter one.
         let octets = overlong
@@ -145,18 +145,9 @@ fn label(
         })?;
     }
     for note in notes {
-        quoted(labels, &note.kind);
+        labels.quoted(note);
     }
     Ok(())
-}
-
-fn quoted(labels: &mut LabelTracker, note: &NoteKind) {
-    if let NoteKind::IcmpError {
-        key, from_first, ..
-    } = note
-    {
-        labels.quoted(key, *from_first);
-    }
 }
 
 /// The first reading: follows the flows for the sake of the verdicts alone.

@@ -6,6 +6,8 @@
 //!
 //! Numbers are raw 32-bit ones and 0 means "not known", as there: a stream that comes to stand at exactly 0 is a blank again.
 
+use std::collections::VecDeque;
+
 use super::Labels;
 use crate::decode::{FlowKey, Segment, TcpFlags};
 use crate::net::{SeqNum, Timestamp};
@@ -35,10 +37,70 @@ enum Scale {
 }
 
 /// A segment that occupies sequence space and is not acknowledged yet.
-#[derive(Clone, Copy, Debug)]
-struct Unacked {
-    start: u32,
-    end: u32,
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Unacked {
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+/// Segments not acknowledged yet, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub(super) segments: VecDeque<Unacked>,
+    /// One of them begins or ends before an older one, or they lie too far apart to be compared.
+    mixed: bool,
+}
+
+impl Queue {
+    /// Numbers nearer than this order as plain numbers do.
+    const NEAR: u32 = 1 << 30;
+
+    pub(super) fn push(&mut self, segment: Unacked) {
+        if let (Some(oldest), Some(newest)) = (self.segments.front(), self.segments.back()) {
+            self.mixed |= !Self::in_order(oldest, newest, &segment);
+        } else {
+            self.mixed = false;
+        }
+        self.segments.push_back(segment);
+    }
+
+    fn in_order(oldest: &Unacked, before_it: &Unacked, it: &Unacked) -> bool {
+        !before(it.start, before_it.start)
+            && !before(it.end, before_it.end)
+            && it.end.wrapping_sub(oldest.start) < Self::NEAR
+    }
+
+    /// Drops what lies before `ack` and cuts what reaches over it. In order, only what is dropped or cut is looked at.
+    pub(super) fn acknowledge(&mut self, ack: u32) {
+        let Some(oldest) = self.segments.front() else {
+            return;
+        };
+        let distance = SeqNum(oldest.start).distance_to(SeqNum(ack));
+        if self.mixed || distance.unsigned_abs() >= Self::NEAR {
+            self.segments.retain_mut(|s| {
+                if before(s.start, ack) && before(ack, s.end) {
+                    s.start = ack;
+                }
+                before(ack, s.end)
+            });
+            self.mixed = self.segments.front().is_some_and(|oldest| {
+                let pairs = self.segments.iter().zip(self.segments.iter().skip(1));
+                pairs
+                    .into_iter()
+                    .any(|(a, b)| !Self::in_order(oldest, a, b))
+            });
+            return;
+        }
+        while self.segments.front().is_some_and(|s| !before(ack, s.end)) {
+            self.segments.pop_front();
+        }
+        for s in &mut self.segments {
+            if !before(s.start, ack) {
+                break;
+            }
+            s.start = ack;
+        }
+    }
 }
 
 /// What is remembered of one direction.
@@ -50,8 +112,8 @@ struct Half {
     next: u32,
     /// End of what lies in one piece; an acknowledgement beyond is one of octets not seen.
     seen_upto: u32,
-    /// Payload of the segment that last moved `next`.
-    last_advance_octets: u32,
+    /// Payload of the segment that last moved `next`, modulo 256: it is kept in eight bits there, so that 512 octets pass for none.
+    last_advance_octets: u8,
     /// Acknowledgement number, raw window, time and labels of the last segment.
     last_ack: u32,
     window: u32,
@@ -65,8 +127,7 @@ struct Half {
     scale: Scale,
     /// Between its SYN and its first acknowledgement windows are not scaled.
     before_first_ack: bool,
-    /// Oldest first.
-    unacked: Vec<Unacked>,
+    unacked: Queue,
 }
 
 impl Default for Half {
@@ -85,7 +146,7 @@ impl Default for Half {
             sack_count: 0,
             scale: Scale::Unknown,
             before_first_ack: false,
-            unacked: Vec::new(),
+            unacked: Queue::default(),
         }
     }
 }
@@ -160,7 +221,7 @@ impl Conversation {
 
     /// Unacknowledged segments remembered.
     pub(super) fn unacked(&self) -> usize {
-        self.halves.iter().map(|h| h.unacked.len()).sum()
+        self.halves.iter().map(|h| h.unacked.segments.len()).sum()
     }
 
     /// Whether anything is known of what the end `own` sends.
@@ -168,13 +229,13 @@ impl Conversation {
         self.halves[own].base.is_some()
     }
 
-    /// Whether `seg` opens another connection on the same ports: a SYN, with or without ACK, that has another number, or comes
+    /// Whether a segment opens another connection on the same ports: a SYN, with or without ACK, that has another number, or comes
     /// after an end.
-    pub(super) fn is_reopened_by(&self, seg: &Segment, own: usize) -> bool {
-        seg.flags.has(TcpFlags::SYN)
+    pub(super) fn is_reopened_by(&self, flags: TcpFlags, seq: SeqNum, own: usize) -> bool {
+        flags.has(TcpFlags::SYN)
             && self.halves[own]
                 .base
-                .is_some_and(|base| base != seg.seq.0 || self.ended)
+                .is_some_and(|base| base != seq.0 || self.ended)
     }
 
     /// Labels a segment from the end `own` and remembers it.
@@ -227,23 +288,39 @@ impl Conversation {
 
         step.analyse(self.first_rtt);
 
+        step.options(seg, sacks);
+        let labels = step.labels;
+        self.progress(flags, seg.time, own, is_new);
+        labels
+    }
+
+    /// A segment from the end `own` came back in an ICMP error: it opens, ends and times a connection as if it had been captured.
+    pub(super) fn quoted(&mut self, flags: TcpFlags, time: Timestamp, own: usize, is_new: bool) {
+        let half = &mut self.halves[own];
+        if flags.has(TcpFlags::SYN) && !flags.has(TcpFlags::ACK) && half.base.is_some() {
+            half.next = half.seen_upto;
+        }
+        self.progress(flags, time, own, is_new);
+    }
+
+    /// Opening, first round trip, end.
+    fn progress(&mut self, flags: TcpFlags, time: Timestamp, own: usize, is_new: bool) {
+        let is_ack = flags.has(TcpFlags::ACK);
         let ends = flags.has(TcpFlags::RST) || (flags.has(TcpFlags::FIN) && is_ack);
         self.ended = ends || (self.ended && !is_new);
-        if syn {
+        if flags.has(TcpFlags::SYN) {
             if !is_ack {
-                self.last_syn = Some(seg.time);
+                self.last_syn = Some(time);
             }
-            step.fwd.before_first_ack = true;
+            self.halves[own].before_first_ack = true;
         } else if is_ack {
             if let Some(last_syn) = self.last_syn
                 && self.first_rtt == 0
             {
-                self.first_rtt = seg.time.nanos_since(last_syn);
+                self.first_rtt = time.nanos_since(last_syn);
             }
-            step.fwd.before_first_ack = false;
+            self.halves[own].before_first_ack = false;
         }
-        step.options(seg, sacks);
-        step.labels
     }
 }
 
@@ -348,7 +425,7 @@ impl Step<'_> {
     /// none. Goes from the newest to the oldest, and starts over at each that does not end where the run begins.
     fn end_of_run_at_ack(&self) -> u32 {
         let (mut start, mut end) = (0, 0);
-        for u in self.rev.unacked.iter().rev() {
+        for u in self.rev.unacked.segments.iter().rev() {
             if start == end {
                 (start, end) = (u.start, u.end);
             }
@@ -424,6 +501,7 @@ impl Step<'_> {
         let seen = self
             .fwd
             .unacked
+            .segments
             .iter()
             .any(|u| !before(self.seq, u.start) && !before(u.end, end));
         let is_highest = self.fwd.next == end.wrapping_add(u32::from(self.marks));
@@ -432,7 +510,7 @@ impl Step<'_> {
 
     fn remember(&mut self) {
         let mut end = self.seq.wrapping_add(self.octets);
-        if (self.octets > 0 || self.marks) && self.fwd.unacked.len() < MAX_UNACKED {
+        if (self.octets > 0 || self.marks) && self.fwd.unacked.segments.len() < MAX_UNACKED {
             // Without room the number that a SYN or FIN takes does not count either.
             end = end.wrapping_add(u32::from(self.marks));
             self.fwd.unacked.push(Unacked {
@@ -443,7 +521,7 @@ impl Step<'_> {
         let fwd = &mut *self.fwd;
         let probe = self.labels.has(Labels::ZERO_WINDOW_PROBE);
         if fwd.next == 0 || before(fwd.next.wrapping_add(u32::from(self.marks)), end) {
-            fwd.last_advance_octets = self.octets;
+            fwd.last_advance_octets = self.octets.to_le_bytes()[0];
         }
         if (fwd.next == 0 || before(fwd.next, end)) && !probe {
             fwd.next = end;
@@ -459,13 +537,7 @@ impl Step<'_> {
 
     /// Drops what this segment acknowledges; its acknowledgement number is believed even without the flag.
     fn take_acknowledged(&mut self) {
-        let ack = self.ack;
-        self.rev.unacked.retain_mut(|u| {
-            if before(u.start, ack) && before(ack, u.end) {
-                u.start = ack;
-            }
-            before(ack, u.end)
-        });
+        self.rev.unacked.acknowledge(self.ack);
     }
 
     /// What the options tell comes after the rules, and counts from the next segment on; but SACK corrects them.

@@ -12,9 +12,10 @@ mod tests;
 use std::fmt;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use self::conversation::Conversation;
-use crate::decode::{FlowKey, Segment, SegmentBatch, TcpFlags, flow_hash};
+use crate::decode::{FlowKey, Note, NoteKind, Segment, SegmentBatch, TcpFlags, flow_hash};
 use crate::net::SeqNum;
 
 /// A set of labels, named as Wireshark names them.
@@ -174,72 +175,79 @@ impl LabelTracker {
 
     fn label(&mut self, seg: &Segment, octets: u32, sacks: &[(SeqNum, SeqNum)]) -> Labelled {
         let own = usize::from(!seg.from_first);
-        let mut key = seg.key;
-        let hash = if key.encapsulation == 0 {
-            seg.hash
-        } else {
-            key.encapsulation = 0;
-            flow_hash(&key)
-        };
-        self.keep_within_limits();
-        self.clock += 1;
-        let opening = seg.flags.has(TcpFlags::SYN);
-        let is_ack = seg.flags.has(TcpFlags::ACK);
-        let found = self.conversations.find_mut(hash, |c| c.key == key);
-        let is_new = found.is_none();
-        let reused = found.as_ref().is_some_and(|c| c.is_reopened_by(seg, own));
-        let c = match found {
-            Some(c) if !reused => c,
-            found => {
-                let stream = self.next_stream;
-                self.next_stream += 1;
-                let fresh = Box::new(Conversation::new(key, stream, client(seg, own)));
-                match found {
-                    Some(c) => {
-                        self.unacked = self.unacked.saturating_sub(c.unacked());
-                        *c = fresh;
-                        c
-                    }
-                    None => self
-                        .conversations
-                        .insert_unique(hash, fresh, |c| flow_hash(&c.key))
-                        .into_mut(),
-                }
-            }
-        };
-        c.last_used = self.clock;
-        let given = if reused {
+        let (c, opened) = self.conversation(&seg.key, seg.flags, seg.seq, own);
+        let given = if opened == Opened::Again {
             Labels::REUSED_PORTS
         } else {
             Labels::NONE
         };
         let before = c.unacked();
-        // A SYN from an end of which nothing was known opens the conversation, even where the other end was heard before.
-        let is_new = is_new || reused || (opening && !is_ack && !c.knows(own));
-        let labels = c.segment(seg, octets, sacks, own, is_new, given);
-        self.unacked = (self.unacked + c.unacked()).saturating_sub(before);
-        Labelled {
+        let labels = c.segment(seg, octets, sacks, own, opened != Opened::No, given);
+        let labelled = Labelled {
             stream: c.stream,
             from_client: own == c.client,
             labels,
+        };
+        let after = c.unacked();
+        self.unacked = (self.unacked + after).saturating_sub(before);
+        labelled
+    }
+
+    /// An ICMP error quoted a segment. What was quoted counts for the conversation, short of its octets and numbers; where that is
+    /// not known yet, it takes a stream number. A quotation without the control bits counts for nothing.
+    pub fn quoted(&mut self, note: &Note) {
+        if let NoteKind::IcmpError {
+            key,
+            from_first,
+            seq,
+            flags: Some(flags),
+            ..
+        } = note.kind
+        {
+            let own = usize::from(!from_first);
+            let (c, opened) = self.conversation(&key, flags, seq, own);
+            c.quoted(flags, note.time, own, opened != Opened::No);
         }
     }
 
-    /// An ICMP error quoted a segment of this flow. Where that flow is not known yet, it takes a stream number.
-    pub fn quoted(&mut self, key: &FlowKey, from_first: bool) {
+    /// The conversation that a segment belongs to, and whether it begins with it.
+    fn conversation(
+        &mut self,
+        key: &FlowKey,
+        flags: TcpFlags,
+        seq: SeqNum,
+        own: usize,
+    ) -> (&mut Conversation, Opened) {
+        self.keep_within_limits();
+        self.clock += 1;
         let key = FlowKey {
             encapsulation: 0,
             ..*key
         };
         let hash = flow_hash(&key);
-        self.clock += 1;
-        if self.conversations.find(hash, |c| c.key == key).is_some() {
-            return;
+        let entry = self
+            .conversations
+            .entry(hash, |c| c.key == key, |c| flow_hash(&c.key));
+        let (mut slot, mut opened) = match entry {
+            Entry::Occupied(slot) => (slot, Opened::No),
+            Entry::Vacant(free) => {
+                let fresh = Conversation::new(key, self.next_stream, client(&key, flags, own));
+                self.next_stream += 1;
+                (free.insert(Box::new(fresh)), Opened::First)
+            }
+        };
+        let c = slot.get_mut();
+        if c.is_reopened_by(flags, seq, own) {
+            self.unacked = self.unacked.saturating_sub(c.unacked());
+            **c = Conversation::new(key, self.next_stream, client(&key, flags, own));
+            self.next_stream += 1;
+            opened = Opened::Again;
+        } else if flags.has(TcpFlags::SYN) && !flags.has(TcpFlags::ACK) && !c.knows(own) {
+            // The other end was heard before, this one was not.
+            opened = Opened::First;
         }
-        let fresh = Conversation::new(key, self.next_stream, usize::from(!from_first));
-        self.next_stream += 1;
-        self.conversations
-            .insert_unique(hash, Box::new(fresh), |c| flow_hash(&c.key));
+        c.last_used = self.clock;
+        (slot.into_mut(), opened)
     }
 
     /// Forgets the half of the conversations that has been silent longest, where there are too many.
@@ -257,16 +265,21 @@ impl LabelTracker {
     }
 }
 
+/// Whether a segment opens its conversation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Opened {
+    No,
+    First,
+    /// On ports that had another one before.
+    Again,
+}
+
 /// Which end of the key is the client, as far as its first segment tells.
-fn client(seg: &Segment, own: usize) -> usize {
+fn client(key: &FlowKey, flags: TcpFlags, own: usize) -> usize {
     let other = 1 - own;
-    if seg.flags.has(TcpFlags::SYN) {
-        if seg.flags.has(TcpFlags::ACK) {
-            other
-        } else {
-            own
-        }
-    } else if seg.key.ports[other] > seg.key.ports[own] {
+    let answers = flags.has(TcpFlags::SYN) && flags.has(TcpFlags::ACK);
+    let looks_like_server = !flags.has(TcpFlags::SYN) && key.ports[other] > key.ports[own];
+    if answers || looks_like_server {
         other
     } else {
         own
