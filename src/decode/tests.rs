@@ -1441,6 +1441,36 @@ fn dns_notes() {
 }
 
 #[test]
+fn segments_longer_than_their_frame_are_told() {
+    let whole = frame();
+    let header = whole.len() - DATA.len();
+    for (name, captured, wire, want) in [
+        ("whole", whole.len(), whole.len(), vec![]),
+        ("cut by the snap length", header + 5, whole.len(), vec![]),
+        (
+            "cut by a tool that wrote the length of what was left",
+            header + 5,
+            header + 5,
+            vec![(0, 5)],
+        ),
+        (
+            "cut so inside the options or before the payload",
+            header,
+            header,
+            vec![(0, 0)],
+        ),
+    ] {
+        let got = decode_cut(1, &[(whole[..captured].to_vec(), wire)]);
+        assert_eq!(
+            got.batch.segments[0].payload_octets as usize,
+            DATA.len(),
+            "{name}"
+        );
+        assert_eq!(got.batch.overlong, want, "{name}");
+    }
+}
+
+#[test]
 fn buffers_go_round() {
     let mut decoder = Decoder::new(3);
     let mut input = FrameBatch {

@@ -65,6 +65,8 @@ pub(super) struct Step {
     pub(super) verdict: Verdict,
     /// Newly acknowledged offset of the other direction, if it moved.
     pub(super) acked: Option<u64>,
+    /// Of a copy: the frame that it is a copy of.
+    pub(super) of: Option<FrameNo>,
 }
 
 impl Connection {
@@ -303,6 +305,7 @@ impl Connection {
                 direction,
                 verdict: Verdict::Copy,
                 acked: None,
+                of: Some(of),
             };
         }
 
@@ -350,6 +353,7 @@ impl Connection {
                 direction,
                 verdict,
                 acked: None,
+                of: None,
             };
         }
         let peer_segments = self.halves[other].rec.data_segments;
@@ -463,6 +467,7 @@ impl Connection {
             direction,
             verdict,
             acked,
+            of: None,
         }
     }
 

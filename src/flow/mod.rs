@@ -32,8 +32,8 @@ pub enum Judged {
     Repeat(Trigger),
     /// An original that came late.
     Reordered,
-    /// A copy of a frame, made by the network or by the capture.
-    Copy,
+    /// A copy of this frame, made by the network or by the capture.
+    Copy(Option<FrameNo>),
     /// A keep-alive.
     KeepAlive,
     /// A probe of a closed window.

@@ -190,7 +190,7 @@ impl FlowTable {
                 Verdict::Bare | Verdict::New => None,
                 Verdict::Repeat(_, trigger) => Some(Judged::Repeat(trigger)),
                 Verdict::Reordered => Some(Judged::Reordered),
-                Verdict::Copy => Some(Judged::Copy),
+                Verdict::Copy => Some(Judged::Copy(step.of)),
                 Verdict::KeepAlive => Some(Judged::KeepAlive),
                 Verdict::WindowProbe => Some(Judged::WindowProbe),
                 Verdict::Outside => Some(Judged::Outside),

@@ -301,7 +301,7 @@ impl Judgement {
                 0.9,
                 "fills a hole, and was sent before what had come first",
             ),
-            Judged::Copy => (
+            Judged::Copy(_) => (
                 "duplicate",
                 0.95,
                 "a copy of a frame, made by the network or by the capture",
@@ -318,9 +318,13 @@ impl Judgement {
             ),
             Judged::Outside => ("outside-window", 0.9, "fits no window of this connection"),
         };
+        let of = match judged {
+            Judged::Copy(of) => of,
+            _ => None,
+        };
         Self {
             verdict,
-            of: None,
+            of,
             confidence,
             basis,
         }
@@ -348,7 +352,7 @@ fn departs(labels: Labels, verdict: &str) -> Option<&'static str> {
         "retransmission-syn" if !repeat => "the label does not see the SYN again",
         _ if !repeat => "the label sees no repeat: nothing at or beyond these octets came before",
         "retransmission-spurious" if !spurious => {
-            "the label is given at sight; that the repeat was needless was proved later"
+            "the label is given at sight, and that the repeat was needless was proved later"
         }
         "retransmission-fast" | "retransmission-timeout" | "retransmission-tail-probe"
             if spurious =>
@@ -363,4 +367,62 @@ fn departs(labels: Labels, verdict: &str) -> Option<&'static str> {
         }
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn departures_are_explained() {
+        let fast = Labels::FAST_RETRANSMISSION.with(Labels::RETRANSMISSION);
+        let spurious = Labels::SPURIOUS_RETRANSMISSION.with(Labels::RETRANSMISSION);
+        for (labels, verdict, want) in [
+            (Labels::NONE, "new", None),
+            (Labels::LOST_SEGMENT, "new", None),
+            (Labels::RETRANSMISSION, "new", Some("new octets")),
+            (Labels::OUT_OF_ORDER, "reordered", None),
+            (fast, "reordered", Some("late original")),
+            (
+                Labels::RETRANSMISSION,
+                "duplicate",
+                Some("a copy for a repeat"),
+            ),
+            (
+                Labels::DUPLICATE_ACK,
+                "duplicate",
+                Some("duplicate acknowledgement"),
+            ),
+            (Labels::KEEP_ALIVE, "keep-alive", None),
+            (
+                Labels::RETRANSMISSION,
+                "keep-alive",
+                Some("a probe for a repeat"),
+            ),
+            (fast, "retransmission-fast", None),
+            (Labels::RETRANSMISSION, "retransmission-fast", Some("20 ms")),
+            (
+                Labels::OUT_OF_ORDER,
+                "retransmission-fast",
+                Some("by time alone"),
+            ),
+            (Labels::NONE, "retransmission-fast", Some("sees no repeat")),
+            (Labels::RETRANSMISSION, "retransmission-timeout", None),
+            (fast, "retransmission-timeout", Some("20 ms")),
+            (spurious, "retransmission-timeout", Some("number alone")),
+            (spurious, "retransmission-spurious", None),
+            (fast, "retransmission-spurious", Some("proved later")),
+            (Labels::RETRANSMISSION, "retransmission-syn", None),
+            (Labels::NONE, "retransmission-syn", Some("the SYN")),
+            (Labels::RETRANSMISSION, "retransmission", None),
+        ] {
+            let got = departs(labels, verdict);
+            let fits = match (want, got) {
+                (None, None) => true,
+                (Some(part), Some(text)) => text.contains(part),
+                _ => false,
+            };
+            assert!(fits, "{labels} and {verdict}: {got:?}");
+        }
+    }
 }
