@@ -160,18 +160,13 @@ fn findings_and_remedies(
     found: &[detect::Finding],
     mut remedies: Vec<rules::Remedy>,
 ) -> (Vec<Finding>, Vec<Remedy>) {
+    // Findings that are equal in both keep the order that the detect stage judged right.
     let mut order: Vec<usize> = (0..found.len()).collect();
     order.sort_by(|&a, &b| match (found.get(a), found.get(b)) {
-        (Some(a), Some(b)) => Reverse(a.severity)
-            .cmp(&Reverse(b.severity))
-            .then_with(|| {
-                let lost = |f: &detect::Finding| f.seconds_lost.unwrap_or(-1.0);
-                lost(b).total_cmp(&lost(a))
-            })
-            .then_with(|| b.confidence.total_cmp(&a.confidence))
-            .then_with(|| a.id.cmp(b.id))
-            .then_with(|| a.start.cmp(&b.start))
-            .then_with(|| a.flows.cmp(&b.flows)),
+        (Some(a), Some(b)) => Reverse(a.severity).cmp(&Reverse(b.severity)).then_with(|| {
+            let lost = |f: &detect::Finding| f.seconds_lost.unwrap_or(-1.0);
+            lost(b).total_cmp(&lost(a))
+        }),
         _ => a.cmp(&b),
     });
     let place: BTreeMap<usize, usize> = order
