@@ -11,12 +11,19 @@ use super::{Finding, Severity};
 enum Then {
     /// It stays as bad as it is, behind the cause.
     Follows,
+    /// It stands beside the cause: one is what is seen, the other what probably makes it.
+    Beside,
     /// It is only told.
     Info,
 }
 
 /// Symptoms that bring others about on the same flows or between the same hosts.
 const BRINGS: &[(&str, &[&str], Then)] = &[
+    (
+        "checksum.offload-broken",
+        &["storm.retransmission"],
+        Then::Beside,
+    ),
     (
         "path.mtu-black-hole",
         &[
@@ -68,7 +75,6 @@ const BRINGS: &[(&str, &[&str], Then)] = &[
     (
         "checksum.offload-broken",
         &[
-            "storm.retransmission",
             "throughput.collapse",
             "close.gave-up",
             "smtp.connection-dropped",
@@ -181,7 +187,9 @@ pub fn judge(mut findings: Vec<Finding>) -> Vec<Finding> {
                     findings[cause].severity =
                         findings[cause].severity.max(findings[other].severity);
                 }
-                behind[other] += 1;
+                if *then != Then::Beside {
+                    behind[other] += 1;
+                }
             }
         }
     }

@@ -588,7 +588,7 @@ impl Pair {
                 lost,
                 measures(&[("congested", f64::from(u8::from(congested)))]),
             );
-        } else if enough && tails_only && self.tail + self.timeouts > 0 {
+        } else if enough && tails_only && self.tail_stalled + self.timeout_stalled >= 0.2 {
             // Only timers noticed: the last segment of something each time, or a flight as a whole.
             let tail = self.tail > 0 || self.tail_stalled >= self.timeout_stalled;
             let (id, trace) = if tail {

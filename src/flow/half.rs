@@ -1273,7 +1273,7 @@ impl Half {
                 self.rec.unseen_packets += u64::from(gap);
             }
             self.ids
-                .see(seg.ip_id, u16::try_from(segments).unwrap_or(1));
+                .see(seg.ip_id, u16::try_from(segments).unwrap_or(1), seg.ttl);
         }
         if let Some((val, _)) = seg.timestamps {
             if self.last_tsval != Some(val) && self.stamps.len() < REMEMBERED {

@@ -22,13 +22,16 @@ pub(super) struct IpIds {
     large_step: u32,
     zeros: u32,
     all: u32,
+    /// The TTL shows a stack that does not start from 64: Windows and most others share one counter among connections.
+    shared_stack: bool,
 }
 
 impl IpIds {
     /// Takes the identification of the next packet; `advance` steps are those that it stands for (super-segments count up by
     /// the number of wire segments).
-    pub(super) fn see(&mut self, id: Option<u16>, advance: u16) {
+    pub(super) fn see(&mut self, id: Option<u16>, advance: u16, ttl: u8) {
         let Some(id) = id else { return };
+        self.shared_stack |= ttl > 64;
         self.all = self.all.saturating_add(1);
         if id == 0 {
             self.zeros = self.zeros.saturating_add(1);
@@ -56,6 +59,13 @@ impl IpIds {
 
     /// What has been learned.
     pub(super) fn learned(&self) -> IpIdUse {
+        match self.order() {
+            IpIdUse::PerConnection if self.shared_stack => IpIdUse::Shared,
+            order => order,
+        }
+    }
+
+    fn order(&self) -> IpIdUse {
         let steps = self.by_one + self.small_step + self.large_step + self.back;
         if self.all >= ENOUGH && self.zeros * 10 >= self.all * 9 {
             IpIdUse::Zero
@@ -114,9 +124,15 @@ mod tests {
         for (name, ids, want) in cases {
             let mut learn = IpIds::default();
             for id in ids {
-                learn.see(Some(id), 1);
+                learn.see(Some(id), 1, 64);
             }
             assert_eq!(learn.learned(), want, "{name}");
+            learn.see(Some(0), 1, 128);
+            assert_ne!(
+                learn.learned(),
+                IpIdUse::PerConnection,
+                "{name}, from a TTL of 128"
+            );
         }
     }
 }
