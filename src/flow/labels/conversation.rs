@@ -398,7 +398,6 @@ impl Step<'_> {
         if self.says_nothing_new() && self.window != 0 && same_window {
             self.fwd.duplicates = self.fwd.duplicates.saturating_add(1);
             self.add(Labels::DUPLICATE_ACK);
-            return;
         }
     }
 
