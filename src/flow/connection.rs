@@ -190,8 +190,13 @@ impl Connection {
         part.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(0))
     }
 
-    /// Whether the capture was taken beside the sender of half `n`, by the handshake: its part of the round trip is next to nothing.
+    /// Whether the capture was taken beside the sender of half `n`: nearly all of its checksums are left to its adapter, or its part
+    /// of the handshake's round trip is next to nothing.
     fn beside(&self, n: usize) -> bool {
+        let h = &self.halves[n].rec;
+        if h.unfilled_checksums >= 2 && h.good_checksums * 5 < h.frames {
+            return true;
+        }
         let (to_client, to_server) = (
             self.handshake.to_client.unwrap_or_default(),
             self.handshake.to_server.unwrap_or_default(),

@@ -13,6 +13,8 @@ use super::rtt::Estimator;
 use crate::decode::{Checksum, Segment, TcpFlags};
 use crate::net::{Direction, FrameNo, SeqNum, Sketch, StreamOffset, Timestamp};
 
+/// No timer of a stack is finer than this.
+const PROBE_SLACK: i64 = 2_000_000;
 /// Basis of a repeat that a D-SACK proved needless; each D-SACK proves one (RFC 2883 section 4).
 const REPORTED: &str = "the receiver reported it as a duplicate (D-SACK)";
 /// Ranges remembered of what was sent: those on their way, and some that were acknowledged, to know late copies by.
@@ -391,7 +393,13 @@ impl Half {
                 // acknowledgement that is missing.
                 let timer = rtt + super::rtt::MIN_RTO_NANOS;
                 let by_timer = quiet >= timer - timer / 16 && quiet <= 2 * rtt + 330_000_000;
-                let again = if surplus > 0 && quiet >= LATE_NANOS / 10 {
+                // What comes after the other end has spoken answers that, unless it comes as late as a probe (RFC 8985 section 7.2):
+                // then the missing numbers went to other connections of the sender.
+                let soonest = match to_acknowledge {
+                    0 => LATE_NANOS / 10,
+                    _ => 2 * rtt + PROBE_SLACK,
+                };
+                let again = if surplus > 0 && quiet >= soonest {
                     surplus
                 } else {
                     u64::from(by_timer)
