@@ -177,6 +177,10 @@ fn one_line_a_segment_from_a_file_and_from_a_pipe() {
     fs::write(&path, &octets).unwrap();
     let lines = tsv(&[path.to_str().unwrap()], None);
     let piped = tsv(&["-"], Some(&octets));
+    let json = Command::new(env!("CARGO_BIN_EXE_tcptriage"))
+        .args(["segments", "--format", "json", path.to_str().unwrap()])
+        .output()
+        .unwrap();
     fs::remove_file(&path).unwrap();
     assert_eq!(lines, piped);
     let header = "frame stream direction seq len labels verdict of_frame confidence basis";
@@ -195,6 +199,15 @@ fn one_line_a_segment_from_a_file_and_from_a_pipe() {
     assert!(again[3].starts_with("retransmission-"), "{again:?}");
     assert_eq!(again[4], "6");
     assert!(!lines[7][9].is_empty());
+    let objects: Vec<serde_json::Value> = String::from_utf8(json.stdout)
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(objects.len() + 1, lines.len());
+    assert_eq!(objects[6]["of_frame"], 6);
+    assert_eq!(objects[6]["labels"][0], "retransmission");
+    assert!(objects[0]["verdict"].is_null());
 }
 
 #[test]

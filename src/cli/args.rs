@@ -341,6 +341,8 @@ pub(crate) enum SegmentsFormat {
     Text,
     /// Tab-separated, with a header line
     Tsv,
+    /// One object a line
+    Json,
 }
 
 #[derive(Debug, Args)]

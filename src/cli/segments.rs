@@ -1,7 +1,7 @@
 //! `segments`: one line a TCP segment.
 //!
 //! Takes:  the rows of the library
-//! Gives:  them as tab-separated values, or in columns
+//! Gives:  them as tab-separated values, as JSON lines, or in columns
 //! Never:  prints anything that came out of a packet but numbers
 
 use std::fmt::Write as _;
@@ -77,6 +77,9 @@ pub(super) fn segments(talk: Talk, args: &args::Segments) -> anyhow::Result<Outc
 
 fn header(format: SegmentsFormat, line: &mut String) {
     line.clear();
+    if format == SegmentsFormat::Json {
+        return;
+    }
     for (n, name) in COLUMNS.iter().enumerate() {
         cell(format, n, format_args!("{name}"), line);
     }
@@ -93,9 +96,12 @@ fn write_row(
     let direction = match (format, row.label.from_client) {
         (SegmentsFormat::Text, true) => "to server",
         (SegmentsFormat::Text, false) => "to client",
-        (SegmentsFormat::Tsv, true) => "client_to_server",
-        (SegmentsFormat::Tsv, false) => "server_to_client",
+        (_, true) => "client_to_server",
+        (_, false) => "server_to_client",
     };
+    if format == SegmentsFormat::Json {
+        return write_json(row, direction, out);
+    }
     cell(format, 0, format_args!("{}", row.frame.number()), line);
     cell(format, 1, format_args!("{}", row.label.stream), line);
     cell(format, 2, format_args!("{direction}"), line);
@@ -121,6 +127,28 @@ fn write_row(
     out.write_all(line.as_bytes())
 }
 
+/// The columns as members of an object; what is not said is `null`.
+fn write_json(row: &SegmentRow, direction: &str, out: &mut dyn Write) -> io::Result<()> {
+    let judged = row.judged.as_ref();
+    let basis = judged.map(|j| match row.departs {
+        Some(why) => format!("{}; {why}", j.basis),
+        None => j.basis.to_owned(),
+    });
+    let object = serde_json::json!({
+        "frame": row.frame.number(),
+        "stream": row.label.stream,
+        "direction": direction,
+        "seq": row.seq.0,
+        "len": row.octets,
+        "labels": row.label.labels.names().collect::<Vec<_>>(),
+        "verdict": judged.map(|j| j.verdict),
+        "of_frame": judged.and_then(|j| j.of).map(|of| of.number()),
+        "confidence": judged.map(|j| (f64::from(j.confidence) * 100.0).round() / 100.0),
+        "basis": basis,
+    });
+    writeln!(out, "{object}")
+}
+
 /// Adds one cell to a line: after a tab, or filled up to its width.
 fn cell(format: SegmentsFormat, n: usize, text: std::fmt::Arguments<'_>, line: &mut String) {
     let start = line.len();
@@ -129,7 +157,7 @@ fn cell(format: SegmentsFormat, n: usize, text: std::fmt::Arguments<'_>, line: &
         SegmentsFormat::Tsv => {
             let _ = write!(line, "{}{text}", if n > 0 { "\t" } else { "" });
         }
-        SegmentsFormat::Text => {
+        SegmentsFormat::Text | SegmentsFormat::Json => {
             let _ = write!(line, "{text}");
             if let Some(width) = WIDTHS.get(n) {
                 let fill = (start + width).saturating_sub(line.len());
