@@ -1,7 +1,7 @@
 //! Joins the stages; the only place that does.
 //!
 //! [`analyze`] gathers what is known beforehand (`know`), reads captures into segments (`read`), follows them to findings (`track`),
-//! and asks the rules for remedies. [`segments`] lists what was read segment by segment.
+//! and asks the rules for remedies. [`segments()`] lists what was read segment by segment.
 //!
 //! Files of one rotated set are one capture: flows go on from file to file. Captures that are not of one set keep their flows apart,
 //! as two hosts' captures of one connection are two views of it. A frame is named by capture and number
