@@ -654,7 +654,7 @@ impl Group {
 }
 
 fn key(a: &Attempt) -> (u32, u64, FrameNo) {
-    (a.place.capture, u64::from(a.place.flow), a.frame)
+    (a.place.capture, a.place.flow, a.frame)
 }
 
 /// Who is tried most often after a dead server.
