@@ -15,10 +15,16 @@ mod loss;
 mod order;
 mod path;
 mod server;
+mod smb_pipeline;
+mod smb_slow;
+mod smb_status;
+mod smtp_ending;
 mod smtp_greeting;
 mod smtp_late;
 mod smtp_refusal;
 mod smtp_reply;
+mod smtp_tls;
+mod smtp_use;
 mod throughput;
 mod trace;
 mod wait;
@@ -130,6 +136,12 @@ pub fn all(pools: &[(String, Vec<IpAddr>)]) -> Vec<Box<dyn Detector>> {
         Box::<smtp_late::LateReplies>::default(),
         Box::<smtp_refusal::Refusals>::default(),
         Box::<smtp_greeting::Greetings>::default(),
+        Box::<smtp_ending::Endings>::default(),
+        Box::<smtp_use::Use>::default(),
+        Box::<smtp_tls::Tls>::default(),
+        Box::<smb_slow::Slow>::default(),
+        Box::<smb_pipeline::Pipeline>::default(),
+        Box::<smb_status::Errors>::default(),
         Box::new(balance::Balance::new(pools)),
     ]
 }

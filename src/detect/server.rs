@@ -3,7 +3,7 @@
 //! Reads:   exchanges of dialogs, less what the network took of them
 //! Yields:  `server.slow`: one for each service
 //! Silent:  SMTP and SMB, which have detectors of their own; answers within half a second or five round trips; waits that a repair
-//!          or a shut window explains; services whose late answers sum to less than a second, or to less than a tenth of their
+//!          or a shut window explains; the words with which a server ends a silent connection; a single late answer is info; services whose late answers sum to less than a second, or to less than a tenth of their
 //!          connections' life and of their answers
 //! Source:  the thresholds are ours
 
@@ -16,6 +16,10 @@ use super::{Detector, Finding, Seen, Severity};
 
 /// Sum from which users feel it.
 const LEAST_SECONDS: f64 = 1.0;
+/// An answer this late, with which the server closes, is no answer: a timer ran out.
+const TIMER: f64 = 10.0;
+/// A single late answer makes users wait from here on.
+const LONE_SECONDS: f64 = 3.0;
 /// Share of the connections' life, or of the answers, that has to be late.
 const LEAST_SHARE: f64 = 0.1;
 
@@ -72,7 +76,13 @@ impl Detector for Slow {
             let Some(held) = wait::held(f, e.direction, request, answered) else {
                 continue;
             };
-            if !wait::is_late(held.seconds, wait::round_trip(f, e.direction)) {
+            let closes = f.close.by == Some(e.direction.reverse().sender())
+                && f.close
+                    .at
+                    .is_some_and(|at| at.seconds_since(answered).abs() < 1.0);
+            if !wait::is_late(held.seconds, wait::round_trip(f, e.direction))
+                || (closes && held.seconds >= TIMER)
+            {
                 continue;
             }
             s.late += 1;
@@ -113,10 +123,17 @@ impl Detector for Slow {
                 percent((s.seconds / s.life.max(f64::MIN_POSITIVE)).min(1.0))
             );
             let sure = s.acknowledged * 2 >= s.late;
+            let lone =
+                s.late == 1 && (s.seconds < LONE_SECONDS || !sure || s.application == "unknown");
+            let severity = if lone {
+                Severity::Info
+            } else {
+                Severity::Warning
+            };
             let confidence = if sure { 0.9 } else { 0.6 };
             let mut f = s
                 .trace
-                .finding("server.slow", Severity::Warning, confidence, summary);
+                .finding("server.slow", severity, confidence, summary);
             f.subject = Some(addr);
             f.peer = s.clients.first().copied().filter(|_| s.clients.len() == 1);
             f.seconds_lost = Some(s.seconds);

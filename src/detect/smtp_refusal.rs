@@ -219,7 +219,9 @@ impl Server {
         let hinders: Vec<&str> = group.verbs.iter().filter_map(|v| known(v)).collect();
         let asked: u64 = hinders.iter().filter_map(|v| self.asked.get(v)).sum();
         let share = group.count as f64 / asked.max(group.count) as f64;
+        // 503 is the consequence of a refusal before it.
         let severity = if hinders.is_empty()
+            || code == 503
             || (group.count < MANY_REFUSALS && (share < REFUSED_SHARE || group.count < 2))
         {
             Severity::Info

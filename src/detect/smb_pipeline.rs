@@ -1,0 +1,464 @@
+//! Finds SMB connections that wait for round trips because too little is under way, and says why.
+//!
+//! Reads:   requests, their size and how many were under way, credits, round trips
+//! Yields:  `smb.latency-bound`, `smb.credit-starved`, `smb.small-io`, `smb.legacy-dialect`: one of each for a client and a server
+//! Silent:  paths of less than two milliseconds; connections that spend less than half of their busy time on round trips; SMB1 is info
+//! Source:  MS-SMB2 section 3.2.4.1.2 (credits), MS-CIFS; throughput's ceiling is size × requests under way / round trip
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::trace::{MAX_GROUPS, Trace, percent, plural, rate, span};
+use super::wait;
+use super::{Detector, Finding, Seen, Severity};
+use crate::flow::{Cause, FlowRecord};
+
+/// Shortest path on which a round trip matters.
+const LEAST_ROUND_TRIP: f64 = 0.002;
+/// More requests under way than this on average are no lockstep.
+const LOCKSTEP: f64 = 2.5;
+/// Share of the busy time that has to be round trips.
+const BOUND_SHARE: f64 = 0.5;
+/// Seconds from which it is worth a word, and from which users wait for it.
+const LEAST_SECONDS: f64 = 1.0;
+const WAIT_SECONDS: f64 = 10.0;
+/// Reads and writes from which their size is judged, and the size below which it is small.
+const LEAST_IO: u64 = 100;
+const SMALL_IO: f64 = 4_096.0;
+/// Time and share without credits that is worth a word.
+const STARVED: (f64, f64) = (0.5, 0.05);
+
+#[derive(Default)]
+struct Pair {
+    life: f64,
+    round_trip: f64,
+    requests: u64,
+    bound: f64,
+    busy: f64,
+    served: f64,
+    bound_trace: Trace,
+    io: u64,
+    io_octets: f64,
+    small_trace: Trace,
+    depth: f64,
+    depth_weight: f64,
+    starved: f64,
+    starved_trace: Trace,
+    credits: Option<u64>,
+    octets: u64,
+    legacy: u64,
+    legacy_trace: Trace,
+    dialect: String,
+}
+
+/// See the head of this file.
+#[derive(Default)]
+pub(super) struct Pipeline {
+    pairs: BTreeMap<(IpAddr, IpAddr, u16), Pair>,
+}
+
+/// Round trip of the whole path.
+fn whole_round_trip(f: &FlowRecord) -> f64 {
+    f.handshake.rtt.map_or_else(
+        || {
+            f.halves
+                .iter()
+                .filter_map(|h| h.rtt)
+                .map(|r| r.min.as_secs_f64())
+                .sum()
+        },
+        |rtt| rtt.as_secs_f64(),
+    )
+}
+
+fn idle(f: &FlowRecord) -> f64 {
+    f.time
+        .iter()
+        .filter(|(cause, _)| matches!(cause, Cause::Idle | Cause::Close))
+        .map(|(_, time)| time.as_secs_f64())
+        .sum()
+}
+
+impl Detector for Pipeline {
+    #[allow(clippy::cast_precision_loss)]
+    fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
+        let Some(smb) = &seen.dialog.smb else {
+            return;
+        };
+        let f = seen.flow;
+        let (server, client) = wait::ends(seen);
+        let key = (server.addr, client, server.port);
+        if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+            return;
+        }
+        let p = self.pairs.entry(key).or_default();
+        let life = f.duration().as_secs_f64();
+        let round_trip = whole_round_trip(f);
+        p.life += life;
+        p.round_trip = p.round_trip.max(round_trip);
+        p.octets += f.halves.iter().map(|h| h.unique_octets).sum::<u64>();
+        let requests: u64 = smb.commands.values().map(|c| c.times.count).sum();
+        let depth = smb.mean_outstanding.max(1.0);
+        p.depth += depth * requests as f64;
+        p.depth_weight += requests as f64;
+        if depth <= LOCKSTEP {
+            p.requests += requests;
+            p.bound += requests as f64 * round_trip / depth;
+            p.busy += (life - idle(f)).max(0.0);
+            p.served += smb
+                .commands
+                .values()
+                .map(|c| c.times.sum.as_secs_f64() - c.times.count as f64 * round_trip)
+                .sum::<f64>()
+                .max(0.0);
+            p.bound_trace.flow(f, f.start, f.end);
+            for (name, c) in &smb.commands {
+                if let Some((request, response)) = c.slowest {
+                    p.bound_trace.proof(f, request, || {
+                        format!("{name} request, the only one under way or nearly so")
+                    });
+                    p.bound_trace.proof(f, response, || {
+                        format!("{name} response, {} later", span(c.times.max.as_secs_f64()))
+                    });
+                }
+            }
+        }
+        if let Some((count, mean)) = smb.io_size {
+            p.io += count;
+            p.io_octets += count as f64 * mean;
+            p.small_trace.flow(f, f.start, f.end);
+            p.small_trace.proof(f, f.first_frame, || {
+                format!(
+                    "{} of {mean:.0} octets on average on this connection",
+                    plural(count, "read and write").replace("writes", "write")
+                )
+            });
+        }
+        if smb.credit_starved > Duration::ZERO {
+            p.starved += smb.credit_starved.as_secs_f64();
+            p.credits = p.credits.max(smb.max_credits);
+            p.starved_trace.flow(f, f.start, f.end);
+            p.starved_trace.proof(f, f.first_frame, || {
+                format!(
+                    "{} without credits on this connection",
+                    span(smb.credit_starved.as_secs_f64())
+                )
+            });
+        }
+        if let Some(dialect) = smb.dialect.as_ref().filter(|d| is_legacy(d)) {
+            p.legacy += 1;
+            p.dialect.clone_from(dialect);
+            p.legacy_trace.flow(f, f.start, f.end);
+            let frame = seen
+                .dialog
+                .said
+                .iter()
+                .find(|s| s.text.contains(dialect.as_str()))
+                .map_or(f.first_frame, |s| s.frame);
+            p.legacy_trace
+                .proof(f, frame, || format!("both ends agree on {dialect}"));
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<Finding>) {
+        for (key, p) in std::mem::take(&mut self.pairs) {
+            out.extend(p.latency(key));
+            out.extend(p.small(key));
+            out.extend(p.credits(key));
+            out.extend(p.legacy(key));
+        }
+    }
+}
+
+/// SMB1: `NT LM 0.12`, `LANMAN2.1`, …; later dialects are numbers.
+fn is_legacy(dialect: &str) -> bool {
+    !dialect.starts_with(|c: char| c.is_ascii_digit())
+}
+
+#[allow(clippy::cast_precision_loss)]
+impl Pair {
+    fn severity(seconds: f64) -> Severity {
+        if seconds >= WAIT_SECONDS {
+            Severity::Warning
+        } else {
+            Severity::Info
+        }
+    }
+
+    fn mean_depth(&self) -> f64 {
+        if self.depth_weight > 0.0 {
+            self.depth / self.depth_weight
+        } else {
+            1.0
+        }
+    }
+
+    fn latency(&self, key: (IpAddr, IpAddr, u16)) -> Option<Finding> {
+        if self.round_trip < LEAST_ROUND_TRIP
+            || self.bound < LEAST_SECONDS
+            || self.bound < BOUND_SHARE * self.busy
+            || self.served > self.bound
+        {
+            return None;
+        }
+        let depth = self.mean_depth();
+        let size = self.io_octets / self.io.max(1) as f64;
+        let ceiling = size * depth / self.round_trip * 8.0;
+        let observed = self.octets as f64 * 8.0 / self.busy.max(f64::MIN_POSITIVE);
+        let mut summary = format!(
+            "{} waits for round trips to {}: {} one after the other ({depth:.1} under way) over {}, {} of {} busy",
+            key.1,
+            key.0,
+            plural(self.requests, "request"),
+            span(self.round_trip),
+            span(self.bound.min(self.busy)),
+            span(self.busy)
+        );
+        if self.io > 0 {
+            summary += &format!("; {:.0} octets at a time allow {}", size, rate(ceiling));
+        }
+        let mut f = self.bound_trace.clone().finding(
+            "smb.latency-bound",
+            Self::severity(self.bound),
+            0.85,
+            summary,
+        );
+        dress(&mut f, key);
+        f.seconds_lost = Some(self.bound.min(self.busy));
+        f.measures.extend([
+            ("rtt_ms", self.round_trip * 1e3),
+            ("outstanding", depth),
+            ("io_octets", size),
+            ("bps", ceiling),
+            ("goodput_bps", observed),
+            ("count", self.requests as f64),
+            ("share", self.bound / self.busy.max(f64::MIN_POSITIVE)),
+        ]);
+        Some(f)
+    }
+
+    fn small(&self, key: (IpAddr, IpAddr, u16)) -> Option<Finding> {
+        let size = self.io_octets / self.io.max(1) as f64;
+        if self.io < LEAST_IO || size > SMALL_IO {
+            return None;
+        }
+        let seconds = self.io as f64 * self.round_trip / self.mean_depth().max(1.0);
+        let mut summary = format!(
+            "{} and {} exchange {} reads and writes of {size:.0} octets on average",
+            key.1, key.0, self.io
+        );
+        if seconds > 0.0 {
+            summary += &format!(": {} of round trips", span(seconds));
+        }
+        let mut f =
+            self.small_trace
+                .clone()
+                .finding("smb.small-io", Self::severity(seconds), 0.9, summary);
+        dress(&mut f, key);
+        f.seconds_lost = Some(seconds);
+        f.measures.extend([
+            ("io_octets", size),
+            ("count", self.io as f64),
+            ("rtt_ms", self.round_trip * 1e3),
+        ]);
+        Some(f)
+    }
+
+    fn credits(&self, key: (IpAddr, IpAddr, u16)) -> Option<Finding> {
+        let (least, share) = STARVED;
+        if self.starved < least || self.starved < share * self.life {
+            return None;
+        }
+        let summary = format!(
+            "{} had work for {} and no credits for {} ({} of the connections' life)",
+            key.1,
+            key.0,
+            span(self.starved),
+            percent(self.starved / self.life.max(f64::MIN_POSITIVE))
+        );
+        let mut f = self.starved_trace.clone().finding(
+            "smb.credit-starved",
+            Severity::Warning,
+            0.75,
+            summary,
+        );
+        dress(&mut f, key);
+        f.seconds_lost = Some(self.starved);
+        f.measures.extend([
+            ("seconds", self.starved),
+            ("credits", self.credits.unwrap_or(0) as f64),
+            ("outstanding", self.mean_depth()),
+        ]);
+        f.against.push(
+            "an application that asks for one thing at a time needs no more credits than it has"
+                .to_owned(),
+        );
+        Some(f)
+    }
+
+    fn legacy(&self, key: (IpAddr, IpAddr, u16)) -> Option<Finding> {
+        if self.legacy == 0 {
+            return None;
+        }
+        let summary = format!(
+            "{} and {} speak {} on {}: SMB 1, small blocks, one request at a time, no protection",
+            key.1,
+            key.0,
+            self.dialect,
+            plural(self.legacy, "connection")
+        );
+        let mut f =
+            self.legacy_trace
+                .clone()
+                .finding("smb.legacy-dialect", Severity::Info, 0.98, summary);
+        dress(&mut f, key);
+        f.measures.push(("count", self.legacy as f64));
+        f.words.push(("dialect", self.dialect.clone()));
+        Some(f)
+    }
+}
+
+fn dress(f: &mut Finding, key: (IpAddr, IpAddr, u16)) {
+    f.subject = Some(key.0);
+    f.peer = Some(key.1);
+    f.measures = vec![("port", f64::from(key.2))];
+    f.words = vec![("application", "smb".to_owned())];
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn key() -> (IpAddr, IpAddr, u16) {
+        let addr = |n| IpAddr::from(Ipv4Addr::new(192, 0, 2, n));
+        (addr(1), addr(2), 445)
+    }
+
+    /// A copy in lockstep over a path of 50 ms.
+    fn lockstep() -> Pair {
+        Pair {
+            life: 30.0,
+            busy: 30.0,
+            round_trip: 0.05,
+            requests: 500,
+            bound: 25.0,
+            io: 480,
+            io_octets: 480.0 * 65_536.0,
+            ..Pair::default()
+        }
+    }
+
+    #[test]
+    fn bound_by_latency() {
+        for (name, pair, want) in [
+            ("a copy in lockstep", lockstep(), Some(Severity::Warning)),
+            (
+                "a short one",
+                Pair {
+                    bound: 3.0,
+                    busy: 4.0,
+                    ..lockstep()
+                },
+                Some(Severity::Info),
+            ),
+            (
+                "the server takes longer than the path",
+                Pair {
+                    served: 40.0,
+                    ..lockstep()
+                },
+                None,
+            ),
+            (
+                "a local network",
+                Pair {
+                    round_trip: 0.0005,
+                    ..lockstep()
+                },
+                None,
+            ),
+            (
+                "most of the time something else",
+                Pair {
+                    busy: 90.0,
+                    ..lockstep()
+                },
+                None,
+            ),
+        ] {
+            assert_eq!(pair.latency(key()).map(|f| f.severity), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn small_io_and_credits() {
+        for (name, pair, small, starved) in [
+            ("large blocks", lockstep(), false, false),
+            (
+                "small blocks",
+                Pair {
+                    io_octets: 480.0 * 512.0,
+                    ..lockstep()
+                },
+                true,
+                false,
+            ),
+            (
+                "few small blocks",
+                Pair {
+                    io: 50,
+                    io_octets: 50.0,
+                    ..lockstep()
+                },
+                false,
+                false,
+            ),
+            (
+                "no credits for a while",
+                Pair {
+                    starved: 4.0,
+                    ..lockstep()
+                },
+                false,
+                true,
+            ),
+            (
+                "for a moment",
+                Pair {
+                    starved: 0.4,
+                    ..lockstep()
+                },
+                false,
+                false,
+            ),
+            (
+                "a second of a long life",
+                Pair {
+                    starved: 1.0,
+                    life: 600.0,
+                    ..lockstep()
+                },
+                false,
+                false,
+            ),
+        ] {
+            assert_eq!(pair.small(key()).is_some(), small, "{name}");
+            assert_eq!(pair.credits(key()).is_some(), starved, "{name}");
+        }
+    }
+
+    #[test]
+    fn dialects() {
+        for (dialect, legacy) in [
+            ("NT LM 0.12", true),
+            ("LANMAN2.1", true),
+            ("2.0.2", false),
+            ("3.1.1", false),
+        ] {
+            assert_eq!(is_legacy(dialect), legacy, "{dialect}");
+        }
+    }
+}
