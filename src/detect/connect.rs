@@ -12,6 +12,50 @@ use super::trace::{MAX_GROUPS, Trace, plural, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{End, EventKind};
 
+/// One client that more hosts than these leave unanswered looks for hosts, or has lost its way out: that is told once.
+const MANY: usize = 4;
+
+/// One finding for all hosts that leave one client unanswered on one port.
+#[allow(clippy::cast_precision_loss)]
+fn nobody(
+    client: IpAddr,
+    port: u16,
+    hosts: &[IpAddr],
+    services: &mut BTreeMap<(IpAddr, u16), Service>,
+    out: &mut Vec<Finding>,
+) {
+    let mut all = Trace::default();
+    let (mut count, mut syns, mut seconds) = (0, 0, 0.0);
+    for host in hosts {
+        if let Some(s) = services.remove(&(*host, port)) {
+            count += s.unanswered.0;
+            syns += s.unanswered.1;
+            seconds += s.unanswered.2;
+            all.join(s.unanswered.3);
+        }
+    }
+    let mut f = all.finding(
+        "connect.unanswered",
+        Severity::Warning,
+        0.9,
+        format!(
+            "{} hosts did not answer {} of {client} to port {port} ({}); the way out is shut, or it looks for hosts that are not there",
+            hosts.len(),
+            plural(count, "connection attempt"),
+            plural(syns, "SYN")
+        ),
+    );
+    f.subject = Some(client);
+    f.seconds_lost = Some(seconds);
+    f.measures = vec![
+        ("count", count as f64),
+        ("port", f64::from(port)),
+        ("came_up", 0.0),
+    ];
+    f.display_filter = format!("tcp.flags.syn == 1 && ip.src == {client} && tcp.dstport == {port}");
+    out.push(f);
+}
+
 /// Share of connections whose SYN had to be sent again from which it is worth a warning.
 const RETRIED_SHARE: f64 = 0.002;
 
@@ -114,7 +158,19 @@ impl Detector for Connect {
 
     #[allow(clippy::cast_precision_loss)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for ((addr, port), s) in std::mem::take(&mut self.services) {
+        let mut services = std::mem::take(&mut self.services);
+        let mut silent: BTreeMap<(IpAddr, u16), Vec<IpAddr>> = BTreeMap::new();
+        for ((addr, port), s) in &services {
+            if s.came_up == 0 && s.unanswered.0 > 0 && s.clients.len() == 1 {
+                silent.entry((s.clients[0], *port)).or_default().push(*addr);
+            }
+        }
+        for ((client, port), hosts) in silent {
+            if hosts.len() > MANY {
+                nobody(client, port, &hosts, &mut services, out);
+            }
+        }
+        for ((addr, port), s) in services {
             let up = s.came_up;
             let mut push = |mut f: Finding, lost: Option<f64>, count: u64| {
                 f.subject = Some(addr);

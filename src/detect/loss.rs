@@ -215,7 +215,8 @@ impl Pair {
                 self.acks_trace.flow(f, f.start, f.end);
             }
         }
-        if h.retransmitted_segments == 0 {
+        // Where one direction is missing, nothing is known of what was acknowledged; and a silence may be the capture's.
+        if h.retransmitted_segments == 0 || back.frames == 0 {
             return;
         }
         let near_sender = f.vantage
@@ -399,7 +400,8 @@ impl Pair {
                         .proof(f, r.frame, || retransmit_line(seen, direction, r));
                 }
             }
-            if acked && seconds >= OUTAGE.as_secs_f64() && timed.len() >= 2 {
+            if acked && seconds >= OUTAGE.as_secs_f64() && timed.len() >= 2 && h.unseen_octets == 0
+            {
                 silent_runs += 1;
                 self.outages.push((began, last.time));
                 self.outage_seconds += seconds;
@@ -412,7 +414,8 @@ impl Pair {
         }
         let _ = silent_runs;
         // From the receiver's side the repeats that went into the silence are not seen, only the one that ended it.
-        let far = !super::order::beside_sender(seen, direction);
+        let far = !super::order::beside_sender(seen, direction)
+            && f.halves.iter().all(|h| h.unseen_octets == 0);
         let long = f.stalls.iter().filter(|s| {
             far && s.direction == Some(direction)
                 && matches!(s.cause, Cause::Timeout | Cause::TailLoss)
@@ -652,7 +655,7 @@ impl Pair {
         let unheard = !explained
             && self.reordered == 0
             && self.shut == 0
-            && self.spurious_ranges >= 3
+            && self.spurious_ranges >= 5
             && self.latency_spikes == 0
             && self.needed * 2 < self.spurious;
         if lost_acks || unheard {

@@ -289,8 +289,14 @@ impl Path {
                 + usize::from(h.timestamps == Some(true))
         };
         let (mc, ms) = (modern(c), modern(s));
+        // Timestamps and window scale came with one document (RFC 1323): an end that has the one and not the other had it taken out.
         if mc >= 2 && ms >= 1 {
-            if c.window_scale.is_some() != s.window_scale.is_some() {
+            let stamped = if c.window_scale.is_none() {
+                c.timestamps
+            } else {
+                s.timestamps
+            } == Some(true);
+            if c.window_scale.is_some() != s.window_scale.is_some() && stamped {
                 let (without, who) = if c.window_scale.is_none() {
                     ("SYN", client)
                 } else {
@@ -316,11 +322,12 @@ impl Path {
                         .to_owned(),
                 );
             }
-            if c.sack_permitted != s.sack_permitted
-                || (c.sack_permitted == Some(false)
-                    && c.window_scale.is_some()
-                    && c.timestamps == Some(true))
-            {
+            let without = |h: &crate::flow::HalfRecord| {
+                h.sack_permitted == Some(false)
+                    && h.window_scale.is_some()
+                    && h.timestamps == Some(true)
+            };
+            if without(c) || without(s) {
                 note(
                     "SACK",
                     client,

@@ -119,6 +119,26 @@ impl Trace {
         }
     }
 
+    /// Takes in what another holds.
+    pub(super) fn join(&mut self, other: Self) {
+        for flow in other.flows {
+            if self.flows.len() < MAX_FLOWS {
+                self.flows.push(flow);
+            } else {
+                self.more_flows += 1;
+            }
+        }
+        for host in other.hosts {
+            if self.hosts.len() < 64 && !self.hosts.contains(&host) {
+                self.hosts.push(host);
+            }
+        }
+        let room = MAX_PROOF.saturating_sub(self.evidence.len());
+        self.evidence.extend(other.evidence.into_iter().take(room));
+        self.start = self.start.into_iter().chain(other.start).min();
+        self.end = self.end.into_iter().chain(other.end).max();
+    }
+
     /// The finding, without the parts that only the detector knows.
     pub(super) fn finding(
         mut self,

@@ -74,7 +74,12 @@ pub(super) struct Account {
     pub(super) stalls: Vec<Stall>,
     /// Waits for a delayed acknowledgement below [`MIN_STALL`].
     pub(super) short_waits: Vec<Stall>,
+    /// A wait for a delayed acknowledgement that counts only if the sender goes on at once.
+    unsure: Option<Stall>,
 }
+
+/// A sender that was held back goes on within a round trip and this.
+const GOES_ON: i64 = 5_000_000;
 
 const CAUSES: [Cause; 16] = [
     Cause::Handshake,
@@ -103,6 +108,23 @@ impl Account {
             return;
         }
         let (cause, direction) = cause(before, ended, nanos);
+        if let Some(wait) = self.unsure.take() {
+            let goes_on = wait.direction == Some(ended.direction)
+                && matches!(ended.verdict, Verdict::New | Verdict::Reordered)
+                && nanos <= before.least_rtt.unwrap_or(0).saturating_add(GOES_ON);
+            if goes_on {
+                if wait.length >= MIN_STALL {
+                    self.stalls.push(wait);
+                } else if self.short_waits.len() < MAX_STALLS {
+                    self.short_waits.push(wait);
+                }
+            } else {
+                // Nobody was waiting: the acknowledgement was late, and nothing hung on it.
+                let length = i64::try_from(wait.length.as_nanos()).unwrap_or(0);
+                self.nanos[Cause::DelayedAck as usize & 15] -= length;
+                self.nanos[Cause::Latency as usize & 15] += length;
+            }
+        }
         self.nanos[cause as usize & 15] += nanos;
         let stall = Stall {
             start: before.since,
@@ -111,11 +133,9 @@ impl Account {
             direction,
             frame: ended.frame,
         };
-        if cause == Cause::DelayedAck
-            && stall.length < MIN_STALL
-            && self.short_waits.len() < MAX_STALLS
-        {
-            self.short_waits.push(stall);
+        if cause == Cause::DelayedAck {
+            self.unsure = Some(stall);
+            return;
         }
         let worth =
             stall.length >= MIN_STALL && nanos >= before.rtt.unwrap_or(0).saturating_mul(3) / 2;

@@ -212,7 +212,8 @@ impl Connection {
     /// Whether the sender of half `n` had sent all that the window allowed it as far as it can have known.
     fn limited(&self, n: usize) -> bool {
         let (data, owner) = (&self.halves[n], &self.halves[1 - n]);
-        let Some(last) = data.last_data else {
+        let known = owner.scale_known && data.rec.unseen_octets == 0;
+        let Some(last) = data.last_data.filter(|_| known) else {
             return false;
         };
         let unit = u64::from(data.unit.max(1));
@@ -235,7 +236,10 @@ impl Connection {
             opening: !self.established,
             closing: self.close.frame.is_some(),
             flight: [a.flight(), b.flight()],
-            window: [b.window, a.window],
+            window: [
+                b.window.filter(|_| b.scale_known),
+                a.window.filter(|_| a.scale_known),
+            ],
             shut: [b.is_shut(), a.is_shut()],
             unit: [a.unit, b.unit],
             phase: [a.phase, b.phase],
@@ -429,6 +433,7 @@ impl Connection {
                 if let (Some(usual), Some(rtt)) = (srtt, self.halves[other].last_rtt)
                     && self.halves[other].rtts.count() > 3
                     && rtt > usual.saturating_mul(3).saturating_add(100_000_000)
+                    && self.halves.iter().all(|h| h.rec.unseen_octets == 0)
                 {
                     let kind = EventKind::LatencySpike {
                         rtt: Duration::from_nanos(rtt.unsigned_abs()),
@@ -598,6 +603,7 @@ impl Connection {
             (x, y) => x.or(y),
         };
         for h in [a, b] {
+            h.scale_known = both;
             h.scale = if scaled {
                 h.rec.window_scale.unwrap_or(0).min(14)
             } else {

@@ -150,6 +150,8 @@ pub(super) struct Half {
     raw_window: u16,
     /// Shift in force for `window`.
     pub(super) scale: u8,
+    /// Whether that is certain: both SYNs were seen.
+    pub(super) scale_known: bool,
     shut_since: Option<(Timestamp, FrameNo)>,
     /// Payload of one full wire segment of this direction, 0 if not known.
     pub(super) unit: u32,
