@@ -150,7 +150,13 @@ impl Detector for Order {
                 );
                 push(f, share, p.late);
             }
-            let copies = p.copies.max(p.dsacks);
+            // More reports than segments are no reports of the network's copies.
+            let dsacks = if p.dsacks * 2 <= p.segments {
+                p.dsacks
+            } else {
+                0
+            };
+            let copies = p.copies.max(dsacks);
             if copies >= ENOUGH {
                 let share = copies as f64 / all;
                 let severity = if share >= 0.002 {

@@ -116,7 +116,11 @@ impl Detector for Path {
                             )
                         });
                     }
-                    EventKind::LatencySpike { rtt, usual } => {
+                    // A late acknowledgement is none where the capture missed the first.
+                    EventKind::LatencySpike { rtt, usual }
+                        if f.halves.iter().all(|h| h.unseen_packets == 0)
+                            && usual.as_secs_f64() < 1.0 =>
+                    {
                         p.spikes += 1;
                         if rtt.as_secs_f64() > p.spike {
                             p.spike = rtt.as_secs_f64();
@@ -251,10 +255,16 @@ impl Detector for Path {
         }
         for ((sender, receiver, option), (flows, lost, trace)) in std::mem::take(&mut self.stripped)
         {
+            // Some stacks had timestamps and window scale long before SACK.
+            let (severity, confidence) = if option == "SACK" {
+                (Severity::Info, 0.6)
+            } else {
+                (Severity::Warning, 0.8)
+            };
             let mut f = trace.finding(
                 "path.option-stripped",
-                Severity::Warning,
-                0.8,
+                severity,
+                confidence,
                 format!("{option} does not survive between {sender} and {receiver} ({}): a device on the path takes the option out", plural(flows, "connection")),
             );
             f.subject = None;

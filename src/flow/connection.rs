@@ -329,6 +329,7 @@ impl Connection {
             path_rtt: self.path_rtt(),
             sack: self.sack_in_use(),
             peer_segments: self.halves[other].rec.data_segments,
+            peer_whole: self.halves[other].rec.unseen_octets == 0,
             beside_sender: self.beside(own),
             too_big: self.too_big[own],
         };

@@ -129,6 +129,8 @@ pub(super) struct Context {
     pub(super) sack: bool,
     /// Wire segments with payload that the other end has sent so far.
     pub(super) peer_segments: u64,
+    /// The capture has all octets of the other direction that were acknowledged.
+    pub(super) peer_whole: bool,
     /// The capture was taken beside the sender of this direction: whatever it sends is seen.
     pub(super) beside_sender: bool,
     /// When an ICMP error last told the sender to send smaller packets.
@@ -386,7 +388,9 @@ impl Half {
         } else if start == self.nxt && (self.rec.data_segments > 0 || self.rec.syn_seen) {
             // Packets of this sender are missing here, and no octets are: either they were bare acknowledgements, of which each segment
             // of the other end calls for one at most, or they carried the octets that come now, for the second time.
-            if let Some(gap) = gap.filter(|&g| g > 0 && !ctx.beside_sender) {
+            // A capture that misses packets of its own says nothing here.
+            let whole = self.rec.unseen_octets == 0 && ctx.peer_whole;
+            if let Some(gap) = gap.filter(|&g| g > 0 && whole && !ctx.beside_sender) {
                 let to_acknowledge = ctx.peer_segments.saturating_sub(self.peer_segments);
                 let surplus = u64::from(gap).saturating_sub(to_acknowledge);
                 let quiet = self.last_any.map_or(0, |t| seg.time.nanos_since(t));
