@@ -5,6 +5,8 @@
 //! Never:  gives advice (that is `rules`); looks at octets
 
 mod balance;
+mod balance_cadence;
+mod balance_nlb;
 mod capture;
 mod checksum;
 mod close;
@@ -143,5 +145,7 @@ pub fn all(pools: &[(String, Vec<IpAddr>)]) -> Vec<Box<dyn Detector>> {
         Box::<smb_pipeline::Pipeline>::default(),
         Box::<smb_status::Errors>::default(),
         Box::new(balance::Balance::new(pools)),
+        Box::<balance_cadence::Cadence>::default(),
+        Box::<balance_nlb::Nlb>::default(),
     ]
 }
