@@ -144,7 +144,10 @@ impl Detector for Tls {
                 ("cause", s.alert),
             ];
             if s.repeated > 0 {
-                f.against.push(format!("segments were repeated in {}: a handshake that does not get through for the path's sake looks the same", format!("{} of these sessions", s.repeated)));
+                f.against.push(format!(
+                    "segments were repeated in {} of these sessions: a handshake that does not get through for the path's sake looks the same",
+                    s.repeated
+                ));
             }
             f.display_filter += " && (tls.handshake || tls.alert_message || smtp)";
             out.push(f);

@@ -148,3 +148,189 @@ pub(super) fn median(numbers: &mut [f64]) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied().unwrap_or(0.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::decode::Checksum;
+    use crate::flow::{Close, HalfRecord, Handshake, Repeat, Stall, Trigger, Vantage};
+    use crate::net::{FrameNo, MacAddr, SeqNum};
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp(ms * 1_000_000)
+    }
+
+    /// A healthy flow over a path of 100 ms, ten seconds long.
+    fn flow() -> FlowRecord {
+        let end = |n: u8, port| Endpoint {
+            addr: Ipv4Addr::new(192, 0, 2, n).into(),
+            port,
+        };
+        FlowRecord {
+            index: 0,
+            capture: 0,
+            client: end(1, 40_000),
+            server: end(2, 25),
+            encapsulation: 0,
+            macs: [MacAddr::default(); 2],
+            first_frame: FrameNo(1),
+            last_frame: FrameNo(99),
+            start: at(0),
+            end: at(10_000),
+            handshake: Handshake {
+                complete: true,
+                to_server: Some(Duration::from_millis(100)),
+                ..Handshake::default()
+            },
+            close: Close::default(),
+            vantage: Vantage::Client,
+            vantage_basis: "",
+            halves: [HalfRecord::default(), HalfRecord::default()],
+            short_waits: Vec::new(),
+            time: Vec::new(),
+            stalls: Vec::new(),
+            events: Vec::new(),
+            events_omitted: 0,
+            capture_duplicates: 0,
+            disordered: 0,
+            truncated: 0,
+            evicted: false,
+        }
+    }
+
+    fn repeat(time: Timestamp, spurious: bool) -> Repeat {
+        Repeat {
+            frame: FrameNo(50),
+            time,
+            of: None,
+            seq: SeqNum(0),
+            offset: 0,
+            octets: 10,
+            segments: 1,
+            trigger: Trigger::Timeout,
+            spurious,
+            sends_before: 1,
+            after: None,
+            confidence: 1.0,
+            basis: "",
+            checksum: Checksum::Good,
+            tsval: None,
+            rtt_before: None,
+            una_before: None,
+            acked: true,
+        }
+    }
+
+    #[test]
+    fn what_is_the_servers() {
+        let plain = flow();
+        let mut repaired = flow();
+        repaired.halves[0].repeats = vec![repeat(at(2_000), false)];
+        let mut needless = flow();
+        needless.halves[0].repeats = vec![repeat(at(2_000), true)];
+        let mut answer_lost = flow();
+        answer_lost.halves[1].repeats = vec![repeat(at(5_000), false)];
+        let mut shut = flow();
+        shut.stalls = vec![Stall {
+            start: at(2_000),
+            length: Duration::from_secs(1),
+            cause: Cause::ZeroWindow,
+            direction: None,
+            frame: FrameNo(9),
+        }];
+        // The request is sent at 1 s, the answer comes at 5 s.
+        for (name, flow, acked, queued, want) in [
+            (
+                "a round trip is the network's",
+                &plain,
+                Some(1_100),
+                false,
+                Some((3.9, true)),
+            ),
+            (
+                "a delayed acknowledgement changes nothing",
+                &plain,
+                Some(1_290),
+                false,
+                Some((3.9, true)),
+            ),
+            ("not acknowledged in time", &plain, Some(2_500), false, None),
+            (
+                "acknowledgement not seen",
+                &plain,
+                None,
+                false,
+                Some((3.9, false)),
+            ),
+            (
+                "behind another request",
+                &plain,
+                None,
+                true,
+                Some((4.0, true)),
+            ),
+            (
+                "the request was lost",
+                &repaired,
+                Some(2_100),
+                false,
+                Some((2.9, true)),
+            ),
+            (
+                "sent again without need",
+                &needless,
+                Some(1_100),
+                false,
+                Some((3.9, true)),
+            ),
+            (
+                "the answer was lost",
+                &answer_lost,
+                Some(1_100),
+                false,
+                None,
+            ),
+            (
+                "the window was shut for a second",
+                &shut,
+                Some(1_100),
+                false,
+                Some((2.9, true)),
+            ),
+        ] {
+            let request = Request {
+                sent: at(1_000),
+                acked: acked.map(at),
+                queued,
+            };
+            let got = held(flow, Direction::ClientToServer, request, at(5_000));
+            let got = got.map(|h| ((h.seconds * 100.0).round() / 100.0, h.acknowledged));
+            assert_eq!(got, want, "{name}");
+        }
+        let backwards = Request {
+            sent: at(1_000),
+            acked: None,
+            queued: false,
+        };
+        assert_eq!(
+            held(&plain, Direction::ClientToServer, backwards, at(900)),
+            None,
+            "the clock stepped back"
+        );
+    }
+
+    #[test]
+    fn late_or_not() {
+        for (name, seconds, round_trip, want) in [
+            ("half a second nearby", 0.5, 0.001, true),
+            ("less", 0.49, 0.001, false),
+            ("half a second on a long path", 0.5, 0.3, false),
+            ("five of its round trips", 1.5, 0.3, true),
+        ] {
+            assert_eq!(is_late(seconds, round_trip), want, "{name}");
+        }
+    }
+}
