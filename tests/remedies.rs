@@ -220,7 +220,7 @@ fn windows_2019() {
 }
 
 #[test]
-fn the_four_lists_differ_and_the_healthy_capture_has_none() {
+fn the_four_lists_differ_and_the_healthy_capture_has_next_to_none() {
     let lists = [
         on("ws2003"),
         on("ws2019"),
@@ -233,7 +233,8 @@ fn the_four_lists_differ_and_the_healthy_capture_has_none() {
     }
     let after = report("exchange2007-after", |_| ());
     assert_eq!(after.verdict.grade, "healthy");
-    assert_eq!(ids(&after), ["offload-capture-artifact"]);
+    // SMB 1 is worth a word at any time; nothing else is left to do.
+    assert_eq!(ids(&after), ["smb-smb1", "offload-capture-artifact"]);
 }
 
 #[test]
