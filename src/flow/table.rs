@@ -4,13 +4,15 @@
 //! Gives:  [`Observed`]
 //! Never:  holds more than [`Limits::flows`] flows or, by its own account, more than [`Limits::octets`] octets
 
+use std::collections::VecDeque;
+
 use hashbrown::HashTable;
 
 use super::connection::Connection;
 use super::half::Verdict;
 use super::reassembly::Ready;
 use super::{Chunk, Judged, Observed};
-use crate::decode::{FlowKey, NoteKind, Segment, SegmentBatch};
+use crate::decode::{FlowKey, NoteKind, Segment, SegmentBatch, TcpFlags};
 use crate::net::{Direction, FrameNo, StreamOffset, Timestamp};
 
 /// A closed flow is kept this long for stragglers: twice the longest segment lifetime of RFC 9293 section 3.4.2.
@@ -34,10 +36,87 @@ impl Default for Limits {
     }
 }
 
+/// Flows retired at one time: twice as many as a batch can open, so that the table gets no fuller meanwhile.
+const AT_ONCE: usize = 2 * crate::capture::BATCH_FRAMES;
+
+/// A flow under way. One that has shown a lone SYN is kept small: a flood of SYNs is nothing else.
+#[derive(Debug)]
+enum Slot {
+    Syn(Box<Lone>),
+    Full(Box<Connection>),
+}
+
+/// The SYN of a flow that has shown nothing more.
+#[derive(Debug)]
+struct Lone {
+    syn: Segment,
+    index: u64,
+    capture: u32,
+}
+
+impl Lone {
+    fn grow(self) -> Box<Connection> {
+        let mut c = Box::new(Connection::new(&self.syn, self.index, self.capture));
+        c.segment(&self.syn, &[], &[], &mut [Vec::new(), Vec::new()]);
+        c
+    }
+}
+
+impl Slot {
+    fn key(&self) -> &FlowKey {
+        match self {
+            Self::Syn(l) => &l.syn.key,
+            Self::Full(c) => &c.key,
+        }
+    }
+
+    fn hash(&self) -> u64 {
+        match self {
+            Self::Syn(l) => l.syn.hash,
+            Self::Full(c) => c.hash,
+        }
+    }
+
+    fn index(&self) -> u64 {
+        match self {
+            Self::Syn(l) => l.index,
+            Self::Full(c) => c.index,
+        }
+    }
+
+    fn end(&self) -> Timestamp {
+        match self {
+            Self::Syn(l) => l.syn.time,
+            Self::Full(c) => c.end,
+        }
+    }
+
+    fn memory(&self) -> usize {
+        match self {
+            Self::Syn(_) => LONE_OCTETS,
+            Self::Full(c) => c.memory(),
+        }
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        match self {
+            Self::Syn(_) => false,
+            Self::Full(c) => c.is_over(now, LINGER_NANOS),
+        }
+    }
+}
+
+/// What a lone SYN costs, its place in the table included.
+const LONE_OCTETS: usize = size_of::<Lone>() + 64;
+
 /// All flows under way.
 #[derive(Debug)]
 pub struct FlowTable {
-    slots: Vec<Option<Box<Connection>>>,
+    slots: Vec<Option<Slot>>,
+    /// Slots to retire, and whether before their time; worked off some at a time, so that no crowd of records has to be held at once.
+    leaving: VecDeque<(u32, u64, bool)>,
+    ending: bool,
+    full: usize,
     free: Vec<u32>,
     find: HashTable<(u64, u32)>,
     next_index: u64,
@@ -60,6 +139,9 @@ impl FlowTable {
     pub fn new(limits: Limits) -> Self {
         Self {
             slots: Vec::new(),
+            leaving: VecDeque::new(),
+            ending: false,
+            full: 0,
             free: Vec::new(),
             find: HashTable::new(),
             next_index: 0,
@@ -89,9 +171,29 @@ impl FlowTable {
             self.note(note);
         }
         self.since_check += 1;
-        if self.since_check >= 256 || self.find.len() > self.limits.flows {
+        let crowded = self.find.len() > self.limits.flows
+            || self.full * size_of::<Connection>() + self.find.len() * LONE_OCTETS
+                > self.limits.octets;
+        if self.leaving.is_empty() && (self.since_check >= 256 || crowded) {
             self.since_check = 0;
-            self.keep_within_limits(out);
+            self.keep_within_limits();
+        }
+        self.leave(out);
+    }
+
+    /// Retires some of those that have to go.
+    fn leave(&mut self, out: &mut Vec<Observed>) {
+        for _ in 0..AT_ONCE {
+            let Some((slot, index, evicted)) = self.leaving.pop_front() else {
+                return;
+            };
+            let still_there = self.slots[slot as usize]
+                .as_ref()
+                .is_some_and(|s| s.index() == index);
+            if still_there {
+                self.evicted += u64::from(evicted);
+                self.retire(slot, evicted, out);
+            }
         }
     }
 
@@ -101,9 +203,24 @@ impl FlowTable {
         };
         let hash = crate::decode::flow_hash(key);
         if let Some(slot) = self.slot_of(key, hash)
-            && let Some(c) = self.slots.get_mut(slot as usize).and_then(Option::as_mut)
+            && let Some(c) = self.grown(slot)
         {
             c.icmp(note);
+        }
+    }
+
+    /// The connection in a slot; a lone SYN becomes one.
+    fn grown(&mut self, slot: u32) -> Option<&mut Connection> {
+        let place = self.slots.get_mut(slot as usize)?;
+        if let Some(Slot::Syn(_)) = place
+            && let Some(Slot::Syn(lone)) = place.take()
+        {
+            self.full += 1;
+            *place = Some(Slot::Full(lone.grow()));
+        }
+        match place {
+            Some(Slot::Full(c)) => Some(c),
+            _ => None,
         }
     }
 
@@ -113,7 +230,7 @@ impl FlowTable {
                 *h == hash
                     && self.slots[*slot as usize]
                         .as_ref()
-                        .is_some_and(|c| c.key == *key)
+                        .is_some_and(|s| s.key() == key)
             })
             .map(|(_, slot)| *slot)
     }
@@ -126,16 +243,25 @@ impl FlowTable {
             _ => self.slot_of(&seg.key, seg.hash),
         };
         if let Some(at) = slot
-            && self.slots[at as usize]
-                .as_ref()
-                .is_some_and(|c| c.is_reopened_by(seg))
+            && self.grown(at).is_some_and(|c| c.is_reopened_by(seg))
         {
-            self.retire(at, seg.hash, false, out);
+            self.retire(at, false, out);
             slot = None;
         }
-        let slot = slot.unwrap_or_else(|| self.open(batch, seg));
+        let slot = if let Some(slot) = slot {
+            slot
+        } else {
+            let lone =
+                seg.flags == TcpFlags::SYN && seg.payload_octets == 0 && self.judged.is_none();
+            let slot = self.open(batch, seg, lone);
+            if lone {
+                self.last = Some((seg.key, slot));
+                return;
+            }
+            slot
+        };
         self.last = Some((seg.key, slot));
-        let Some(c) = self.slots[slot as usize].as_mut() else {
+        let Some(Some(Slot::Full(c))) = self.slots.get_mut(slot as usize) else {
             return;
         };
         let step = c.segment(
@@ -202,21 +328,31 @@ impl FlowTable {
 
     /// Nobody wants the octets of the flow in this slot any more.
     pub fn lose_interest(&mut self, slot: u32, flow: u64) {
-        if let Some(Some(c)) = self.slots.get_mut(slot as usize)
+        if let Some(Some(Slot::Full(c))) = self.slots.get_mut(slot as usize)
             && c.index == flow
         {
             c.wanted = false;
         }
     }
 
-    fn open(&mut self, batch: &SegmentBatch, seg: &Segment) -> u32 {
-        let connection = Box::new(Connection::new(seg, self.next_index, batch.capture));
+    fn open(&mut self, batch: &SegmentBatch, seg: &Segment, lone: bool) -> u32 {
+        let (index, capture) = (self.next_index, batch.capture);
         self.next_index += 1;
+        let new = if lone {
+            Slot::Syn(Box::new(Lone {
+                syn: *seg,
+                index,
+                capture,
+            }))
+        } else {
+            self.full += 1;
+            Slot::Full(Box::new(Connection::new(seg, index, capture)))
+        };
         let slot = if let Some(slot) = self.free.pop() {
-            self.slots[slot as usize] = Some(connection);
+            self.slots[slot as usize] = Some(new);
             slot
         } else {
-            self.slots.push(Some(connection));
+            self.slots.push(Some(new));
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         };
         self.find
@@ -224,79 +360,79 @@ impl FlowTable {
         slot
     }
 
-    fn retire(&mut self, slot: u32, hash: u64, evicted: bool, out: &mut Vec<Observed>) {
+    fn retire(&mut self, slot: u32, evicted: bool, out: &mut Vec<Observed>) {
+        let hash = self.slots[slot as usize].as_ref().map_or(0, Slot::hash);
         if let Ok(entry) = self.find.find_entry(hash, |(_, s)| *s == slot) {
             entry.remove();
         }
         self.last = None;
-        if let Some(c) = self.slots[slot as usize].take() {
-            self.free.push(slot);
-            out.push(Observed::Closed {
-                slot,
-                record: Box::new(c.finish(evicted)),
-            });
-        }
+        let connection = match self.slots[slot as usize].take() {
+            Some(Slot::Full(c)) => {
+                self.full -= 1;
+                c
+            }
+            Some(Slot::Syn(lone)) => lone.grow(),
+            None => return,
+        };
+        self.free.push(slot);
+        out.push(Observed::Closed {
+            slot,
+            record: Box::new(connection.finish(evicted)),
+        });
     }
 
-    /// Retires flows that are over; where that is not enough, those that have been silent longest.
-    fn keep_within_limits(&mut self, out: &mut Vec<Observed>) {
+    /// Marks flows that are over for retiring; where that is not enough, those that have been silent longest.
+    fn keep_within_limits(&mut self) {
         let mut held = 0;
         let mut over = Vec::new();
         let mut live = Vec::new();
-        for (n, c) in self.slots.iter().enumerate() {
-            let Some(c) = c else { continue };
+        for (n, s) in self.slots.iter().enumerate() {
+            let Some(s) = s else { continue };
             let slot = u32::try_from(n).unwrap_or(u32::MAX);
-            if c.is_over(self.now, LINGER_NANOS) {
-                over.push((c.index, slot));
+            if s.is_over(self.now) {
+                over.push((s.index(), slot));
             } else {
-                held += c.memory();
-                live.push((c.end, c.index, slot));
+                held += s.memory();
+                live.push((s.end(), s.index(), slot));
             }
         }
         over.sort_unstable();
-        for (_, slot) in over {
-            let hash = self.hash_in(slot);
-            self.retire(slot, hash, false, out);
-        }
+        self.leaving
+            .extend(over.iter().map(|&(index, slot)| (slot, index, false)));
         if live.len() > self.limits.flows || held > self.limits.octets {
             // A quarter at once, so that this happens seldom.
             live.sort_unstable();
-            let give_up = (live.len() / 4).max(1);
-            let mut slots: Vec<_> = live[..give_up].iter().map(|l| (l.1, l.2)).collect();
-            slots.sort_unstable();
-            for (_, slot) in slots {
-                let hash = self.hash_in(slot);
-                self.evicted += 1;
-                self.retire(slot, hash, true, out);
-            }
+            live.truncate((live.len() / 4).max(1));
+            live.sort_unstable_by_key(|l| l.1);
+            self.leaving
+                .extend(live.iter().map(|&(_, index, slot)| (slot, index, true)));
         }
-    }
-
-    fn hash_in(&self, slot: u32) -> u64 {
-        self.slots[slot as usize].as_ref().map_or(0, |c| c.hash)
     }
 
     /// The capture has ended: all flows end with it, in order of their first segment. Another capture may follow, with a clock of its
-    /// own.
-    pub fn finish(&mut self, out: &mut Vec<Observed>) {
-        let mut all: Vec<_> = self
-            .slots
-            .iter()
-            .enumerate()
-            .filter_map(|(n, c)| {
-                c.as_ref()
-                    .map(|c| (c.index, u32::try_from(n).unwrap_or(u32::MAX)))
-            })
-            .collect();
-        all.sort_unstable();
-        for (_, slot) in all {
-            let hash = self.hash_in(slot);
-            self.retire(slot, hash, false, out);
+    /// own. Some flows are retired at each call; `true` means that there are more, and that it has to be called again.
+    pub fn finish(&mut self, out: &mut Vec<Observed>) -> bool {
+        if !self.ending {
+            self.ending = true;
+            let mut all: Vec<_> = (0u32..)
+                .zip(&self.slots)
+                .filter_map(|(slot, s)| s.as_ref().map(|s| (s.index(), slot)))
+                .collect();
+            all.sort_unstable();
+            self.leaving = all
+                .into_iter()
+                .map(|(index, slot)| (slot, index, false))
+                .collect();
         }
-        self.now = Timestamp(i64::MIN);
+        self.leave(out);
+        if self.leaving.is_empty() {
+            self.ending = false;
+            self.now = Timestamp(i64::MIN);
+        }
+        !self.leaving.is_empty()
     }
 
-    /// Records of the flows under way, as they stand (for a live view); the flows go on.
+    /// Flows under way.
     #[must_use]
     pub fn len(&self) -> usize {
         self.find.len()
@@ -312,5 +448,89 @@ impl FlowTable {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{Checksum, OctetRef, SynOptions, flow_hash};
+    use crate::net::{Family, FrameNo, MacAddr, SeqNum};
+
+    /// A SYN from client number `n`.
+    fn syn(n: u32) -> Segment {
+        let mut client = [0; 16];
+        client[12..].copy_from_slice(&n.to_be_bytes());
+        let key = FlowKey {
+            addrs: [client, [9; 16]],
+            ports: [40_000, 25],
+            encapsulation: 0,
+            family: Family::V6,
+        };
+        Segment {
+            frame: FrameNo(u64::from(n) + 1),
+            time: Timestamp(i64::from(n) * 1_000),
+            key,
+            hash: flow_hash(&key),
+            from_first: true,
+            seq: SeqNum(n),
+            ack: SeqNum(0),
+            flags: TcpFlags::SYN,
+            window: 1024,
+            payload_octets: 0,
+            payload: OctetRef::default(),
+            ip_id: None,
+            ttl: 64,
+            dont_fragment: true,
+            ecn: 0,
+            checksum: Checksum::Good,
+            option_octets: 0,
+            timestamps: None,
+            syn: SynOptions::default(),
+            sack: (0, 0),
+            macs: [MacAddr::default(); 2],
+            outgoing: None,
+        }
+    }
+
+    #[test]
+    fn a_flood_stays_within_the_limit_and_is_counted_whole() {
+        let limits = Limits {
+            flows: 1_000,
+            octets: 1 << 30,
+        };
+        let mut table = FlowTable::new(limits);
+        let (mut closed, mut most) = (0u64, 0);
+        let mut out = Vec::new();
+        let mut indices = Vec::new();
+        for batch in 0..50u32 {
+            let segments = (0..2_000).map(|n| syn(batch * 2_000 + n)).collect();
+            table.push(
+                &SegmentBatch {
+                    segments,
+                    ..SegmentBatch::default()
+                },
+                &mut out,
+            );
+            most = most.max(table.len());
+            for o in out.drain(..) {
+                if let Observed::Closed { record, .. } = o {
+                    closed += 1;
+                    indices.push(record.index);
+                    assert!(record.evicted);
+                    assert_eq!(record.handshake.syn_frames.len(), 1);
+                }
+            }
+        }
+        let evicted = table.evicted;
+        while table.finish(&mut out) {}
+        closed += out.len() as u64;
+        assert_eq!(
+            (closed, evicted),
+            (100_000, indices.len() as u64),
+            "each flow ends once"
+        );
+        assert!(most <= 6_000, "{most} at once");
+        assert!(table.is_empty());
     }
 }

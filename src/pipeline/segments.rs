@@ -191,7 +191,9 @@ impl Judge {
     }
 
     fn finish(mut self) -> Verdicts {
-        self.table.finish(&mut self.observed);
+        while self.table.finish(&mut self.observed) {
+            self.take();
+        }
         self.take();
         self.verdicts
     }

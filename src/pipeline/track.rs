@@ -169,10 +169,14 @@ impl Tracker {
                     let encapsulation = (record.encapsulation as usize)
                         .checked_sub(1)
                         .and_then(|at| self.encapsulations.get(at).cloned());
-                    self.flows.push(
-                        build::flow(&record, &dialog, encapsulation),
-                        record.halves.iter().any(|h| h.retransmitted_segments > 0),
-                    );
+                    let repeats = record.halves.iter().any(|h| h.retransmitted_segments > 0);
+                    if repeats || self.flows.has_room_for(record.duration()) {
+                        self.flows
+                            .push(build::flow(&record, &dialog, encapsulation), repeats);
+                    } else {
+                        self.flows
+                            .pass_over(record.capture, record.capture_duplicates);
+                    }
                 }
             }
         }
@@ -182,8 +186,11 @@ impl Tracker {
     /// same.
     pub(super) fn end_of_capture(&mut self) {
         let mut observed = std::mem::take(&mut self.observed);
-        self.table.finish(&mut observed);
-        self.hand_on(&SegmentBatch::default(), &mut observed);
+        let nothing = SegmentBatch::default();
+        while self.table.finish(&mut observed) {
+            self.hand_on(&nothing, &mut observed);
+        }
+        self.hand_on(&nothing, &mut observed);
         self.observed = observed;
         self.encapsulations.clear();
     }

@@ -50,6 +50,8 @@ pub struct FlowList {
     cited: HashSet<u64>,
     seen: u64,
     duplicates: BTreeMap<u32, u64>,
+    /// Once the list was full: a flow no longer than this, and without trouble, has no chance of a place.
+    shortest: Option<Duration>,
 }
 
 impl FlowList {
@@ -61,9 +63,21 @@ impl FlowList {
             self.cited.insert(flow.index);
         }
         self.kept.push(flow);
-        if self.kept.len() >= 2 * MAX_FLOWS {
+        if self.kept.len() >= MAX_FLOWS + MAX_FLOWS / 4 {
             self.prune();
         }
+    }
+
+    /// Whether a flow of this length, without trouble of its own, may still find a place in the list.
+    #[must_use]
+    pub fn has_room_for(&self, length: Duration) -> bool {
+        self.shortest.is_none_or(|shortest| length > shortest)
+    }
+
+    /// Counts a flow that is not listed.
+    pub fn pass_over(&mut self, capture: u32, duplicates: u64) {
+        self.seen += 1;
+        *self.duplicates.entry(capture).or_default() += duplicates;
     }
 
     /// Notes that findings name these flows.
@@ -87,6 +101,10 @@ impl FlowList {
                     .then(a.index.cmp(&b.index))
             });
             self.kept.truncate(MAX_FLOWS);
+            self.shortest = self
+                .kept
+                .last()
+                .map(|f| Duration::try_from_secs_f64(f.duration).unwrap_or_default());
         }
     }
 }
