@@ -1,11 +1,12 @@
 //! Finds SMB connections that wait for round trips because too little is under way, and says why.
 //!
 //! Reads:   requests, their size and how many were under way, credits, round trips
-//! Yields:  `smb.latency-bound`, `smb.credit-starved`, `smb.small-io`, `smb.legacy-dialect`: one of each for a client and a server
-//! Silent:  paths of less than two milliseconds; connections that spend less than half of their busy time on round trips; SMB1 is info
+//! Yields:  `smb.latency-bound`, `smb.credit-starved`, `smb.small-io`: one of each for a client and a server; `smb.legacy-dialect`:
+//!          one for each dialect
+//! Silent:  paths of less than two milliseconds; small blocks that cost less than a second, or that round trips tell already; connections that spend less than half of their busy time on round trips; SMB1 is info
 //! Source:  MS-SMB2 section 3.2.4.1.2 (credits), MS-CIFS; throughput's ceiling is size × requests under way / round trip
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ const WAIT_SECONDS: f64 = 10.0;
 /// Reads and writes from which their size is judged, and the size below which it is small.
 const LEAST_IO: u64 = 100;
 const SMALL_IO: f64 = 4_096.0;
+/// Old dialects told apart.
+const MAX_DIALECTS: usize = 16;
 /// Time and share without credits that is worth a word.
 const STARVED: (f64, f64) = (0.5, 0.05);
 
@@ -47,15 +50,21 @@ struct Pair {
     starved_trace: Trace,
     credits: Option<u64>,
     octets: u64,
-    legacy: u64,
-    legacy_trace: Trace,
-    dialect: String,
+}
+
+/// Connections that speak one of the old dialects.
+#[derive(Default)]
+struct Legacy {
+    connections: u64,
+    servers: BTreeSet<IpAddr>,
+    trace: Trace,
 }
 
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Pipeline {
     pairs: BTreeMap<(IpAddr, IpAddr, u16), Pair>,
+    legacy: BTreeMap<String, Legacy>,
 }
 
 /// Round trip of the whole path.
@@ -146,27 +155,41 @@ impl Detector for Pipeline {
                 )
             });
         }
-        if let Some(dialect) = smb.dialect.as_ref().filter(|d| is_legacy(d)) {
-            p.legacy += 1;
-            p.dialect.clone_from(dialect);
-            p.legacy_trace.flow(f, f.start, f.end);
+        if let Some(dialect) = smb.dialect.as_ref().filter(|d| is_legacy(d))
+            && (self.legacy.len() < MAX_DIALECTS || self.legacy.contains_key(dialect))
+        {
+            let legacy = self.legacy.entry(dialect.clone()).or_default();
+            legacy.connections += 1;
+            if legacy.servers.len() < 64 {
+                legacy.servers.insert(server.addr);
+            }
+            legacy.trace.flow(f, f.start, f.end);
             let frame = seen
                 .dialog
                 .said
                 .iter()
                 .find(|s| s.text.contains(dialect.as_str()))
                 .map_or(f.first_frame, |s| s.frame);
-            p.legacy_trace
+            legacy
+                .trace
                 .proof(f, frame, || format!("both ends agree on {dialect}"));
         }
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for (key, p) in std::mem::take(&mut self.pairs) {
-            out.extend(p.latency(key));
-            out.extend(p.small(key));
+            let latency = p.latency(key);
+            let bound = latency.is_some();
+            out.extend(latency);
+            // Where round trips are told already, small blocks are told only if they make users wait.
+            out.extend(
+                p.small(key)
+                    .filter(|small| !bound || small.severity > Severity::Info),
+            );
             out.extend(p.credits(key));
-            out.extend(p.legacy(key));
+        }
+        for (dialect, legacy) in std::mem::take(&mut self.legacy) {
+            out.push(legacy.told(&dialect));
         }
     }
 }
@@ -244,13 +267,16 @@ impl Pair {
             return None;
         }
         let seconds = self.io as f64 * self.round_trip / self.mean_depth().max(1.0);
-        let mut summary = format!(
-            "{} and {} exchange {} reads and writes of {size:.0} octets on average",
-            key.1, key.0, self.io
-        );
-        if seconds > 0.0 {
-            summary += &format!(": {} of round trips", span(seconds));
+        if seconds < LEAST_SECONDS {
+            return None;
         }
+        let summary = format!(
+            "{} and {} exchange {} reads and writes of {size:.0} octets on average: {} of round trips",
+            key.1,
+            key.0,
+            self.io,
+            span(seconds)
+        );
         let mut f =
             self.small_trace
                 .clone()
@@ -296,26 +322,36 @@ impl Pair {
         );
         Some(f)
     }
+}
 
-    fn legacy(&self, key: (IpAddr, IpAddr, u16)) -> Option<Finding> {
-        if self.legacy == 0 {
-            return None;
-        }
+impl Legacy {
+    #[allow(clippy::cast_precision_loss)]
+    fn told(self, dialect: &str) -> Finding {
+        let servers: Vec<String> = self
+            .servers
+            .iter()
+            .take(8)
+            .map(ToString::to_string)
+            .collect();
         let summary = format!(
-            "{} and {} speak {} on {}: SMB 1, small blocks, one request at a time, no protection",
-            key.1,
-            key.0,
-            self.dialect,
-            plural(self.legacy, "connection")
+            "{} to {} speak {dialect}, that is SMB 1: small blocks, one request at a time, no protection",
+            plural(self.connections, "connection"),
+            servers.join(", ")
         );
-        let mut f =
-            self.legacy_trace
-                .clone()
-                .finding("smb.legacy-dialect", Severity::Info, 0.98, summary);
-        dress(&mut f, key);
-        f.measures.push(("count", self.legacy as f64));
-        f.words.push(("dialect", self.dialect.clone()));
-        Some(f)
+        let mut f = self
+            .trace
+            .finding("smb.legacy-dialect", Severity::Info, 0.98, summary);
+        f.subject = self
+            .servers
+            .first()
+            .copied()
+            .filter(|_| self.servers.len() == 1);
+        f.measures = vec![("count", self.connections as f64)];
+        f.words = vec![
+            ("application", "smb".to_owned()),
+            ("dialect", dialect.to_owned()),
+        ];
+        f
     }
 }
 
