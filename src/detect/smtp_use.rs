@@ -2,7 +2,7 @@
 //!
 //! Reads:   messages and refused recipients of dialogs, and the time that setting up and closing took
 //! Yields:  `smtp.one-message-per-connection`, `smtp.recipient-flood`: one of each for a client and a server
-//! Silent:  fewer than ten connections, or connections far apart in time; lists of less than 200 recipients that are accepted
+//! Silent:  fewer than ten connections, connections far apart in time, or less than a second spent on opening and closing; lists of less than 200 recipients that are accepted
 //! Source:  RFC 5321 section 3.3; Exchange's limits of recipients; the thresholds are ours
 
 use std::collections::BTreeMap;
@@ -17,6 +17,8 @@ use crate::proto::SmtpPhase;
 /// Connections from which their use is judged, and the share of them with one message.
 const LEAST_CONNECTIONS: u64 = 10;
 const SINGLE_SHARE: f64 = 0.9;
+/// Seconds of opening and closing below which it is not worth a word.
+const LEAST_SETUP: f64 = 1.0;
 /// Connections further apart than this have nothing to share.
 const SECONDS_APART: f64 = 6.0;
 /// Connections, seconds and share of time from which users wait for it.
@@ -130,7 +132,11 @@ impl Pair {
     fn one_message(&self, key: (IpAddr, IpAddr, u16)) -> Option<Finding> {
         let share = self.single as f64 / self.connections.max(1) as f64;
         let apart = self.seconds() / self.connections.max(1) as f64;
-        if self.connections < LEAST_CONNECTIONS || share < SINGLE_SHARE || apart > SECONDS_APART {
+        if self.connections < LEAST_CONNECTIONS
+            || share < SINGLE_SHARE
+            || apart > SECONDS_APART
+            || self.setup < LEAST_SETUP
+        {
             return None;
         }
         let part = self.setup / self.life.max(f64::MIN_POSITIVE);
