@@ -36,8 +36,8 @@ impl Default for Limits {
     }
 }
 
-/// Flows retired at one time: twice as many as a batch can open, so that the table gets no fuller meanwhile.
-const AT_ONCE: usize = 2 * crate::capture::BATCH_FRAMES;
+/// Flows retired at one time: more than a batch of segments can open, so that the table gets no fuller meanwhile.
+const AT_ONCE: usize = 4_096;
 
 /// A flow under way. One that has shown a lone SYN is kept small: a flood of SYNs is nothing else.
 #[derive(Debug)]
