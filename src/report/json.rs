@@ -2,7 +2,7 @@
 //!
 //! Foreign text keeps every character, but what would act on a terminal is written as `\u` escapes, which mean the same.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter, PrettyFormatter, Serializer};
@@ -32,9 +32,7 @@ impl Format for Json {
 /// # Errors
 /// Where `out` refuses.
 pub fn pretty<T: Serialize + ?Sized>(object: &T, out: &mut dyn Write) -> io::Result<()> {
-    let mut serializer = Serializer::with_formatter(&mut *out, Harmless(PrettyFormatter::new()));
-    object.serialize(&mut serializer)?;
-    writeln!(out)
+    write(object, PrettyFormatter::new(), out)
 }
 
 /// Any of our objects as JSON on one line, with a line end.
@@ -42,10 +40,22 @@ pub fn pretty<T: Serialize + ?Sized>(object: &T, out: &mut dyn Write) -> io::Res
 /// # Errors
 /// Where `out` refuses.
 pub fn one_line<T: Serialize + ?Sized>(object: &T, out: &mut dyn Write) -> io::Result<()> {
-    let mut serializer =
-        Serializer::with_formatter(&mut *out, Harmless(serde_json::ser::CompactFormatter));
-    object.serialize(&mut serializer)?;
-    writeln!(out)
+    write(object, serde_json::ser::CompactFormatter, out)
+}
+
+/// Gathers the many small pieces before they go to `out`, which may be slow with each.
+fn write<T: Serialize + ?Sized>(
+    object: &T,
+    formatter: impl Formatter,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut gathered = BufWriter::with_capacity(64 << 10, out);
+    object.serialize(&mut Serializer::with_formatter(
+        &mut gathered,
+        Harmless(formatter),
+    ))?;
+    gathered.write_all(b"\n")?;
+    gathered.flush()
 }
 
 /// A formatter that escapes more in strings than JSON asks for.
@@ -57,6 +67,10 @@ impl<F: Formatter> Formatter for Harmless<F> {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        // Nearly all text is plain; octet by octet that is told quickly.
+        if fragment.bytes().all(|b| (b' '..0x7f).contains(&b)) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some((place, c)) = rest.char_indices().find(|(_, c)| escape::acts(*c)) {
             let (before, after) = rest.split_at(place);
