@@ -257,7 +257,7 @@ fn tell(
     }
     let format = report::format_named(format.name())
         .ok_or_else(|| anyhow!("the format {} is not built yet", format.name()))?;
-    let (mut out, look) = output::stdout(talk.color);
+    let (mut out, look) = output::stdout_for(format, talk.color);
     format
         .write(&report, look, &mut out)
         .context("cannot write the report")?;

@@ -166,6 +166,16 @@ pub(crate) fn stdout(color: When) -> (BufWriter<AutoStream<io::Stdout>>, Look) {
     (BufWriter::new(AutoStream::new(out, choice)), look)
 }
 
+/// Standard output for a report. What has no colours to strip goes there as it is.
+pub(crate) fn stdout_for(format: &dyn Format, color: When) -> (Box<dyn Write>, Look) {
+    let (out, look) = stdout(color);
+    if format.name() == "text" {
+        (Box::new(out), look)
+    } else {
+        (Box::new(BufWriter::new(io::stdout().lock())), look)
+    }
+}
+
 fn terminal_width() -> usize {
     std::env::var("COLUMNS")
         .ok()
