@@ -165,7 +165,8 @@ pub(super) struct Half {
     holes: Vec<Hole>,
     /// Holes that were acknowledged without having been filled.
     acked_holes: Vec<(u64, u64)>,
-    recent: [Option<(Mark, Timestamp, FrameNo)>; RECENT],
+    /// Grows up to [`RECENT`], so that a flow of few segments stays small; then a ring.
+    recent: Vec<(Mark, Timestamp, FrameNo)>,
     recent_at: usize,
     pub(super) ids: IpIds,
     pub(super) estimator: Estimator,
@@ -284,7 +285,7 @@ impl Half {
         if !advances {
             let telling =
                 seg.ip_id.is_some_and(|id| id != 0) && !matches!(self.ids.learned(), IpIdUse::Zero);
-            for (old, time, frame) in self.recent.iter().flatten() {
+            for (old, time, frame) in &self.recent {
                 let apart = seg.time.nanos_since(*time);
                 if *old == mark
                     && apart
@@ -299,7 +300,11 @@ impl Half {
                 }
             }
         }
-        self.recent[self.recent_at % RECENT] = Some((mark, seg.time, seg.frame));
+        let mark = (mark, seg.time, seg.frame);
+        match self.recent.get_mut(self.recent_at) {
+            Some(oldest) => *oldest = mark,
+            None => self.recent.push(mark),
+        }
         self.recent_at = (self.recent_at + 1) % RECENT;
         None
     }
@@ -1238,7 +1243,9 @@ impl Half {
 
     /// The edge that this end had offered by `time`; `None` where that is not remembered.
     pub(super) fn edge_at(&self, time: Timestamp) -> Option<u64> {
-        self.edges.iter().rev().find(|e| e.0 <= time).map(|e| e.1)
+        // In order of time: a new one is later than the last.
+        let after = self.edges.partition_point(|e| e.0 <= time);
+        Some(self.edges.get(after.checked_sub(1)?)?.1)
     }
 
     /// The other end echoes a timestamp of this end in a segment with payload (RFC 7323 section 4).
@@ -1365,6 +1372,7 @@ impl Half {
     /// Octets of heap that this half holds, about.
     pub(super) fn heap(&self) -> usize {
         self.sent.capacity() * size_of::<Sent>()
+            + self.recent.capacity() * size_of::<(Mark, Timestamp, FrameNo)>()
             + self.rec.repeats.capacity() * size_of::<Repeat>()
             + self.rec.per_second.capacity() * 24
     }
