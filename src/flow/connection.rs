@@ -326,7 +326,7 @@ impl Connection {
         let segments = self.halves[own].wire_segments(seg.payload_octets);
         let ctx = Context {
             peer_window: self.halves[other].window,
-            path_rtt: self.path_rtt(),
+            path_rtt: before.least_rtt,
             sack: self.sack_in_use(),
             peer_segments: self.halves[other].rec.data_segments,
             peer_whole: self.halves[other].rec.unseen_octets == 0,
