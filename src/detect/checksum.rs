@@ -123,9 +123,18 @@ impl Detector for Checksums {
             for r in &bad {
                 p.bad_trace.flow(f, r.time, r.time);
                 if let Some(of) = r.of {
+                    let unfilled = r.checksum.is_unfilled();
+                    let bad = h.unacked_bad_checksum_frames.contains(&of);
                     p.bad_trace.proof(f, of, || {
                         format!(
-                            "first copy{}",
+                            "first copy{}{}",
+                            if !bad {
+                                ""
+                            } else if unfilled {
+                                ", checksum not filled in"
+                            } else {
+                                ", checksum wrong"
+                            },
                             super::trace::said(seen, direction, r.offset, u64::from(r.octets))
                                 .map_or(String::new(), |t| format!(": {t}"))
                         )

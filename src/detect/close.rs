@@ -188,7 +188,7 @@ impl Detector for Closes {
                         Severity::Critical,
                         0.95,
                         format!(
-                            "{n} of {client} to {server} port {port} ended because the same octets were repeated in vain"
+                            "{n} of {client} to {server} port {port} ended after the same octets had been repeated in vain"
                         ),
                     ),
                 };

@@ -254,7 +254,21 @@ impl Detector for Connect {
                     "connect.retried",
                     severity,
                     0.9,
-                    format!("{} of {} to {addr} port {port} came up only after {} had been sent again, {} later than needed", n, plural(s.flows, "connection"), plural(syns.max(1), "SYN"), span(seconds)),
+                                        if syns > 0 {
+                        format!(
+                            "{} of {} to {addr} port {port} came up only after {} had been sent again, {} later than needed",
+                            n,
+                            plural(s.flows, "connection"),
+                            plural(syns, "SYN"),
+                            span(seconds)
+                        )
+                    } else {
+                        format!(
+                            "{addr} repeated its SYN-ACK on {} of {} to port {port}: the last segment of the handshake was lost, and nothing waited for it",
+                            n,
+                            plural(s.flows, "connection")
+                        )
+                    },
                 );
                 f.display_filter = format!(
                     "tcp.analysis.retransmission && tcp.flags.syn == 1 && ip.addr == {addr} && tcp.port == {port}"

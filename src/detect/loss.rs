@@ -77,6 +77,8 @@ struct Pair {
     /// Segments that the network delivered late, and windows that were shut: both make needless repeats.
     reordered: u64,
     shut: u64,
+    /// Some of its flows miss octets here: then an acknowledgement may have been missed too.
+    gappy: bool,
 }
 
 /// A range that was sent over and over.
@@ -192,6 +194,7 @@ impl Pair {
         self.octets += h.retransmitted_octets;
         self.reordered += h.out_of_order_segments + h.sack_healed;
         self.shut += back.zero_windows;
+        self.gappy |= h.unseen_octets + back.unseen_octets > 0;
         self.latency_spikes += f
             .events
             .iter()
@@ -609,7 +612,7 @@ impl Pair {
             let lost = self.tail_stalled + self.timeout_stalled;
             let f = trace.finding(
                 id,
-                Severity::Warning,
+                if lost >= LOSS_SECONDS { Severity::Warning } else { Severity::Info },
                 confidence.min(0.9),
                 format!(
                     "{from} waited {} for its timer {}, because the last segment before a pause to {to} was lost and nothing behind it could tell",
@@ -685,6 +688,7 @@ impl Pair {
         if self.spurious > 0 && !(lost_acks || unheard) {
             let own = self.spurious - self.unheard_with_data;
             let severity = if own >= 3
+                && !self.gappy
                 && own >= self.needed
                 && !explained
                 && self.reordered == 0

@@ -118,7 +118,8 @@ impl Detector for Path {
                     }
                     // A late acknowledgement is none where the capture missed the first.
                     EventKind::LatencySpike { rtt, usual }
-                        if f.halves.iter().all(|h| h.unseen_packets == 0)
+                        if f.half(direction.reverse()).bare_acks > 0
+                            && f.halves.iter().all(|h| h.unseen_packets == 0)
                             && usual.as_secs_f64() < 1.0 =>
                     {
                         p.spikes += 1;

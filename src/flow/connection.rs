@@ -434,6 +434,8 @@ impl Connection {
                 if let (Some(usual), Some(rtt)) = (srtt, self.halves[other].last_rtt)
                     && self.halves[other].rtts.count() > 3
                     && rtt > usual.saturating_mul(3).saturating_add(100_000_000)
+                    // A lone small segment may wait half a second for its acknowledgement (RFC 9293 section 3.8.6.3).
+                    && (rtt > usual.saturating_add(600_000_000) || before.flight[other] >= 2 * u64::from(before.unit[other].max(1)))
                     && self.halves.iter().all(|h| h.rec.unseen_octets == 0)
                 {
                     let kind = EventKind::LatencySpike {

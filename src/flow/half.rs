@@ -1274,6 +1274,7 @@ impl Half {
         self.peer_segments = peer_segments;
         let r = &mut self.rec;
         r.frames += 1;
+        r.bare_acks += u64::from(seg.payload_octets == 0 && seg.flags == TcpFlags::ACK);
         match seg.checksum {
             Checksum::Good => r.good_checksums += 1,
             Checksum::UnfilledPartial | Checksum::UnfilledLso | Checksum::Zero => {

@@ -166,6 +166,8 @@ pub enum Vantage {
 pub struct HalfRecord {
     /// Frames captured, capture duplicates apart.
     pub frames: u64,
+    /// Those of them that only acknowledge.
+    pub bare_acks: u64,
     /// TCP payload as sent, repeats included.
     pub octets: u64,
     /// Payload without repeats.
