@@ -24,6 +24,7 @@ const BRINGS: &[(&str, &[&str], Then)] = &[
         &["storm.retransmission"],
         Then::Beside,
     ),
+    ("storm.retransmission", &["close.gave-up"], Then::Follows),
     (
         "path.mtu-black-hole",
         &[
