@@ -233,6 +233,26 @@ pub fn judge(mut findings: Vec<Finding>) -> Vec<Finding> {
     order.into_iter().filter_map(|n| slots[n].take()).collect()
 }
 
+/// Which findings are brought about by another of them: what mends the cause mends these too.
+#[must_use]
+pub fn consequences(findings: &[Finding]) -> Vec<bool> {
+    let mut follows = vec![false; findings.len()];
+    for (cause_id, brought, then) in BRINGS {
+        if *then == Then::Beside {
+            continue;
+        }
+        for cause in findings.iter().filter(|f| f.id == *cause_id) {
+            if cause.confidence < SURE {
+                continue;
+            }
+            for (other, follows) in findings.iter().zip(&mut follows) {
+                *follows |= brought.contains(&other.id) && related(cause, other);
+            }
+        }
+    }
+    follows
+}
+
 /// Whether two findings are about the same flows, or the same pair of hosts.
 fn related(a: &Finding, b: &Finding) -> bool {
     let pair = |f: &Finding| {

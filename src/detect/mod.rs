@@ -32,7 +32,7 @@ mod trace;
 mod wait;
 mod window;
 
-pub use judge::judge;
+pub use judge::{consequences, judge};
 
 use std::net::IpAddr;
 

@@ -14,7 +14,7 @@ use super::file::{self, Applies, On, Rule, RuleError, RuleStep, Stage};
 use super::host::HostFacts;
 use super::version::Versions;
 use super::{Remedy, Step};
-use crate::detect::{Finding, Severity};
+use crate::detect::{Finding, Severity, consequences};
 use crate::net::Timestamp;
 
 include!(concat!(env!("OUT_DIR"), "/rules.rs"));
@@ -82,6 +82,7 @@ impl Engine {
         now: Option<Timestamp>,
     ) -> Vec<Remedy> {
         let whole: f64 = findings.iter().map(weight).sum();
+        let follows = consequences(findings);
         let mut drafts: Vec<(f64, &Rule, Remedy)> = Vec::new();
         for rule in &self.rules {
             let Some(remedy) = Case {
@@ -105,10 +106,18 @@ impl Engine {
         // Scores within one per cent count as equal: then the cheaper test goes first.
         #[allow(clippy::cast_possible_truncation)]
         let grade = |score: f64| (score * 100.0).round() as i64;
-        drafts.sort_by(|(a, ra, _), (b, rb, _)| {
+        // What only consequences call for waits for what mends their cause.
+        let late = |r: &Remedy| {
+            !r.findings.is_empty()
+                && r.findings
+                    .iter()
+                    .all(|i| follows.get(*i).is_some_and(|f| *f))
+        };
+        drafts.sort_by(|(a, ra, one), (b, rb, other)| {
             let last = |r: &Rule| r.stage == Stage::Prove;
             last(ra)
                 .cmp(&last(rb))
+                .then(late(one).cmp(&late(other)))
                 .then(grade(*b).cmp(&grade(*a)))
                 .then(ra.cost.cmp(&rb.cost))
                 .then(ra.id.cmp(&rb.id))
