@@ -336,6 +336,10 @@ impl SymptomTest {
             for (_, word) in finding.words.iter().filter(|(n, _)| n == name) {
                 one = test.holds(word, None);
             }
+            // A flow without an application that was made out is no flow of the one asked for.
+            if one == Truth::Unknown && (test.known || name == "application") {
+                one = Truth::No;
+            }
             whole = whole.and(one);
         }
         whole

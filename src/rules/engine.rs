@@ -248,7 +248,11 @@ impl Case<'_> {
         let mut seen = BTreeSet::new();
         for finding in anchors {
             if seen.insert(finding.subject) {
-                hosts.push((finding.subject, finding.peer));
+                let other = || {
+                    let mut hosts = finding.hosts.iter();
+                    hosts.find(|h| Some(**h) != finding.subject).copied()
+                };
+                hosts.push((finding.subject, finding.peer.or_else(other)));
             }
         }
         if self.rule.facts_alone.is_some() {
@@ -340,6 +344,13 @@ impl Case<'_> {
         unknown.sort();
         unknown.dedup();
         condition.extend(unknown.iter().cloned());
+        let other_end = World {
+            subject: peer,
+            peer: subject,
+            findings: self.findings,
+            facts: self.facts,
+            now: self.now,
+        };
         let gate = |steps: &[RuleStep], changes: bool| -> Vec<Step> {
             let mut out = Vec::new();
             for step in steps {
@@ -348,10 +359,13 @@ impl Case<'_> {
                         Some(whose) => applies(&step.applies, &world, whose, &mut Vec::new()),
                         None => Truth::Yes,
                     };
+                    // A step for both ends asks each end for its own facts.
+                    let turned = step.on == On::Both && whose == Some(Whose::Peer);
+                    let there = if turned { &other_end } else { &world };
                     let when = step
                         .when
                         .as_ref()
-                        .map_or(Truth::Yes, |w| w.eval(&world, &mut Trace::default()));
+                        .map_or(Truth::Yes, |w| w.eval(there, &mut Trace::default()));
                     if fits == Truth::No || when == Truth::No {
                         continue;
                     }
@@ -541,9 +555,9 @@ fn fill(text: &str, subject: Option<IpAddr>, peer: Option<IpAddr>, cited: &[&Fin
         .iter()
         .flat_map(|f| &f.measures)
         .find(|(n, _)| *n == "port")
-        .map_or_else(|| "PORT".to_owned(), |(_, v)| format!("{v:.0}"));
-    text.replace("{subject}", &name(subject, "HOST"))
-        .replace("{peer}", &name(peer, "PEER"))
+        .map_or_else(|| "<port>".to_owned(), |(_, v)| format!("{v:.0}"));
+    text.replace("{subject}", &name(subject, "<host>"))
+        .replace("{peer}", &name(peer, "<other host>"))
         .replace("{port}", &port)
 }
 

@@ -42,11 +42,13 @@ impl Fingerprints {
                     0.8,
                     format!("packets of TTL {ttl}: Windows starts at 128"),
                 ),
+                // Proxies and devices that answer for a Windows host send this too: a hint, and no ground to leave
+                // out the commands for Windows.
                 34..=64 => self.tell(
                     host,
                     "os",
                     "linux|bsd",
-                    0.65,
+                    0.5,
                     format!("packets of TTL {ttl}: Unix systems start at 64"),
                 ),
                 _ => {}
