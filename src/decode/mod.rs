@@ -10,6 +10,7 @@ mod dns;
 mod dot11;
 mod encapsulation;
 mod fragment;
+mod headers;
 mod icmp;
 mod ip;
 mod link;
@@ -24,6 +25,7 @@ mod view;
 mod tests;
 
 pub use decoder::{Decoder, OtherPackets};
+pub use headers::header_octets;
 pub use tcp::flow_hash;
 
 use std::net::IpAddr;

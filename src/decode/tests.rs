@@ -747,6 +747,41 @@ fn every_kind_of_frame_shows_its_segment() {
 }
 
 #[test]
+fn headers_end_where_payload_begins() {
+    for (name, link, octets, _) in kinds() {
+        let payload = octets.windows(DATA.len()).position(|w| w == DATA).unwrap();
+        let whole = header_octets(LinkType(link), &octets, octets.len());
+        if name.contains("aggregate") {
+            assert!(whole <= payload, "{name}: {whole} of {payload}");
+        } else {
+            assert_eq!(whole, payload, "{name}");
+        }
+        for cut in 0..octets.len() {
+            let kept = header_octets(LinkType(link), &octets[..cut], octets.len());
+            assert!(kept <= cut.min(payload), "{name} cut at {cut}");
+        }
+    }
+    let tcp = tcp4();
+    let first = eth(0x0800, &ipv4_with(6, 1, 0x2000, &tcp[..24]));
+    let later = eth(0x0800, &ipv4_with(6, 1, 3, &tcp[24..]));
+    let query = eth(0x0800, &ipv4(17, &udp(53, b"a question")));
+    let error = [&[3, 4, 0, 0, 0, 0, 5, 0][..], &ipv4(6, &tcp)].concat();
+    let error = eth(0x0800, &ipv4(1, &error));
+    for (name, octets, want) in [
+        ("first piece of a datagram", first, 54),
+        ("later piece", later, 34),
+        ("UDP", query, 42),
+        ("ICMP error", error, 14 + 20 + 8 + 20 + 8),
+        ("ARP", eth(0x0806, &[0; 46]), 14),
+        ("nothing", Vec::new(), 0),
+    ] {
+        let got = header_octets(LinkType(1), &octets, octets.len());
+        assert_eq!(got, want, "{name}");
+    }
+    assert_eq!(header_octets(LinkType(147), &[1; 60], 60), 0);
+}
+
+#[test]
 fn what_the_link_layer_says_of_hosts() {
     let source = MacAddr([2, 0, 0, 0, 0, 1]);
     let destination = MacAddr([2, 0, 0, 0, 0, 2]);
