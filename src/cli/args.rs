@@ -40,7 +40,7 @@ pub(crate) struct Talk {
     /// Print results only: no progress, no notes
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Say on standard error what is being done; twice: in detail
+    /// Print the text report in full, and say on standard error what was done
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
@@ -60,11 +60,11 @@ pub(crate) enum When {
 pub(crate) enum Command {
     /// Read captures and report what is wrong and what to do
     Analyze(Analyze),
-    /// Capture on an interface, show what is wrong while it runs, report at the end
+    /// Capture on an interface, show what is wrong while it runs, report at the end (not built yet)
     Live(Box<Live>),
-    /// Two captures of the same traffic at two points: where does each segment go wrong?
+    /// Two captures of the same traffic at two points: where does each segment go wrong? (not built yet)
     Compare(Compare),
-    /// Did the remedy work? The same measures before and after, side by side
+    /// Did the remedy work? The same measures before and after, side by side (not built yet)
     Verify(Verify),
     /// One line a TCP segment, labelled
     Segments(Segments),
@@ -76,7 +76,7 @@ pub(crate) enum Command {
     Facts(FactsOf),
     /// Print a script that gathers host facts into one text file and changes nothing
     Collect(Collect),
-    /// List the interfaces that `live` can capture on
+    /// List the interfaces that `live` can capture on (not built yet)
     Interfaces,
     /// Print completions for a shell
     Completions(Completions),
@@ -135,13 +135,13 @@ pub(crate) struct Knowing {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "What to tell")]
 pub(crate) struct Telling {
-    /// Write the report to a file, format by its ending: .txt .md .html .json .csv .pcapng; can be given again
+    /// Write the report to a file, format by its ending: .txt .md .html .json .csv, or .pcapng for the frames cited, cut behind their headers; can be given again
     #[arg(short, long = "output", value_name = "FILE", value_parser = super::output::target)]
     pub(crate) output: Vec<PathBuf>,
     /// Exit with 1 when a finding is at least this bad
     #[arg(long, value_name = "SEVERITY")]
     pub(crate) fail_on: Option<Grade>,
-    /// Show the addresses of mail users, which are left out otherwise
+    /// Show the addresses of mail users, and write what frames carry into .pcapng files; both are left out otherwise
     #[arg(long)]
     show_addresses: bool,
     /// Replace addresses and names, the same one always by the same

@@ -49,10 +49,24 @@ pub(crate) fn main() -> ExitCode {
         Ok(Outcome::Found) => ExitCode::from(1),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&told_once(&error));
             ExitCode::from(CANNOT)
         }
     }
+}
+
+/// The error and its causes, without those that the text before them names already.
+fn told_once(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |mut text, cause| {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&cause);
+        }
+        text
+    })
 }
 
 /// One line on standard error; nothing is left to do if that fails too.
@@ -154,7 +168,7 @@ fn not_built(command: &str) -> anyhow::Result<Outcome> {
 
 /// Writes a finished text to standard output.
 fn print(talk: Talk, text: &[u8]) -> anyhow::Result<Outcome> {
-    let (mut out, _) = output::stdout(talk.color);
+    let (mut out, _) = output::stdout(talk.color, talk.verbose > 0);
     out.write_all(text)?;
     out.flush()?;
     Ok(Outcome::Done)
@@ -180,7 +194,7 @@ fn analyze(talk: Talk, args: &args::Analyze) -> anyhow::Result<Outcome> {
     if talk.verbose > 0 {
         note(talk, &effort(&report, started));
     }
-    tell(talk, telling, args.format, report, settings.redact)
+    tell(talk, telling, args.format, report, &settings)
 }
 
 /// What was read, and how fast.
@@ -236,7 +250,7 @@ fn tell(
     telling: &Telling,
     format: args::ReportFormat,
     mut report: model::Report,
-    redact: bool,
+    settings: &Settings,
 ) -> anyhow::Result<Outcome> {
     let read: Vec<PathBuf> = report
         .captures
@@ -246,18 +260,18 @@ fn tell(
     for path in &telling.output {
         output::check_target(path, &read)?;
     }
-    if redact {
+    if settings.redact {
         report::redact(&mut report);
     }
     for path in &telling.output {
-        output::write_report(path, &report)?;
+        output::write_report(path, &report, settings.show_addresses, talk.verbose > 0)?;
         if talk.verbose > 0 {
             note(talk, &format!("wrote {}", path.display()));
         }
     }
     let format = report::format_named(format.name())
         .ok_or_else(|| anyhow!("the format {} is not built yet", format.name()))?;
-    let (mut out, look) = output::stdout_for(format, talk.color);
+    let (mut out, look) = output::stdout_for(format, talk.color, talk.verbose > 0);
     format
         .write(&report, look, &mut out)
         .context("cannot write the report")?;

@@ -94,13 +94,22 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Writes the report to a file, in the format of its ending.
-pub(crate) fn write_report(path: &Path, report: &Report) -> anyhow::Result<()> {
+/// Writes the report to a file, in the format of its ending; `payload`: cited frames are written with what they carry.
+pub(crate) fn write_report(
+    path: &Path,
+    report: &Report,
+    payload: bool,
+    full: bool,
+) -> anyhow::Result<()> {
     if is_evidence(path) {
-        return write_whole(path, |out| evidence::write(report, out));
+        return write_whole(path, |out| evidence::write(report, payload, out));
     }
     let format = format_of(path).context("the ending names no format")?;
-    write_whole(path, |out| format.write(report, Look::default(), out))
+    let look = Look {
+        full,
+        ..Look::default()
+    };
+    write_whole(path, |out| format.write(report, look, out))
 }
 
 /// Writes a file by another name in the same folder and renames it at the end: a reader sees the old file or the new one, and
@@ -146,8 +155,8 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     }
 }
 
-/// Standard output, which takes or strips colours, and how text on it should look.
-pub(crate) fn stdout(color: When) -> (BufWriter<AutoStream<io::Stdout>>, Look) {
+/// Standard output, which takes or strips colours, and how text on it should look; `full`: nothing is shortened.
+pub(crate) fn stdout(color: When, full: bool) -> (BufWriter<AutoStream<io::Stdout>>, Look) {
     let out = io::stdout();
     let choice = match color {
         When::Always => ColorChoice::Always,
@@ -162,13 +171,14 @@ pub(crate) fn stdout(color: When) -> (BufWriter<AutoStream<io::Stdout>>, Look) {
     let look = Look {
         color: choice != ColorChoice::Never,
         width,
+        full,
     };
     (BufWriter::new(AutoStream::new(out, choice)), look)
 }
 
 /// Standard output for a report. What has no colours to strip goes there as it is.
-pub(crate) fn stdout_for(format: &dyn Format, color: When) -> (Box<dyn Write>, Look) {
-    let (out, look) = stdout(color);
+pub(crate) fn stdout_for(format: &dyn Format, color: When, full: bool) -> (Box<dyn Write>, Look) {
+    let (out, look) = stdout(color, full);
     if format.name() == "text" {
         (Box::new(out), look)
     } else {

@@ -34,7 +34,7 @@ pub(super) fn segments(talk: Talk, args: &args::Segments) -> anyhow::Result<Outc
     let mut settings = args.settings();
     let meter = super::progress::Meter::new(talk.quiet);
     settings.progress = meter.callback();
-    let (mut out, _) = output::stdout(talk.color);
+    let (mut out, _) = output::stdout(talk.color, talk.verbose > 0);
     let mut line = String::new();
     let format = args.format;
     header(format, &mut line);

@@ -93,6 +93,7 @@ fn page(report: &Report) -> Value {
         findings,
         findings_in_all => hurting.len(),
         harmless,
+        todo => text::todo(report),
         remedies => report.remediations.iter().map(remedy).collect::<Vec<_>>(),
         flows => flows.iter().take(FLOWS).map(|f| flow(f)).collect::<Vec<_>>(),
         flows_in_all => count(report.totals.flows),

@@ -111,6 +111,9 @@ fn one(view: &View<'_>, number: usize, finding: &Finding, out: &mut dyn Write) -
     }
     if !finding.display_filter.is_empty() {
         writeln!(out, "- **Wireshark:** {}", code(&finding.display_filter))?;
+        if finding.display_filter.contains("tcp.checksum.status") {
+            writeln!(out, "  {}", esc(text::CHECKSUMS_ON))?;
+        }
     }
     if !finding.remediations.is_empty() {
         let ids: Vec<String> = finding.remediations.iter().map(|id| code(id)).collect();
@@ -141,7 +144,7 @@ fn remedies(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if report.remediations.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\n## What to do, in this order")?;
+    writeln!(out, "\n## {}", text::todo(report))?;
     for remedy in &report.remediations {
         one_remedy(remedy, out)?;
     }

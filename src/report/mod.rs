@@ -34,14 +34,17 @@ pub struct Look {
     pub color: bool,
     /// Columns of the terminal.
     pub width: usize,
+    /// In full, where text for a terminal is shortened otherwise.
+    pub full: bool,
 }
 
 impl Default for Look {
-    /// As in a file: no colour, 100 columns.
+    /// As in a file: no colour, 100 columns, shortened.
     fn default() -> Self {
         Self {
             color: false,
             width: 100,
+            full: false,
         }
     }
 }

@@ -359,7 +359,15 @@ fn hostile_text_stays_text() {
     let report = sample(HOSTILE);
     for format in FORMATS {
         for (color, width) in [(false, 100), (false, 40), (true, 80)] {
-            let got = rendered(format.name(), &report, Look { color, width });
+            let got = rendered(
+                format.name(),
+                &report,
+                Look {
+                    color,
+                    width,
+                    full: color,
+                },
+            );
             let name = format.name();
             let stripped = anstream::adapter::strip_str(&got).to_string();
             assert!(!got.contains('\u{202e}'), "{name}: direction override");

@@ -15,8 +15,15 @@ use super::{Format, Look, escape};
 const FINDINGS_IN_FULL: usize = 20;
 /// Findings shown at all.
 const FINDINGS: usize = 100;
-/// Frames shown for one finding.
-const FRAMES: usize = 16;
+/// Frames shown for one finding: the first and the last ones.
+const FRAMES: usize = 6;
+/// Remedies shown with all that they say; the rest get one line each.
+const REMEDIES_IN_FULL: usize = 4;
+/// What the rules engine puts between the reason of a remedy and the finding that it quotes.
+const QUOTED: &str = ". Seen here: ";
+/// Said behind a filter that finds nothing as Wireshark comes.
+pub(super) const CHECKSUMS_ON: &str =
+    "(switch on Preferences > Protocols > TCP > Validate the TCP checksum first)";
 /// Flows in the table.
 const FLOWS: usize = 20;
 /// Captures, problems of a capture, reasons of undecoded frames shown.
@@ -193,28 +200,47 @@ impl Page<'_> {
                 }
             ),
         )?;
-        for (place, evidence) in finding.evidence.iter().take(FRAMES).enumerate() {
-            let label = if place == 0 { "proof" } else { "" };
-            self.labelled(
-                label,
-                &format!("{}: {}", view.frame(evidence), evidence.text),
-            )?;
-        }
-        let rest = finding.evidence.len().saturating_sub(FRAMES);
-        if rest > 0 {
-            self.labelled(
-                "",
-                &format!("… and {}", plural(rest as u64, "more frame", "more frames")),
-            )?;
-        }
+        self.proof(view, number, finding)?;
         for (place, against) in finding.against.iter().enumerate() {
             self.labelled(if place == 0 { "but" } else { "" }, &sentence(against))?;
         }
         if !finding.display_filter.is_empty() {
             self.code("wireshark", &finding.display_filter)?;
+            if finding.display_filter.contains("tcp.checksum.status") {
+                self.labelled("", CHECKSUMS_ON)?;
+            }
         }
         if !finding.remediations.is_empty() {
             self.labelled("remedy", &finding.remediations.join(", "))?;
+        }
+        Ok(())
+    }
+
+    /// The frames, once: what proves two findings stands with the first of them.
+    fn proof(&mut self, view: &View<'_>, number: usize, finding: &Finding) -> io::Result<()> {
+        if !self.look.full
+            && let Some(other) = view.same_proof(number, finding)
+        {
+            return self.labelled("proof", &format!("as in finding {other}"));
+        }
+        let all = finding.evidence.len();
+        // One line in place of one frame would gain nothing.
+        let left_out = match all.saturating_sub(FRAMES) {
+            0 | 1 => 0..0,
+            _ if self.look.full => 0..0,
+            more => FRAMES / 2..FRAMES / 2 + more,
+        };
+        for (place, evidence) in finding.evidence.iter().enumerate() {
+            if place == left_out.start && !left_out.is_empty() {
+                let more = count(left_out.len() as u64);
+                self.labelled("", &format!("… {more} more (--format json has all)"))?;
+            }
+            if !left_out.contains(&place) {
+                self.labelled(
+                    if place == 0 { "proof" } else { "" },
+                    &format!("{}: {}", view.frame(evidence), evidence.text),
+                )?;
+            }
         }
         Ok(())
     }
@@ -268,15 +294,30 @@ impl Page<'_> {
         if view.report.remediations.is_empty() {
             return Ok(());
         }
-        self.heading("What to do, in this order")?;
-        for remedy in &view.report.remediations {
-            self.remedy(remedy)?;
+        self.heading(todo(view.report))?;
+        let all = &view.report.remediations;
+        let in_full = if self.look.full {
+            all.len()
+        } else {
+            REMEDIES_IN_FULL
+        };
+        for remedy in all.iter().take(in_full) {
+            writeln!(self.out)?;
+            self.remedy_in_short(remedy)?;
+            self.remedy(view, remedy)?;
+        }
+        if all.len() > in_full {
+            writeln!(self.out)?;
+            for remedy in all.iter().skip(in_full) {
+                self.remedy_in_short(remedy)?;
+            }
+            let text = "   tcptriage rules show ID explains each; -v prints all in full";
+            writeln!(self.out, "{}", self.styled(text, FAINT))?;
         }
         Ok(())
     }
 
-    fn remedy(&mut self, remedy: &Remedy) -> io::Result<()> {
-        writeln!(self.out)?;
+    fn remedy_in_short(&mut self, remedy: &Remedy) -> io::Result<()> {
         let title = self.styled(&escape::line(&remedy.title), STRONG);
         let called = View::called_for_by(remedy);
         let note = if called.is_empty() {
@@ -285,8 +326,16 @@ impl Page<'_> {
             format!("[{}, {called}]", escape::line(&remedy.id))
         };
         let note = self.styled(&note, FAINT);
-        writeln!(self.out, "{:2} {title} {note}", remedy.rank)?;
-        self.wrapped("   ", Style::new(), 3, &sentence(&remedy.why))?;
+        writeln!(self.out, "{:2} {title} {note}", remedy.rank)
+    }
+
+    fn remedy(&mut self, view: &View<'_>, remedy: &Remedy) -> io::Result<()> {
+        let why = if self.look.full {
+            remedy.why.clone()
+        } else {
+            without_quotation(&remedy.why, view.report)
+        };
+        self.wrapped("   ", Style::new(), 3, &sentence(&why))?;
         for (label, texts) in [
             ("not known", &remedy.unknown),
             ("known", &remedy.known),
@@ -448,6 +497,30 @@ impl Page<'_> {
     }
 }
 
+/// The heading of the remedies.
+pub(super) fn todo(report: &Report) -> &'static str {
+    if report.verdict.grade == "healthy" {
+        "Optional: nothing is wrong here, but this may be worth a look"
+    } else {
+        "What to do, in this order"
+    }
+}
+
+/// The reason of a remedy, with a number in place of the finding that it quotes, which stands further up.
+fn without_quotation(why: &str, report: &Report) -> String {
+    if let Some((before, behind)) = why.split_once(QUOTED) {
+        let shown = report.findings.iter().take(FINDINGS);
+        for (number, finding) in (1..).zip(shown) {
+            if !finding.summary.is_empty()
+                && let Some(rest) = behind.strip_prefix(finding.summary.as_str())
+            {
+                return format!("{before} (see finding {number}){rest}");
+            }
+        }
+    }
+    why.to_owned()
+}
+
 /// One capture in one sentence.
 pub(super) fn about(capture: &Capture) -> String {
     let mut text = format!("{}: {}", capture.path, capture.format);
@@ -542,6 +615,22 @@ fn wrap(text: &str, first: usize, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quotations() {
+        let report = super::super::tests::sample("");
+        let summary = &report.findings[0].summary;
+        for (why, want) in [
+            (
+                format!("Old drivers do this. Seen here: {summary}. More."),
+                "Old drivers do this (see finding 1). More.",
+            ),
+            ("No quotation.".to_owned(), "No quotation."),
+            ("So. Seen here: else.".to_owned(), "So. Seen here: else."),
+        ] {
+            assert_eq!(without_quotation(&why, &report), want);
+        }
+    }
 
     #[test]
     fn wrapping() {

@@ -77,6 +77,26 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The first finding before this one, by its number, that is proven by the same frames; a single one must be
+    /// described in the same words too.
+    pub(super) fn same_proof(&self, number: usize, finding: &Finding) -> Option<usize> {
+        if finding.evidence.is_empty() {
+            return None;
+        }
+        let before = self.report.findings.iter().take(number.saturating_sub(1));
+        (1..)
+            .zip(before)
+            .find(|(_, other)| {
+                super::build::hurts(other)
+                    && other.evidence.len() == finding.evidence.len()
+                    && other.evidence.iter().zip(&finding.evidence).all(|(a, b)| {
+                        let one = finding.evidence.len() == 1;
+                        (a.capture, a.frame) == (b.capture, b.frame) && (!one || a.text == b.text)
+                    })
+            })
+            .map(|(number, _)| number)
+    }
+
     /// Numbers, from 1, of the findings that a remedy is for: `for finding 1`, `for findings 1, 3`.
     pub(super) fn called_for_by(remedy: &Remedy) -> String {
         let numbers: Vec<String> = remedy
