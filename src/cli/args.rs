@@ -117,7 +117,7 @@ pub(crate) struct Knowing {
     /// What a host says of itself: output of netsh, Get-Net*, ethtool, …
     #[arg(long, value_name = "[HOST=]FILE", value_parser = values::host_file)]
     facts: Vec<(Option<String>, PathBuf)>,
-    /// Operating system of a host: hub1=ws2008r2
+    /// Operating system of a host: hub1=ws2008r2, or hub1='Windows Server 2008 R2'
     #[arg(long, value_name = "HOST=VERSION", value_parser = values::host_os)]
     os: Vec<(String, String)>,
     /// A log of a server, to set beside the packets
@@ -371,8 +371,8 @@ impl Segments {
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// smtp.tarpit, offload-chimney, 4.4.2, 421, STATUS_ACCESS_DENIED, 0xC0000022, 10054, …
-    #[arg(value_name = "ID")]
-    pub(crate) id: String,
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) id: Vec<String>,
     /// A rule file of your own
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Vec<PathBuf>,

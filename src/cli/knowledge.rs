@@ -71,20 +71,24 @@ pub(super) fn rules(talk: Talk, command: &RulesCommand) -> anyhow::Result<Outcom
 /// `explain ID`.
 pub(super) fn explain(talk: Talk, args: &Explain) -> anyhow::Result<Outcome> {
     let engine = Engine::load(&args.rules)?;
-    print(talk, explained(&engine, &args.id)?.as_bytes())
+    print(talk, explained(&engine, &args.id.join(" "))?.as_bytes())
 }
 
 /// What an id means, line by line harmless: a user's own rule file may hold anything.
 fn explained(engine: &Engine, id: &str) -> anyhow::Result<String> {
     let Some(text) = engine.explain(id) else {
         let near: Vec<String> = engine.nearest(id).into_iter().take(3).collect();
-        if near.is_empty() {
-            bail!("nothing is known by the name '{id}'");
+        let speaking: Vec<String> = (engine.speaking_of(id).into_iter())
+            .filter(|name| !near.contains(name))
+            .take(6)
+            .collect();
+        let mut message = format!("nothing is known by the name '{id}'");
+        for (how, names) in [("near to it", near), ("it is spoken of in", speaking)] {
+            if !names.is_empty() {
+                let _ = write!(message, "; {how}: {}", names.join(", "));
+            }
         }
-        bail!(
-            "nothing is known by the name '{id}'; near to it: {}",
-            near.join(", ")
-        );
+        bail!(message);
     };
     Ok(text.lines().fold(String::new(), |mut out, line| {
         let _ = writeln!(out, "{}", escape::line(line));

@@ -79,6 +79,36 @@ impl Engine {
         near::of(query, names, 5)
     }
 
+    /// Codes, symptoms and remedies whose text holds `query`, in any case.
+    #[must_use]
+    pub fn speaking_of(&self, query: &str) -> Vec<String> {
+        let query = query.trim().to_lowercase();
+        if query.len() < 3 {
+            return Vec::new();
+        }
+        let holds = |text: &str| text.to_lowercase().contains(&query);
+        let mut names = Vec::new();
+        for (table, name) in [(SMTP, 1), (NTSTATUS, 1), (WINSOCK, 2)] {
+            let found = rows(table).filter(|row| row.iter().any(|cell| holds(cell)));
+            names.extend(found.map(|row| cell(&row, name).to_owned()));
+        }
+        let symptoms = symptoms::all().iter();
+        names.extend(
+            symptoms
+                .filter(|s| holds(&s.title) || holds(&s.means))
+                .map(|s| s.id.clone()),
+        );
+        let rules = self.rules().iter();
+        names.extend(
+            rules
+                .filter(|r| holds(&r.title) || holds(&r.why))
+                .map(|r| r.id.clone()),
+        );
+        let mut seen = std::collections::HashSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        names
+    }
+
     /// Rules that a symptom may call for.
     pub fn remedies_of<'a>(&'a self, symptom: &'a str) -> impl Iterator<Item = &'a Rule> {
         self.rules().iter().filter(move |rule| {
