@@ -155,6 +155,14 @@ fn were(n: usize, one: &str) -> String {
 
 /// A system as the user says it.
 fn system(host: &str, os: &str) -> Result<Fact, Error> {
+    let plain = |name: &str| name.to_lowercase().replace([' ', '-', '_'], "");
+    let os = SYSTEMS
+        .iter()
+        .find(|(key, name)| {
+            let said = plain(os);
+            said == plain(key) || said == plain(name) || format!("windows{said}") == plain(name)
+        })
+        .map_or(os, |(key, _)| *key);
     if Versions::parse(os).is_none() {
         let known: Vec<_> = SYSTEMS.iter().map(|(key, _)| *key).collect();
         return Err(Error::Refused(format!(
