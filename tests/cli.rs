@@ -278,6 +278,11 @@ fn ids_and_codes_are_explained() {
         assert_eq!(output.status.code(), Some(0), "{id}: {}", stderr(&output));
         assert!(output.stdout.len() > 40, "{id}");
     }
+    let together = tcptriage(&["explain", "421", "4.4.2"]);
+    assert_eq!(together.stdout, tcptriage(&["explain", "421 4.4.2"]).stdout);
+    assert_eq!(together.status.code(), Some(0));
+    let spoken = tcptriage(&["explain", "Connection dropped"]);
+    assert!(stderr(&spoken).contains("4.4.2"), "{}", stderr(&spoken));
     let output = tcptriage(&["explain", "smtp.tarpitt"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("smtp.tarpit") && stderr(&output).lines().count() == 1);
@@ -309,6 +314,23 @@ fn facts_are_shown_with_their_place_and_hostile_lines_are_harmless() {
     assert_eq!(json["facts"][0]["host"], "hub1");
     assert_eq!(json["facts"][0]["line"], 1);
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_cause_is_told_once_and_a_span_that_leaves_nothing_is_named() {
+    let text = stderr(&tcptriage(&["analyze", "/no/such/file.pcap"]));
+    assert_eq!(text.matches("os error").count(), 1, "{text}");
+    let capture = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/captures/exchange2007-after/capture.pcapng"
+    );
+    let host = "192.0.2.1=Windows Server 2008 R2";
+    let args = ["analyze", capture, "--to", "1999-01-01", "--os", host];
+    let text = stdout(&tcptriage(&args));
+    assert!(
+        text.starts_with("CANNOT TELL: The filter or time span leaves 0 of "),
+        "{text}"
+    );
 }
 
 #[test]

@@ -148,6 +148,8 @@ pub fn analyze(settings: &Settings) -> Result<Report, Error> {
     let read = read::all(settings, found, &mut tracker)?;
     let tracked = tracker.finish();
 
+    let some_only = settings.filter.is_some() || settings.from.is_some() || settings.to.is_some();
+    let wanted = some_only.then_some(read.frames);
     let mut notes = read.notes;
     notes.extend(tracked.notes);
     let last = read.captures.iter().filter_map(|(info, _)| info.last).max();
@@ -167,6 +169,7 @@ pub fn analyze(settings: &Settings) -> Result<Report, Error> {
         remedies,
         names,
         notes,
+        wanted,
     });
     let twice = seen_twice(&report);
     report.notes.extend(twice);

@@ -21,6 +21,8 @@ pub(super) struct Read {
     pub(super) captures: Vec<(CaptureInfo, Vec<Undecoded>)>,
     /// Sentences on files left out, and on the seams between files.
     pub(super) notes: Vec<String>,
+    /// Frames that the user wants: all of them, without a filter or a span of time.
+    pub(super) frames: u64,
 }
 
 /// Reads all of it.
@@ -29,6 +31,7 @@ pub(super) fn all(settings: &Settings, found: Found, tracker: &mut Tracker) -> R
     let mut read = Read {
         captures: Vec::with_capacity(of),
         notes: found.notes,
+        frames: 0,
     };
     for set in &found.sets {
         let mut decoder = Decoder::new(index(&read.captures));
@@ -54,6 +57,7 @@ pub(super) fn all(settings: &Settings, found: Found, tracker: &mut Tracker) -> R
                 of,
             }
             .run(&mut decoder, tracker.encapsulations(), &mut |decoded| {
+                read.frames += decoded.frames;
                 tracker.push(&mut decoded.batch, &mut decoded.encapsulations);
                 Ok(())
             })?;
@@ -100,6 +104,7 @@ struct File<'a> {
 /// A batch of segments, and the names of the encapsulations that it shows first.
 #[derive(Default)]
 struct Decoded {
+    frames: u64,
     batch: SegmentBatch,
     encapsulations: Vec<String>,
 }
@@ -202,6 +207,7 @@ impl File<'_> {
                 frame.number = frame.number.in_capture(self.index);
             }
         }
+        out.frames = frames.frames.len() as u64;
         decoder.push(frames, &mut out.batch);
         while let Some(name) = decoder.encapsulation_name(*known + 1) {
             out.encapsulations.push(name);

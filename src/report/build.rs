@@ -41,6 +41,8 @@ pub struct Parts {
     pub names: Vec<(IpAddr, String)>,
     /// Sentences on what was left out, could not be joined, or was given up.
     pub notes: Vec<String>,
+    /// Where the user wants some of the frames only: how many these are.
+    pub wanted: Option<u64>,
 }
 
 /// Flows as they end, in bounded memory.
@@ -120,6 +122,7 @@ pub fn build(parts: Parts) -> Report {
         remedies,
         names: told_names,
         notes,
+        wanted,
     } = parts;
     for finding in &findings {
         flows.cite(&finding.flows);
@@ -169,7 +172,7 @@ pub fn build(parts: Parts) -> Report {
         names,
         notes,
     };
-    report.verdict = verdict::verdict(&report);
+    report.verdict = verdict::verdict(&report, wanted);
     report
 }
 

@@ -312,6 +312,7 @@ pub(super) fn sample(text: &str) -> Report {
         ],
         names: Vec::new(),
         notes: vec![format!("left out: notes.txt is not a capture file {text}")],
+        wanted: None,
     })
 }
 

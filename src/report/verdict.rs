@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 
 use super::build::hurts;
 use super::model::{Finding, Flow, Report, Verdict};
-use super::words::{count, duration, plural, share};
+use super::words::{count, duration, moment, plural, share};
 
 /// From this confidence on a finding is at least likely, and the grade is `sick` rather than `suspect`.
 const LIKELY: f64 = 0.6;
 
 /// Sums up the findings; where there are none that hurt, says what was looked at.
-pub(super) fn verdict(report: &Report) -> Verdict {
+/// `wanted`: the frames that a filter or a span of time leaves.
+pub(super) fn verdict(report: &Report, wanted: Option<u64>) -> Verdict {
     let hurting: Vec<&Finding> = report.findings.iter().filter(|f| hurts(f)).collect();
     if let Some(worst) = hurting.first() {
         let sick = hurting.iter().any(|f| f.confidence >= LIKELY);
@@ -20,7 +21,7 @@ pub(super) fn verdict(report: &Report) -> Verdict {
             text: bad(&hurting, worst, sick),
         };
     }
-    if let Some(reason) = cannot_tell(report) {
+    if let Some(reason) = cannot_tell(report, wanted) {
         return Verdict {
             grade: "cannot-tell",
             text: reason,
@@ -61,12 +62,25 @@ fn bad(hurting: &[&Finding], worst: &Finding, sick: bool) -> String {
 }
 
 /// Why nothing can be said, where that is so.
-fn cannot_tell(report: &Report) -> Option<String> {
+fn cannot_tell(report: &Report, wanted: Option<u64>) -> Option<String> {
     let totals = &report.totals;
     if totals.frames == 0 {
         return Some("The capture holds no frames, so nothing can be said.".to_owned());
     }
     let undecoded: u64 = report.captures.iter().map(|c| c.undecoded_frames).sum();
+    if let Some(wanted) = wanted
+        && totals.tcp_segments == 0
+    {
+        let first = report.captures.iter().filter_map(|c| c.first);
+        let span = first.min_by_key(|t| t.0).map_or_else(String::new, |t| {
+            format!(" The first frame is of {} UTC.", moment(t))
+        });
+        return Some(format!(
+            "The filter or time span leaves {} of {}, and no TCP segment among them, so nothing can be said.{span}",
+            count(wanted),
+            plural(totals.frames, "frame", "frames")
+        ));
+    }
     if totals.tcp_segments == 0 {
         return Some(if undecoded > 0 {
             format!(
@@ -144,5 +158,32 @@ fn healthy(report: &Report) -> String {
         let _ = write!(text, ", {}", dialogs.join(" and "));
     }
     text.push('.');
+    if repeats > 0 {
+        text.push_str(&why_repeats_are_harmless(report));
+    }
     text
+}
+
+/// Repeats in a healthy capture ask for a word on why they are none the worse.
+fn why_repeats_are_harmless(report: &Report) -> String {
+    const EXPLAIN: [(&str, &str); 5] = [
+        ("path.mtu-discovery", "path MTU discovery"),
+        ("retransmission.spurious", "needless repeats"),
+        ("loss.", "losses that were mended"),
+        ("stall.", "short stalls"),
+        ("connect.retried", "connections that came up later"),
+    ];
+    let seen: Vec<&str> = EXPLAIN
+        .iter()
+        .filter(|(id, _)| report.findings.iter().any(|f| f.id.starts_with(id)))
+        .map(|(_, words)| *words)
+        .collect();
+    if seen.is_empty() {
+        " The repeats are too few, or cost too little time, to matter.".to_owned()
+    } else {
+        format!(
+            " The repeats go with {}, told of below as harmless.",
+            seen.join(" and ")
+        )
+    }
 }
