@@ -276,7 +276,15 @@ fn negated(words: &str) -> String {
         };
         return format!("the host has {article} {what}");
     }
-    for (yes, no) in [(" is ", " is not "), (" names ", " does not name ")] {
+    if let Some(what) = words.strip_suffix(" is disabled") {
+        return format!("{what} is on");
+    }
+    for (yes, no) in [
+        (" is at least ", " is below "),
+        (" is not ", " is "),
+        (" is ", " is not "),
+        (" names ", " does not name "),
+    ] {
         if words.matches(yes).count() == 1 && !words.contains(" and ") {
             return words.replacen(yes, no, 1);
         }
@@ -336,8 +344,9 @@ impl SymptomTest {
             for (_, word) in finding.words.iter().filter(|(n, _)| n == name) {
                 one = test.holds(word, None);
             }
-            // A flow without an application that was made out is no flow of the one asked for.
-            if one == Truth::Unknown && (test.known || name == "application") {
+            // A finding without the word is not of the application, or the reply, that is asked for.
+            let told = test.known || matches!(name.as_str(), "application" | "reply");
+            if one == Truth::Unknown && told {
                 one = Truth::No;
             }
             whole = whole.and(one);

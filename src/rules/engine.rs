@@ -100,24 +100,21 @@ impl Engine {
                 .filter_map(|i| findings.get(*i))
                 .map(weight)
                 .sum();
+            // Asking for facts is not worth it for what another finding explains.
+            if late(&remedy, &follows) && !remedy.unknown.is_empty() {
+                continue;
+            }
             let share = if whole > 0.0 { explained / whole } else { 0.0 };
             drafts.push((share * remedy.likely, rule, remedy));
         }
         // Scores within one per cent count as equal: then the cheaper test goes first.
         #[allow(clippy::cast_possible_truncation)]
         let grade = |score: f64| (score * 100.0).round() as i64;
-        // What only consequences call for waits for what mends their cause.
-        let late = |r: &Remedy| {
-            !r.findings.is_empty()
-                && r.findings
-                    .iter()
-                    .all(|i| follows.get(*i).is_some_and(|f| *f))
-        };
         drafts.sort_by(|(a, ra, one), (b, rb, other)| {
             let last = |r: &Rule| r.stage == Stage::Prove;
             last(ra)
                 .cmp(&last(rb))
-                .then(late(one).cmp(&late(other)))
+                .then(late(one, &follows).cmp(&late(other, &follows)))
                 .then(grade(*b).cmp(&grade(*a)))
                 .then(ra.cost.cmp(&rb.cost))
                 .then(ra.id.cmp(&rb.id))
@@ -131,6 +128,12 @@ impl Engine {
             })
             .collect()
     }
+}
+
+/// Whether only consequences of other findings call for it: then it waits for what mends their cause.
+fn late(remedy: &Remedy, follows: &[bool]) -> bool {
+    let mut called_by = remedy.findings.iter();
+    !remedy.findings.is_empty() && called_by.all(|i| follows.get(*i).is_some_and(|f| *f))
 }
 
 /// Reads a user's rule file: what `rules check` does.
@@ -355,6 +358,22 @@ impl Case<'_> {
             let mut out = Vec::new();
             for step in steps {
                 for (whose, on) in places(step.on, subject, peer) {
+                    let (host, other) = match whose {
+                        Some(Whose::Subject) => (subject, peer),
+                        Some(Whose::Peer) => (peer, subject),
+                        None => (None, None),
+                    };
+                    if let Some(host) = host.filter(|h| stranger(*h, other, self.facts)) {
+                        let tell = Step {
+                            on: None,
+                            command: format!("tell the operator of {host}: {}", rule.title),
+                            expect: String::new(),
+                        };
+                        if changes && !out.contains(&tell) {
+                            out.push(tell);
+                        }
+                        continue;
+                    }
                     let fits = match whose {
                         Some(whose) => applies(&step.applies, &world, whose, &mut Vec::new()),
                         None => Truth::Yes,
@@ -401,7 +420,8 @@ impl Case<'_> {
         };
         let mut confirm = gate(&rule.confirm, false);
         let fix = gate(&rule.fix, true);
-        let undo = gate(&rule.undo, true);
+        let mut undo = gate(&rule.undo, true);
+        undo.retain(|s| !s.command.starts_with("tell the operator of "));
         if confirm.is_empty() && fix.is_empty() {
             return None;
         }
@@ -412,10 +432,12 @@ impl Case<'_> {
             steps.any(|s| s.on == on && s.command.starts_with("if the host runs "))
         };
         let mut ask = Vec::new();
-        if versions_unknown || asks(subject) {
+        let far =
+            |host: Option<IpAddr>, other| host.is_some_and(|h| stranger(h, other, self.facts));
+        if (versions_unknown || asks(subject)) && !far(subject, peer) {
             ask.push(ask_version(subject, true, self.facts));
         }
-        if peer.is_some() && asks(peer) {
+        if peer.is_some() && asks(peer) && !far(peer, subject) {
             ask.push(ask_version(peer, false, self.facts));
         }
         confirm.splice(0..0, ask);
@@ -518,6 +540,33 @@ fn applies(needs: &Applies, world: &World<'_>, whose: Whose, basis: &mut Vec<Str
         });
     }
     whole
+}
+
+/// Whether nobody here can type a command on `host`: an address of the Internet, of which no fact was given, seen from a
+/// local one. Where both are of the Internet, one of them is ours, and which is not known.
+fn stranger(host: IpAddr, other: Option<IpAddr>, facts: &HostFacts) -> bool {
+    !local(host) && other.is_some_and(local) && !facts.hosts().contains(&host)
+}
+
+/// Addresses that are not routed on the Internet: private, link-local, loopback, documentation.
+fn local(host: IpAddr) -> bool {
+    match host {
+        IpAddr::V4(v4) => {
+            v4.is_private()
+                || v4.is_link_local()
+                || v4.is_loopback()
+                || v4.is_documentation()
+                || v4.is_unspecified()
+        }
+        IpAddr::V6(v6) => {
+            let [first, second, ..] = v6.segments();
+            v6.is_loopback()
+                || v6.is_unspecified()
+                || first & 0xfe00 == 0xfc00
+                || first & 0xffc0 == 0xfe80
+                || (first, second) == (0x2001, 0x0db8)
+        }
+    }
 }
 
 /// The hosts that a step is for: whose facts gate it, and the name to print.

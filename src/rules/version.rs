@@ -259,8 +259,10 @@ impl Versions {
             .map(|&(from, to)| {
                 if from == to {
                     name(from).to_owned()
+                } else if from == 0 && to == last_ordered && self.scale == Scale::System {
+                    "Windows".to_owned()
                 } else if to == last_ordered {
-                    format!("{} and later", name(from))
+                    format!("{} and later", name(from).trim_end_matches(" or later"))
                 } else if to == from + 1 {
                     format!("{} or {}", name(from), short(to))
                 } else {
