@@ -12,7 +12,11 @@ use super::reassembly::{Ready, Reassembler};
 use super::record::{Close, End, EventKind, FlowRecord, Goodput, Handshake};
 use super::vantage;
 use crate::decode::{FlowKey, Note, NoteKind, Segment, TcpFlags};
-use crate::net::{Direction, FrameNo, MacAddr, SeqNum, Timestamp};
+use crate::net::{Direction, FrameNo, MacAddr, SeqNum, StreamOffset, Timestamp};
+
+/// A FIN or RST further from what its sender has sent fits no window in use, and the receiver ignores it (RFC 9293 section
+/// 3.10.7.4, RFC 5961 section 3).
+const NEAR: u64 = 1 << 26;
 
 /// Seconds kept one by one in the series of a half.
 const MAX_SECONDS: usize = 100_000;
@@ -318,6 +322,17 @@ impl Connection {
             };
         }
 
+        // From a sender whose other checksums are right, the receiver takes nothing of a segment whose checksum is wrong.
+        let trusted = seg.checksum != crate::decode::Checksum::Wrong || {
+            let r = &self.halves[own].rec;
+            r.good_checksums <= 4 * r.bad_checksums
+        };
+        let (syn, ack, fin, rst) = (
+            syn && trusted,
+            ack && trusted,
+            fin && trusted,
+            rst && trusted,
+        );
         if syn {
             self.syn(seg, direction);
         }
@@ -387,7 +402,8 @@ impl Connection {
                     if self.halves[own].rec.data_segments == u64::from(segments)
                         && !self.halves[own].rec.syn_seen
                     {
-                        stream.begin(start);
+                        // Octets from before the first number seen have no place to count from.
+                        stream.begin(start.max(StreamOffset::ORIGIN.0));
                     }
                     stream.segment(
                         start,
@@ -404,7 +420,7 @@ impl Connection {
         // What it acknowledges.
         let mut newly = 0;
         let mut acked = None;
-        let same_window = if rst {
+        let same_window = if rst || !trusted {
             true
         } else {
             self.halves[own].offers(seg, direction, &mut self.events)
@@ -455,14 +471,18 @@ impl Connection {
             self.halves[other].echoed(ecr, time);
         }
         self.window_limited(other, &before, time);
-        if fin && !rst {
+        let near = start.abs_diff(self.halves[own].nxt) <= NEAR;
+        if (fin || rst) && !near {
+            self.events.add(seg, direction, EventKind::OutsideWindow);
+        }
+        if fin && !rst && near {
             let at = start + u64::from(seg.payload_octets);
             self.halves[own].fin.get_or_insert(at);
             self.halves[own].control(at);
             self.fins[own] = true;
             self.closed(seg, direction, End::Fin, &before);
         }
-        if rst {
+        if rst && near {
             self.reset(seg, direction, &before, ack);
         }
         let ended = Ended {
@@ -570,8 +590,10 @@ impl Connection {
                 self.handshake.syn_ack_retries += 1;
             }
             self.syn_ack = Some((seg.time, seg.seq));
+            // Karn: which of several SYNs this answers cannot be told.
             if let Some((at, _)) = self.syn
                 && !again
+                && self.handshake.syn_retries == 0
             {
                 self.handshake.to_server = seg.time.since(at);
             }
@@ -601,11 +623,9 @@ impl Connection {
         let both = a.rec.syn_seen && b.rec.syn_seen;
         let scaled = !both || (a.rec.window_scale.is_some() && b.rec.window_scale.is_some());
         let stamped = a.rec.timestamps != Some(false) && b.rec.timestamps != Some(false);
-        let mss = match (a.rec.mss, b.rec.mss) {
-            (Some(x), Some(y)) => Some(x.min(y)),
-            (x, y) => x.or(y),
-        };
-        for h in [a, b] {
+        // Each end sends what the other allows; no path carries less than some dozen octets.
+        let limits = [b.rec.mss.or(a.rec.mss), a.rec.mss.or(b.rec.mss)];
+        for (h, mss) in [a, b].into_iter().zip(limits) {
             h.scale_known = both;
             h.scale = if scaled {
                 h.rec.window_scale.unwrap_or(0).min(14)
@@ -616,7 +636,7 @@ impl Connection {
                 h.mss_limit = u32::from(mss);
                 h.unit = u32::from(mss)
                     .saturating_sub(if stamped { 12 } else { 0 })
-                    .max(1);
+                    .max(48);
             }
         }
     }
@@ -626,8 +646,12 @@ impl Connection {
             return;
         }
         let Some((at, seq)) = self.syn_ack else {
-            // Mid-stream: nothing to wait for.
-            if self.syn.is_none() && !syn {
+            // Nothing to wait for in mid-stream, nor where the SYN-ACK was missed: the client goes on as it would after one.
+            if !syn
+                && (self.syn.is_none()
+                    || direction == Direction::ClientToServer
+                    || seg.payload_octets > 0)
+            {
                 self.established = true;
             }
             return;
@@ -640,7 +664,7 @@ impl Connection {
             self.handshake.rtt = self
                 .syn
                 .and_then(|(t, _)| seg.time.since(t))
-                .filter(|_| self.handshake.syn_ack_retries == 0);
+                .filter(|_| self.handshake.syn_ack_retries == 0 && self.handshake.syn_retries == 0);
             self.handshake.connect_time = self.first_syn.and_then(|t| seg.time.since(t));
         } else if direction == Direction::ServerToClient && !syn && seg.payload_octets > 0 {
             self.established = true;
@@ -714,6 +738,7 @@ impl Connection {
             && self.syn.is_some()
             && self.syn_ack.is_none()
             && direction == Direction::ServerToClient
+            && self.halves.iter().all(|h| h.rec.data_segments == 0)
         {
             self.closed(seg, direction, End::Refused, before);
             self.close.how = End::Refused;

@@ -31,6 +31,8 @@ const MAX_DISTANCE: i64 = 1 << 30;
 const COPY_NANOS: i64 = 200_000;
 /// A copy comes within this time of the first, or it is none: a shared 16-bit identification comes round again.
 const COPY_WINDOW_NANOS: i64 = 2_000_000_000;
+/// Segments in a row outside every window after which the sender is believed to have moved on.
+const MOVED_ON: u32 = 8;
 /// Without a round-trip time, what fills a hole sooner than this was late, and not sent again.
 const LATE_NANOS: i64 = 3_000_000;
 
@@ -184,6 +186,10 @@ pub(super) struct Half {
     credit_until: u64,
     /// The one octet of a window probe that may yet be acknowledged.
     probe_octet: bool,
+    /// Octets of a hole that the segment being judged fills.
+    filled: u64,
+    /// Segments in a row that fit no window.
+    outside: u32,
     pub(super) last_data: Option<Timestamp>,
     /// Payload of the last segment.
     pub(super) last_octets: u32,
@@ -322,8 +328,14 @@ impl Half {
         let end = start + u64::from(octets);
         if start.abs_diff(self.nxt) > MAX_DISTANCE.unsigned_abs() {
             events.add(seg, direction, EventKind::OutsideWindow);
-            return Verdict::Outside;
+            self.outside += 1;
+            if self.outside < MOVED_ON {
+                return Verdict::Outside;
+            }
+            // One such segment is a stray or an attack; many in a row are where the sender is now.
+            return self.move_on(seg, direction, events);
         }
+        self.outside = 0;
         let shut = ctx.peer_window == Some(0);
         // A probe of a closed window is one octet at the edge; a keep-alive lies one octet before it.
         if octets == 1 && shut && start == self.nxt {
@@ -359,6 +371,34 @@ impl Half {
         verdict
     }
 
+    /// Takes up the stream where the sender has got to: what lies between was never captured.
+    fn move_on(&mut self, seg: &Segment, direction: Direction, events: &mut Events) -> Verdict {
+        let jump = self
+            .anchor
+            .map_or(0, |a| u64::from(seg.seq.0.wrapping_sub(a.0)));
+        self.advance(self.nxt.saturating_add(jump));
+        self.rec.unseen_octets += jump;
+        events.add(seg, direction, EventKind::UnseenAcked { octets: jump });
+        self.una = Some(self.nxt);
+        self.sent.clear();
+        self.acked_entries = 0;
+        self.holes.clear();
+        self.pending.clear();
+        self.outside = 0;
+        let (start, end) = (self.nxt, self.nxt + u64::from(seg.payload_octets));
+        self.push_sent(seg, start, end);
+        self.count(
+            seg,
+            self.wire_segments(seg.payload_octets),
+            start,
+            end,
+            Verdict::New,
+        );
+        self.advance(end);
+        self.last_data = Some(seg.time);
+        Verdict::New
+    }
+
     /// A segment at or beyond everything sent so far.
     fn forward(
         &mut self,
@@ -370,7 +410,7 @@ impl Half {
         events: &mut Events,
     ) -> Verdict {
         let gap = self.id_gap(seg);
-        if start > self.nxt && self.rec.data_segments > 0 {
+        if start > self.nxt && (self.rec.data_segments > 0 || self.rec.syn_seen) {
             if self.holes.len() < MAX_HOLES {
                 self.holes.push(Hole {
                     start: self.nxt,
@@ -469,7 +509,12 @@ impl Half {
             .position(|h| start >= h.0 && end <= h.1)
         {
             // The other end had it before the capture shows it: the capture is out of order, or the frame took another way.
-            self.acked_holes.swap_remove(at);
+            let (from, upto) = self.acked_holes.swap_remove(at);
+            for rest in [(from, start), (end, upto)] {
+                if rest.0 < rest.1 && self.acked_holes.len() < MAX_HOLES {
+                    self.acked_holes.push(rest);
+                }
+            }
             self.rec.unseen_octets = self.rec.unseen_octets.saturating_sub(end - start);
             self.rec.late_in_capture += 1;
             self.insert_sent(seg, start, end);
@@ -659,6 +704,7 @@ impl Half {
             }
         }
         self.insert_sent(seg, start, filled);
+        self.filled = filled.saturating_sub(start);
         if !original && let Some(gap) = self.id_gap(seg).filter(|_| !ctx.beside_sender) {
             // Packets behind the newest one seen are missing too, and their octets are still to come.
             let to_acknowledge = ctx.peer_segments.saturating_sub(self.peer_segments);
@@ -896,7 +942,7 @@ impl Half {
                 let fresh = if self.nxt < end {
                     end - self.nxt.max(start)
                 } else {
-                    0
+                    std::mem::take(&mut self.filled)
                 };
                 r.unique_octets += fresh;
             }

@@ -71,6 +71,9 @@ impl IpIds {
             IpIdUse::Zero
         } else if self.all < ENOUGH {
             IpIdUse::Unknown
+        } else if steps == 0 {
+            // Always the same number says as little as always zero (RFC 6864 allows it).
+            IpIdUse::Zero
         } else if self.by_one * 4 >= steps * 3 && self.large_step * 20 <= steps {
             IpIdUse::PerConnection
         } else if self.by_one * 3 >= steps

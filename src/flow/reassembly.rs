@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::decode::OctetRef;
-use crate::net::{FrameNo, Timestamp};
+use crate::net::{FrameNo, StreamOffset, Timestamp};
 
 /// Octets kept for one direction while they wait for a hole before them to be filled.
 pub(super) const MAX_WAITING: usize = 4 << 20;
@@ -61,7 +61,8 @@ impl Reassembler {
         time: Timestamp,
         out: &mut Vec<Ready>,
     ) {
-        let next = *self.next.get_or_insert(offset);
+        // Octets from before the first number seen have no place to count from.
+        let next = *self.next.get_or_insert(offset.max(StreamOffset::ORIGIN.0));
         let end = offset.saturating_add(u64::from(wire));
         if end <= next {
             return;

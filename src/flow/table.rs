@@ -290,7 +290,7 @@ impl FlowTable {
                         flow,
                         slot,
                         direction,
-                        offset: r.offset.wrapping_sub(StreamOffset::ORIGIN.0),
+                        offset: r.offset.saturating_sub(StreamOffset::ORIGIN.0),
                         frame: r.frame,
                         sent: r.sent,
                         readable: r.readable,

@@ -13,7 +13,7 @@ impl Timestamp {
     /// Time from `earlier` to `self`; `None` if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Option<Duration> {
-        u64::try_from(self.nanos_since(earlier))
+        u64::try_from(self.0.saturating_sub(earlier.0))
             .ok()
             .map(Duration::from_nanos)
     }
@@ -21,13 +21,23 @@ impl Timestamp {
     /// Nanoseconds from `earlier` to `self`, negative where the clock stepped back, saturating.
     #[must_use]
     pub const fn nanos_since(self, earlier: Self) -> i64 {
-        self.0.saturating_sub(earlier.0)
+        let nanos = self.0.saturating_sub(earlier.0);
+        if nanos > Self::FAR {
+            Self::FAR
+        } else if nanos < -Self::FAR {
+            -Self::FAR
+        } else {
+            nanos
+        }
     }
+
+    /// Some two years: longer waits are told as this, so that a few of them can be added up or multiplied without overflow.
+    const FAR: i64 = 1 << 54;
 
     /// Seconds from `earlier` to `self`, negative where the clock stepped back.
     #[must_use]
     pub fn seconds_since(self, earlier: Self) -> f64 {
-        seconds(self.nanos_since(earlier))
+        seconds(self.0.saturating_sub(earlier.0))
     }
 
     /// The moment `nanos` later (or earlier), saturating.

@@ -430,3 +430,36 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let of_year = (153 * month + 2) / 5 + day - 1;
     365 * year + year / 4 - year / 100 + year / 400 + of_year - 719_468
 }
+
+/// A reply's text without what it echoes: everything between quotes, and every word that looks coded.
+///
+/// Servers answer a line that they do not understand with that line; it may be the answer to a challenge, sent out of turn.
+pub(super) fn without_quotes(text: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(text.len());
+    let mut quoted = false;
+    for word in text.split(|b| *b == b' ') {
+        if !kept.is_empty() {
+            kept.push(b' ');
+        }
+        let coded = word.len() >= 8
+            && word
+                .iter()
+                .any(|b| b.is_ascii_digit() || matches!(b, b'=' | b'+' | b'/'))
+            && word.iter().any(u8::is_ascii_alphabetic)
+            && !word.contains(&b'.');
+        for &b in word {
+            if b == b'"' || b == b'\'' {
+                if !quoted {
+                    kept.extend_from_slice(b"<echo>");
+                }
+                quoted = !quoted;
+            } else if !quoted && !coded {
+                kept.push(b);
+            }
+        }
+        if coded && !quoted && !kept.ends_with(b"<echo>") {
+            kept.extend_from_slice(b"<echo>");
+        }
+    }
+    kept
+}

@@ -663,9 +663,14 @@ impl Session {
             return;
         };
         let addresses = self.addresses;
+        let unquoted;
         // A challenge may name the user; nothing of an AUTH exchange is kept.
+        // And a server that does not understand a line may echo it: what it quotes may be a secret sent out of turn.
         let text = if line.code == 334 {
             &b"challenge"[..]
+        } else if matches!(line.code, 500..=504 | 535) {
+            unquoted = records::without_quotes(line.text);
+            &unquoted
         } else {
             line.text
         };
