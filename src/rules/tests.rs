@@ -881,3 +881,34 @@ fn the_catalogue_is_fresh() {
         "docs/remedies.md is stale: run TCPTRIAGE_BLESS=1 cargo test --lib rules::"
     );
 }
+
+#[test]
+fn what_mends_the_cause_comes_before_what_consequences_call_for() {
+    let mut findings = vec![
+        finding("path.mtu-black-hole"),
+        finding("storm.retransmission"),
+        finding("throughput.collapse"),
+    ];
+    for f in &mut findings {
+        f.flows = vec![1];
+        f.seconds_lost = Some(10.0);
+    }
+    let remedies = engine().advise(&findings, &HostFacts::default(), None);
+    in_order(&remedies, &["path-mtu-blackhole", "nic-driver-age"]);
+}
+
+#[test]
+fn a_strangers_server_gets_no_commands() {
+    let mut refused = finding("connect.refused");
+    refused.subject = "8.8.8.8".parse().ok();
+    refused.peer = SUBJECT.parse().ok();
+    refused.hosts = refused.subject.into_iter().chain(refused.peer).collect();
+    let remedies = engine().advise(&[refused], &HostFacts::default(), None);
+    let remedy = get(&remedies, "tcp-refused");
+    let told: Vec<&str> = remedy.fix.iter().map(|s| s.command.as_str()).collect();
+    assert_eq!(
+        told,
+        ["tell the operator of 8.8.8.8: start the service, or open its port"]
+    );
+    assert!(remedy.confirm.is_empty(), "{:?}", remedy.confirm);
+}
