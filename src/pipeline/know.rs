@@ -25,6 +25,8 @@ pub(super) struct Knowledge {
     engine: Engine,
     facts: Facts,
     logs: Logs,
+    /// Sentences on files of which nothing was understood.
+    of_no_use: Vec<String>,
 }
 
 impl Knowledge {
@@ -32,6 +34,7 @@ impl Knowledge {
     pub(super) fn gather(settings: &Settings) -> Result<Self, Error> {
         let engine =
             Engine::load(&settings.rules).map_err(|error| Error::Refused(error.to_string()))?;
+        let mut of_no_use = Vec::new();
         let mut facts = Facts::default();
         for (host, os) in &settings.os {
             facts.facts.push(system(host, os)?);
@@ -39,16 +42,26 @@ impl Knowledge {
         for (host, path) in &settings.facts {
             let octets = read(path)?;
             let name = path.display().to_string();
+            let before = facts.facts.len();
             facts::read(host.as_deref(), &name, &octets, &mut facts);
+            if facts.facts.len() == before {
+                of_no_use.push(format!("nothing in the facts of {name} was understood"));
+            }
         }
         let mut logs = Logs::default();
         for path in &settings.logs {
-            logs::read_log(&path.display().to_string(), &read(path)?, &mut logs);
+            let name = path.display().to_string();
+            let before = logs.sessions.len();
+            logs::read_log(&name, &read(path)?, &mut logs);
+            if logs.sessions.len() == before {
+                of_no_use.push(format!("no session was found in the log {name}"));
+            }
         }
         Ok(Self {
             engine,
             facts,
             logs,
+            of_no_use,
         })
     }
 
@@ -58,7 +71,8 @@ impl Knowledge {
         if let Some(last) = last {
             facts::derive(&mut self.facts, last);
         }
-        let mut notes = self.of_facts();
+        let mut notes = std::mem::take(&mut self.of_no_use);
+        notes.extend(self.of_facts());
         if !self.logs.sessions.is_empty() || !self.logs.not_understood.is_empty() {
             notes.extend(self.of_logs(flows));
         }

@@ -12,9 +12,9 @@ mod read;
 mod segments;
 mod track;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -173,7 +173,41 @@ pub fn analyze(settings: &Settings) -> Result<Report, Error> {
     });
     let twice = seen_twice(&report);
     report.notes.extend(twice);
+    let strangers = strangers(settings, &report);
+    report.notes.extend(strangers);
     Ok(report)
+}
+
+/// What to tell of hosts that the user says something of, and that the captures do not show by this address or name.
+fn strangers(settings: &Settings, report: &Report) -> Vec<String> {
+    let ends = report.flows.iter().flat_map(|f| [&f.client, &f.server]);
+    let mut shown: HashSet<String> = ends
+        .filter_map(|end| end.parse::<SocketAddr>().ok())
+        .map(|end| end.ip().to_string())
+        .collect();
+    for name in report.names.values() {
+        let name = name.to_lowercase();
+        shown.extend(name.split('.').next().map(str::to_owned));
+        shown.insert(name);
+    }
+    let said = settings.os.iter().map(|(host, _)| ("--os", host));
+    let facts = settings.facts.iter().filter_map(|(host, _)| host.as_ref());
+    said.chain(facts.map(|host| ("--facts", host)))
+        .filter(|(_, host)| {
+            let host = host.to_lowercase();
+            let address = host.parse::<IpAddr>().map(|a| a.to_string());
+            let short = host.split('.').next().unwrap_or_default();
+            !match address {
+                Ok(address) => shown.contains(&address),
+                Err(_) => shown.contains(&host) || shown.contains(short),
+            }
+        })
+        // Of flows that are not listed, the hosts are not known here.
+        .filter(|_| report.totals.flows_omitted == 0)
+        .map(|(option, host)| {
+            format!("no host {host} is seen in the captures, so {option} {host}=… changes nothing; name it by its address")
+        })
+        .collect()
 }
 
 /// What to tell where two captures show the same connections at the same time: two points of one path.
