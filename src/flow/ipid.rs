@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn uses_are_told_apart() {
-        let cases: [(&str, Vec<u16>, IpIdUse); 6] = [
+        let cases: [(&str, Vec<u16>, IpIdUse); 7] = [
             ("too few", vec![1, 2, 3], IpIdUse::Unknown),
             (
                 "by one, over the wrap",
@@ -118,6 +118,7 @@ mod tests {
                 IpIdUse::Shared,
             ),
             ("zero", vec![0; 8], IpIdUse::Zero),
+            ("always the same", vec![7; 8], IpIdUse::Zero),
             (
                 "random",
                 vec![40_000, 3, 29_000, 61_000, 12, 33_000, 9_000, 50_000],
