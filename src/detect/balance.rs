@@ -521,7 +521,10 @@ impl Group {
                 plural(took_meanwhile, "connection")
             ));
         }
-        f.display_filter = format!("ip.addr == {addr} && tcp.port == {port}");
+        f.display_filter = format!(
+            "{}.addr == {addr} && tcp.port == {port}",
+            super::trace::ip_field(addr)
+        );
         if addr.is_ipv6() {
             f.display_filter = f.display_filter.replace("ip.addr", "ipv6.addr");
         }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{MAX_GROUPS, Trace, plural, span};
+use super::trace::{MAX_GROUPS, Trace, ip_field, plural, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{End, EventKind};
 
@@ -52,7 +52,9 @@ fn nobody(
         ("port", f64::from(port)),
         ("came_up", 0.0),
     ];
-    f.display_filter = format!("tcp.flags.syn == 1 && ip.src == {client} && tcp.dstport == {port}");
+    let ip = ip_field(client);
+    f.display_filter =
+        format!("tcp.flags.syn == 1 && {ip}.src == {client} && tcp.dstport == {port}");
     out.push(f);
 }
 
@@ -172,6 +174,7 @@ impl Detector for Connect {
         }
         for ((addr, port), s) in services {
             let up = s.came_up;
+            let ip = ip_field(addr);
             let mut push = |mut f: Finding, lost: Option<f64>, count: u64| {
                 f.subject = Some(addr);
                 f.peer = if s.clients.len() == 1 {
@@ -205,7 +208,7 @@ impl Detector for Connect {
                     ),
                 );
                 f.display_filter =
-                    format!("tcp.flags.reset == 1 && ip.addr == {addr} && tcp.port == {port}");
+                    format!("tcp.flags.reset == 1 && {ip}.addr == {addr} && tcp.port == {port}");
                 push(f, None, n);
             }
             let (n, syns, seconds, trace) = s.unanswered;
@@ -239,7 +242,7 @@ impl Detector for Connect {
                     f.against.push("an ICMP error answered some of these SYNs: a device on the way, or the host itself, turns them away".to_owned());
                 }
                 f.display_filter =
-                    format!("tcp.flags.syn == 1 && ip.dst == {addr} && tcp.dstport == {port}");
+                    format!("tcp.flags.syn == 1 && {ip}.dst == {addr} && tcp.dstport == {port}");
                 push(f, Some(seconds), n);
             }
             let (n, syns, seconds, trace) = s.retried;
@@ -271,7 +274,7 @@ impl Detector for Connect {
                     },
                 );
                 f.display_filter = format!(
-                    "tcp.analysis.retransmission && tcp.flags.syn == 1 && ip.addr == {addr} && tcp.port == {port}"
+                    "tcp.analysis.retransmission && tcp.flags.syn == 1 && {ip}.addr == {addr} && tcp.port == {port}"
                 );
                 push(f, Some(seconds), n);
             }

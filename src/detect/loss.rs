@@ -351,7 +351,6 @@ impl Pair {
         for (n, r) in h.repeats.iter().enumerate() {
             ranges.entry(r.offset).or_default().push(n);
         }
-        let mut silent_runs = 0;
         for repeats in ranges.values() {
             let (first, last) = (
                 &h.repeats[repeats[0]],
@@ -405,7 +404,6 @@ impl Pair {
             }
             if acked && seconds >= OUTAGE.as_secs_f64() && timed.len() >= 2 && h.unseen_octets == 0
             {
-                silent_runs += 1;
                 self.outages.push((began, last.time));
                 self.outage_seconds += seconds;
                 self.outage_trace.flow(f, began, last.time);
@@ -415,7 +413,6 @@ impl Pair {
                 }
             }
         }
-        let _ = silent_runs;
         // From the receiver's side the repeats that went into the silence are not seen, only the one that ended it.
         let far = !super::order::beside_sender(seen, direction)
             && f.halves.iter().all(|h| h.unseen_octets == 0);

@@ -170,6 +170,11 @@ impl Trace {
     }
 }
 
+/// Name of the display filter's protocol for an address: `ip` or `ipv6`.
+pub(super) const fn ip_field(addr: IpAddr) -> &'static str {
+    if addr.is_ipv6() { "ipv6" } else { "ip" }
+}
+
 /// A display filter for some flows.
 pub(super) fn filter(flows: &[FlowIndex]) -> String {
     match flows {

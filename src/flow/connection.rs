@@ -227,14 +227,13 @@ impl Connection {
         data.rec.data_segments > 4 && data.nxt.saturating_add(unit) > edge
     }
 
-    fn before(&self, direction: Direction) -> Before {
+    fn before(&self) -> Before {
         let [a, b] = &self.halves;
         let rtt = self.path_rtt();
         let usual = [a, b]
             .iter()
             .filter_map(|h| h.estimator.srtt())
             .sum::<i64>();
-        let _ = direction;
         Before {
             since: self.end,
             opening: !self.established,
@@ -313,7 +312,7 @@ impl Connection {
             h.rec.copies += 1;
             self.events
                 .add(seg, direction, EventKind::NetworkDuplicate { of });
-            self.touch(seg, direction, Verdict::Copy, false, 0);
+            self.touch(seg, direction, false);
             return Step {
                 direction,
                 verdict: Verdict::Copy,
@@ -336,7 +335,7 @@ impl Connection {
         if syn {
             self.syn(seg, direction);
         }
-        let before = self.before(direction);
+        let before = self.before();
         let start = self.halves[own].offset(seg.seq) + u64::from(syn);
         let segments = self.halves[own].wire_segments(seg.payload_octets);
         let ctx = Context {
@@ -373,7 +372,7 @@ impl Connection {
             let h = &mut self.halves[own];
             h.rec.network_duplicates += u64::from(h.wire_segments(seg.payload_octets));
             h.rec.copies += 1;
-            self.touch(seg, direction, verdict, false, 0);
+            self.touch(seg, direction, false);
             return Step {
                 direction,
                 verdict,
@@ -470,7 +469,7 @@ impl Connection {
         if let Some((_, ecr)) = seg.timestamps.filter(|_| seg.payload_octets > 0) {
             self.halves[other].echoed(ecr, time);
         }
-        self.window_limited(other, &before, time);
+        self.window_limited(&before, time);
         let near = start.abs_diff(self.halves[own].nxt) <= NEAR;
         if (fin || rst) && !near {
             self.events.add(seg, direction, EventKind::OutsideWindow);
@@ -483,7 +482,7 @@ impl Connection {
             self.closed(seg, direction, End::Fin, &before);
         }
         if rst && near {
-            self.reset(seg, direction, &before, ack);
+            self.reset(seg, direction, &before);
         }
         let ended = Ended {
             at: time,
@@ -495,7 +494,7 @@ impl Connection {
             syn,
         };
         self.account.interval(&before, &ended);
-        self.touch(seg, direction, verdict, true, newly);
+        self.touch(seg, direction, true);
         Step {
             direction,
             verdict,
@@ -504,16 +503,9 @@ impl Connection {
         }
     }
 
-    fn touch(
-        &mut self,
-        seg: &Segment,
-        direction: Direction,
-        _verdict: Verdict,
-        accounted: bool,
-        _newly: u64,
-    ) {
+    fn touch(&mut self, seg: &Segment, direction: Direction, accounted: bool) {
         if !accounted {
-            let before = self.before(direction);
+            let before = self.before();
             let ended = Ended {
                 at: seg.time,
                 frame: seg.frame,
@@ -568,7 +560,6 @@ impl Connection {
     fn syn(&mut self, seg: &Segment, direction: Direction) {
         let own = direction.index();
         let ack = seg.flags.has(TcpFlags::ACK);
-        let other_syn = self.halves[direction.reverse().index()].rec.syn_seen;
         let h = &mut self.halves[own];
         let again = h.rec.syn_seen;
         let at = h.offset(seg.seq);
@@ -580,9 +571,6 @@ impl Connection {
             h.rec.sack_permitted = Some(seg.syn.sack_permitted);
             h.rec.timestamps = Some(seg.timestamps.is_some());
             self.streams[own].begin(at + 1);
-        }
-        if !other_syn || again {
-            // Nothing more to agree on.
         }
         if ack {
             self.handshake.syn_ack_seen = true;
@@ -671,7 +659,7 @@ impl Connection {
         }
     }
 
-    fn window_limited(&mut self, _other: usize, before: &Before, now: Timestamp) {
+    fn window_limited(&mut self, before: &Before, now: Timestamp) {
         let nanos = now.nanos_since(before.since);
         if nanos <= 0 {
             return;
@@ -730,7 +718,7 @@ impl Connection {
         }
     }
 
-    fn reset(&mut self, seg: &Segment, direction: Direction, before: &Before, _ack: bool) {
+    fn reset(&mut self, seg: &Segment, direction: Direction, before: &Before) {
         self.resets = self.resets.saturating_add(1);
         let own = direction.index();
         let first_ttl = self.halves[own].first_ttl;

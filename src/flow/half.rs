@@ -952,9 +952,6 @@ impl Half {
             }
             _ => r.unique_octets += octets,
         }
-        if verdict == Verdict::Reordered && end <= self.nxt {
-            // counted above
-        }
     }
 
     /// The other end acknowledges `ack`, with its SACK blocks; `bare` tells whether its segment carried nothing else.
