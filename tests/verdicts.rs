@@ -163,3 +163,105 @@ fn strays_do_not_lead_astray() {
         sound(flow, name);
     }
 }
+
+/// What must not depend on numbering, time or company.
+fn counts(flow: &Flow) -> Vec<[u64; 8]> {
+    [&flow.client_to_server, &flow.server_to_client]
+        .map(|h| {
+            let r = &h.retransmissions;
+            [
+                h.data_segments,
+                h.unique_octets,
+                h.retransmitted_segments,
+                r.fast,
+                r.timeout + r.tail_probe,
+                r.spurious,
+                h.out_of_order_segments,
+                h.unseen_octets,
+            ]
+        })
+        .to_vec()
+}
+
+/// Losses repaired by the timer, octets that the capture missed, a shut window: a bit of everything.
+fn troubled(convo: Convo) -> Convo {
+    convo
+        .rtt_us(200, 20_000)
+        .handshake()
+        .send(S2C, b"hello\r\n")
+        .ack(C2S)
+        .stream(C2S, &[b'x'; 20_000])
+        .ack(S2C)
+        .wait_ms(40)
+        .send(C2S, &[b'y'; 900])
+        .lost()
+        .wait_ms(400)
+        .again()
+        .ack(S2C)
+        .wait_ms(40)
+        .send(S2C, &[b'z'; 300])
+        .unseen()
+        .ack(C2S)
+        .wait_ms(40)
+        .send(C2S, b"bye\r\n")
+        .ack(S2C)
+        .close(C2S)
+}
+
+#[test]
+fn numbers_times_and_company_change_no_verdict() {
+    let plain = report("plain", troubled(Convo::new()));
+    let want = counts(&plain.flows[0]);
+    assert!(
+        want[0][2] > 0 && want[1][7] > 0,
+        "the conversation has its troubles: {want:?}"
+    );
+    for (name, convo) in [
+        ("numbers from one", Convo::new().isn(1, 2)),
+        ("over the wrap", Convo::new().isn(u32::MAX - 900, u32::MAX)),
+        (
+            "over the sign",
+            Convo::new().isn((1 << 31) - 9_000, (1 << 31) - 4),
+        ),
+        ("another day", Convo::new().at(1_900_000_000_000_000_000)),
+        ("the first second", Convo::new().at(1)),
+    ] {
+        let report = report(name, troubled(convo));
+        assert_eq!(counts(&report.flows[0]), want, "{name}");
+        let ids = |r: &Report| r.findings.iter().map(|f| f.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(&report), ids(&plain), "{name}");
+    }
+    // Two flows in one capture are judged as each alone.
+    let mut scene = Scene::new();
+    let other = |c: Convo| ten(c, 0);
+    scene.add(troubled(Convo::new()));
+    let host = |addr: &str| support::wire::Host {
+        addr: addr.parse().unwrap(),
+        mac: [2, 0, 0, 0, 0, 9],
+        ttl: 64,
+        local: false,
+    };
+    scene.add(other(
+        Convo::between(host("198.51.100.7"), 40_001, host("198.51.100.9"), 25)
+            .rtt_us(200, 20_000)
+            .handshake(),
+    ));
+    let path = std::env::temp_dir().join(format!(
+        "tcptriage-verdicts-{}-both.pcap",
+        std::process::id()
+    ));
+    std::fs::write(&path, pcap(&scene.frames())).unwrap();
+    let both = analyze(&Settings {
+        captures: vec![path.to_str().unwrap().to_owned()],
+        ..Settings::default()
+    })
+    .unwrap();
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(both.flows.len(), 2);
+    let first = both
+        .flows
+        .iter()
+        .find(|f| !f.client.starts_with("198.51.100"))
+        .unwrap();
+    assert_eq!(counts(first), want, "in company");
+}

@@ -437,7 +437,16 @@ impl Half {
             let whole = self.rec.unseen_octets == 0 && ctx.peer_whole;
             if let Some(gap) = gap.filter(|&g| g > 0 && whole && !ctx.beside_sender) {
                 let to_acknowledge = ctx.peer_segments.saturating_sub(self.peer_segments);
-                let surplus = u64::from(gap).saturating_sub(to_acknowledge);
+                // While a hole is open, a repeat of its octets may be what got lost.
+                let unit = u64::from(self.unit.max(1));
+                let in_holes: u64 = self
+                    .holes
+                    .iter()
+                    .map(|h| (h.end - h.start).div_ceil(unit))
+                    .sum();
+                let surplus = u64::from(gap)
+                    .saturating_sub(to_acknowledge)
+                    .saturating_sub(in_holes);
                 let quiet = self.last_any.map_or(0, |t| seg.time.nanos_since(t));
                 let rtt = ctx.path_rtt.unwrap_or(LATE_NANOS);
                 // An answer that comes just when the first timer of the stacks in use runs out had been sent before, with the
