@@ -525,9 +525,6 @@ impl Group {
             "{}.addr == {addr} && tcp.port == {port}",
             super::trace::ip_field(addr)
         );
-        if addr.is_ipv6() {
-            f.display_filter = f.display_filter.replace("ip.addr", "ipv6.addr");
-        }
         Some(f)
     }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::order::beside_sender;
-use super::trace::{MAX_GROUPS, Trace, percent, plural, retransmit_line};
+use super::trace::{MAX_GROUPS, Trace, ip_field, percent, plural, retransmit_line};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::EventKind;
 use crate::net::Direction;
@@ -67,7 +67,7 @@ impl Artefact {
         );
         f.subject = Some(from);
         f.peer = self.peer.filter(|_| self.peers == 1);
-        let ip = if from.is_ipv6() { "ipv6" } else { "ip" };
+        let ip = ip_field(from);
         f.display_filter = format!("tcp.checksum.status == \"Bad\" && {ip}.src == {from}");
         #[allow(clippy::cast_precision_loss)]
         f.measures.push(("unfilled", self.packets as f64));
@@ -202,7 +202,7 @@ impl Detector for Checksums {
                     ("acknowledged_elsewhere", others.0 as f64),
                 ];
                 f.measures.extend_from_slice(extra);
-                let ip = if from.is_ipv6() { "ipv6" } else { "ip" };
+                let ip = ip_field(from);
                 f.display_filter = format!(
                     "tcp.checksum.status == \"Bad\" && {ip}.src == {from} && {ip}.dst == {to}"
                 );

@@ -31,7 +31,7 @@ fn nobody(
             count += s.unanswered.0;
             syns += s.unanswered.1;
             seconds += s.unanswered.2;
-            all.join(s.unanswered.3);
+            all.merge(s.unanswered.3);
         }
     }
     let mut f = all.finding(

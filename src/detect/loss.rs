@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::trace::{MAX_GROUPS, Trace, percent, plural, retransmit_line, span};
+use super::trace::{MAX_GROUPS, Trace, ip_field, percent, plural, retransmit_line, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, EventKind, IpIdUse, Trigger, Vantage};
 use crate::net::{Direction, FrameNo, Timestamp};
@@ -462,9 +462,10 @@ impl Pair {
             f.peer = Some(to);
             f.seconds_lost = (lost > 0.0).then_some(lost);
             f.measures = m;
-            f.display_filter =
-                format!("tcp.analysis.retransmission && ip.src == {from} && ip.dst == {to}")
-                    .replace("ip.", if from.is_ipv6() { "ipv6." } else { "ip." });
+            f.display_filter = format!(
+                "tcp.analysis.retransmission && {ip}.src == {from} && {ip}.dst == {to}",
+                ip = ip_field(from)
+            );
             out.push(f);
         };
         // A storm: something stuck for good, or many ranges sent again and again.

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{MAX_GROUPS, Trace, percent, rate, span};
+use super::trace::{MAX_GROUPS, Trace, ip_field, percent, rate, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, FlowRecord};
 use crate::net::Direction;
@@ -213,8 +213,10 @@ impl Detector for Throughput {
             f.peer = Some(to);
             f.seconds_lost = Some(p.lost);
             f.measures = vec![("octets_per_second", p.worst), ("flows", p.crawling as f64)];
-            f.display_filter = format!("ip.addr == {from} && ip.addr == {to} && tcp")
-                .replace("ip.", if from.is_ipv6() { "ipv6." } else { "ip." });
+            f.display_filter = format!(
+                "{ip}.addr == {from} && {ip}.addr == {to} && tcp",
+                ip = ip_field(from)
+            );
             out.push(f);
         }
         for ((client, server), (think, whole, trace)) in std::mem::take(&mut self.waits) {

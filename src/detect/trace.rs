@@ -41,7 +41,6 @@ impl From<&FlowRecord> for Place {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trace {
     pub(super) flows: Vec<FlowIndex>,
-    pub(super) more_flows: u64,
     hosts: Vec<IpAddr>,
     start: Option<Timestamp>,
     end: Option<Timestamp>,
@@ -56,12 +55,11 @@ impl Trace {
 
     /// The same for a flow that is gone.
     pub(super) fn place(&mut self, place: Place, start: Timestamp, end: Timestamp) {
-        if self.flows.last() != Some(&place.flow) && !self.flows.contains(&place.flow) {
-            if self.flows.len() < MAX_FLOWS {
-                self.flows.push(place.flow);
-            } else {
-                self.more_flows += 1;
-            }
+        if self.flows.len() < MAX_FLOWS
+            && self.flows.last() != Some(&place.flow)
+            && !self.flows.contains(&place.flow)
+        {
+            self.flows.push(place.flow);
         }
         for host in [place.client, place.server] {
             if self.hosts.len() < 64 && !self.hosts.contains(&host) {
@@ -98,13 +96,10 @@ impl Trace {
         for flow in other.flows {
             if self.flows.len() < MAX_FLOWS {
                 self.flows.push(flow);
-            } else {
-                self.more_flows += 1;
             }
         }
         self.flows.sort_unstable();
         self.flows.dedup();
-        self.more_flows += other.more_flows;
         for host in other.hosts {
             if self.hosts.len() < 64 && !self.hosts.contains(&host) {
                 self.hosts.push(host);
@@ -117,26 +112,6 @@ impl Trace {
                 self.evidence.push(proof);
             }
         }
-    }
-
-    /// Takes in what another holds.
-    pub(super) fn join(&mut self, other: Self) {
-        for flow in other.flows {
-            if self.flows.len() < MAX_FLOWS {
-                self.flows.push(flow);
-            } else {
-                self.more_flows += 1;
-            }
-        }
-        for host in other.hosts {
-            if self.hosts.len() < 64 && !self.hosts.contains(&host) {
-                self.hosts.push(host);
-            }
-        }
-        let room = MAX_PROOF.saturating_sub(self.evidence.len());
-        self.evidence.extend(other.evidence.into_iter().take(room));
-        self.start = self.start.into_iter().chain(other.start).min();
-        self.end = self.end.into_iter().chain(other.end).max();
     }
 
     /// The finding, without the parts that only the detector knows.

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{MAX_GROUPS, Trace, percent, plural, rate, span};
+use super::trace::{MAX_GROUPS, Trace, ip_field, percent, plural, rate, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, EventKind};
 use crate::net::Direction;
@@ -132,8 +132,10 @@ impl Detector for Window {
                 f.peer = Some(from);
                 f.seconds_lost = Some(p.shut);
                 f.measures = vec![("shut_seconds", p.shut), ("times", p.times as f64)];
-                f.display_filter = format!("tcp.analysis.zero_window && ip.src == {to}")
-                    .replace("ip.", if to.is_ipv6() { "ipv6." } else { "ip." });
+                f.display_filter = format!(
+                    "tcp.analysis.zero_window && {ip}.src == {to}",
+                    ip = ip_field(to)
+                );
                 out.push(f);
             }
             if p.full >= FULL_SECONDS && p.full >= FULL_SHARE * p.busy && p.shut < p.full {
@@ -164,8 +166,10 @@ impl Detector for Window {
                     ("share", p.full / p.busy.max(p.full)),
                     ("scaled", p.scaled.map_or(-1.0, |s| f64::from(u8::from(s)))),
                 ];
-                f.display_filter = format!("tcp.analysis.window_full && ip.src == {from}")
-                    .replace("ip.", if from.is_ipv6() { "ipv6." } else { "ip." });
+                f.display_filter = format!(
+                    "tcp.analysis.window_full && {ip}.src == {from}",
+                    ip = ip_field(from)
+                );
                 out.push(f);
             }
         }
