@@ -64,7 +64,7 @@ fn own_steps(report: &Report) -> impl Iterator<Item = &Step> {
         .remediations
         .iter()
         .flat_map(|r| r.confirm.iter().chain(&r.fix).chain(&r.undo))
-        .filter(|s| s.on.as_deref() == Some(HOST) && !s.command.starts_with("if the host runs"))
+        .filter(|s| s.on.as_deref() == Some(HOST) && !s.only_if.starts_with("the host runs"))
 }
 
 /// What every list must have in common: who, how sure, which frames; findings and remedies that name each other.
@@ -262,7 +262,7 @@ fn facts_of_the_published_host_bring_its_chip_to_the_top() {
         driver
             .fix
             .iter()
-            .any(|s| s.command.contains("4.6.16.0") && !s.command.starts_with("if ")),
+            .any(|s| s.command.contains("4.6.16.0") && s.only_if.is_empty()),
         "the chip is known, so the stepping stone is no longer a question: {:?}",
         driver.fix
     );

@@ -264,6 +264,7 @@ fn findings_and_remedies(
 fn step(step: rules::Step) -> Step {
     Step {
         on: step.on,
+        only_if: step.only_if,
         command: step.command,
         expect: step.expect,
     }

@@ -174,6 +174,7 @@ fn step(step: &Step) -> Value {
     let command: Vec<String> = step.command.lines().map(line).collect();
     context! {
         on => step.on.as_deref().map(line),
+        only_if => line(&step.only_if),
         command => command.join("\n"),
         expect => line(&step.expect),
     }

@@ -205,7 +205,12 @@ fn steps(label: &str, steps: &[Step], out: &mut dyn Write) -> io::Result<()> {
             .on
             .as_ref()
             .map_or_else(String::new, |host| format!(" on {}", esc(host)));
-        writeln!(out, "\n{label}{on}:\n")?;
+        let only_if = if step.only_if.is_empty() {
+            String::new()
+        } else {
+            format!(", if {}", esc(&step.only_if))
+        };
+        writeln!(out, "\n{label}{on}{only_if}:\n")?;
         for line in step.command.lines() {
             // An indented block: nothing in it can end it.
             writeln!(out, "    {}", super::escape::line(line))?;

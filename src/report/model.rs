@@ -496,6 +496,8 @@ pub struct Remedy {
 pub struct Step {
     /// Host to type it on.
     pub on: Option<String>,
+    /// Only where this holds, which is not known; empty where the step stands as it is.
+    pub only_if: String,
     /// What to type.
     pub command: String,
     /// What to expect.

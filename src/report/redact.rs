@@ -243,10 +243,11 @@ impl Redactor {
             {
                 let Step {
                     on,
+                    only_if,
                     command,
                     expect,
                 } = step;
-                self.texts(on.iter_mut().chain([command, expect]), false);
+                self.texts(on.iter_mut().chain([only_if, command, expect]), false);
             }
         }
         self.text(&mut report.verdict.text, true);

@@ -271,6 +271,7 @@ pub(super) fn sample(text: &str) -> Report {
                 why: "losses go one way only".to_owned(),
                 confirm: vec![Step {
                     on: None,
+                    only_if: String::new(),
                     command: "show interfaces counters errors".to_owned(),
                     expect: "FCS-Err does not grow".to_owned(),
                 }],
@@ -288,16 +289,19 @@ pub(super) fn sample(text: &str) -> Report {
                 why: format!("segments left 192.0.2.34 with a bad checksum {text}"),
                 confirm: vec![Step {
                     on: Some("192.0.2.34".to_owned()),
+                    only_if: String::new(),
                     command: "netsh int ip show offload".to_owned(),
                     expect: "TcpXmtChecksum".to_owned(),
                 }],
                 fix: vec![Step {
                     on: Some("192.0.2.34".to_owned()),
+                    only_if: format!("{text}the adapter has task offload"),
                     command: "netsh int tcp set global chimney=disabled\nnetsh int ip set global taskoffload=disabled".to_owned(),
                     expect: String::new(),
                 }],
                 undo: vec![Step {
                     on: Some("192.0.2.34".to_owned()),
+                    only_if: "the adapter has task offload".to_owned(),
                     command: "netsh int ip set global taskoffload=enabled".to_owned(),
                     expect: String::new(),
                 }],

@@ -361,17 +361,27 @@ impl Page<'_> {
     }
 
     fn steps(&mut self, label: &str, steps: &[Step]) -> io::Result<()> {
-        let mut host = None;
+        let (mut host, mut condition) = (None, "");
         for (place, step) in steps.iter().enumerate() {
-            let label = if place == 0 { label } else { "" };
-            if step.on.is_some() && step.on != host {
-                let on = step.on.as_deref().unwrap_or_default();
-                self.labelled(label, &format!("on {on}:"))?;
-                self.code("", &step.command)?;
-            } else {
-                self.code(label, &step.command)?;
+            let mut label = if place == 0 { label } else { "" };
+            let moved = step.on.is_some() && step.on != host;
+            let mut head = Vec::new();
+            if let Some(on) = step.on.as_deref().filter(|_| moved) {
+                head.push(format!("on {on}"));
             }
+            // Said once for steps in a row, so that commands stand alone and can be copied.
+            if !step.only_if.is_empty() && (moved || step.only_if != condition) {
+                head.push(format!("if {}", step.only_if));
+            } else if step.only_if.is_empty() && !condition.is_empty() && !moved {
+                head.push("in any case".to_owned());
+            }
+            if !head.is_empty() {
+                self.labelled(label, &format!("{}:", head.join(", ")))?;
+                label = "";
+            }
+            self.code(label, &step.command)?;
             host.clone_from(&step.on);
+            condition = &step.only_if;
             if !step.expect.is_empty() {
                 self.wrapped(&format!("{:14}-> ", ""), FAINT, 17, &step.expect)?;
             }

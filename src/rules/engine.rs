@@ -365,9 +365,8 @@ impl Case<'_> {
                     };
                     if let Some(host) = host.filter(|h| stranger(*h, other, self.facts)) {
                         let tell = Step {
-                            on: None,
                             command: format!("tell the operator of {host}: {}", rule.title),
-                            expect: String::new(),
+                            ..Step::default()
                         };
                         if changes && !out.contains(&tell) {
                             out.push(tell);
@@ -404,14 +403,10 @@ impl Case<'_> {
                     if let (Truth::Unknown, Some(when)) = (when, &step.when) {
                         only_if.push(when.words());
                     }
-                    let command = fill(&step.command);
                     out.push(Step {
                         on,
-                        command: if only_if.is_empty() {
-                            command
-                        } else {
-                            format!("if {}: {command}", only_if.join(" and "))
-                        },
+                        only_if: only_if.join(" and "),
+                        command: fill(&step.command),
                         expect: fill(&step.expect),
                     });
                 }
@@ -429,7 +424,7 @@ impl Case<'_> {
         let asks = |host: Option<IpAddr>| {
             let on = host.map(|h| h.to_string());
             let mut steps = fix.iter().chain(&confirm);
-            steps.any(|s| s.on == on && s.command.starts_with("if the host runs "))
+            steps.any(|s| s.on == on && s.only_if.starts_with("the host runs "))
         };
         let mut ask = Vec::new();
         let far =
@@ -627,6 +622,7 @@ fn ask_version(host: Option<IpAddr>, suspect: bool, facts: &HostFacts) -> Step {
     };
     Step {
         on: host.map(|h| h.to_string()),
+        only_if: String::new(),
         command: command.to_owned(),
         expect: "the version of the system; then give it with --os HOST=VERSION, and only the commands that fit are left".to_owned(),
     }

@@ -30,6 +30,8 @@ pub use version::{PRODUCTS, SYSTEMS, Scale, Versions};
 pub struct Step {
     /// Host to type it on; `None`: any, or not known.
     pub on: Option<String>,
+    /// Only where this holds, which is not known: `the host runs Windows Server 2003`; empty where the step stands as it is.
+    pub only_if: String,
     /// The command, or an action in words.
     pub command: String,
     /// What to expect of it; empty where nothing is to be said.
