@@ -10,7 +10,7 @@ mod half;
 mod ipid;
 pub mod labels;
 pub mod order;
-mod reassembly;
+pub mod reassembly;
 mod record;
 mod rtt;
 mod table;

@@ -11,18 +11,23 @@ use crate::decode::OctetRef;
 use crate::net::{FrameNo, StreamOffset, Timestamp};
 
 /// Octets kept for one direction while they wait for a hole before them to be filled.
-pub(super) const MAX_WAITING: usize = 4 << 20;
+pub const MAX_WAITING: usize = 4 << 20;
 /// Segments kept likewise.
-pub(super) const MAX_WAITING_SEGMENTS: usize = 8192;
+pub const MAX_WAITING_SEGMENTS: usize = 8192;
 
 /// Octets that have become readable.
 #[derive(Debug)]
-pub(super) struct Ready {
-    pub(super) offset: u64,
-    pub(super) frame: FrameNo,
-    pub(super) sent: Timestamp,
-    pub(super) readable: Timestamp,
-    pub(super) data: super::ChunkData,
+pub struct Ready {
+    /// Offset of the first octet.
+    pub offset: u64,
+    /// Frame that carried it; for a gap, the frame that showed it.
+    pub frame: FrameNo,
+    /// When that frame was captured.
+    pub sent: Timestamp,
+    /// When the octets became readable in order.
+    pub readable: Timestamp,
+    /// The octets.
+    pub data: super::ChunkData,
 }
 
 #[derive(Debug)]
@@ -36,7 +41,7 @@ struct Waiting {
 
 /// One direction's octets on their way into order.
 #[derive(Debug, Default)]
-pub(super) struct Reassembler {
+pub struct Reassembler {
     /// Offset of the next octet to hand on; `None` before the first.
     next: Option<u64>,
     waiting: BTreeMap<u64, Waiting>,
@@ -45,13 +50,13 @@ pub(super) struct Reassembler {
 
 impl Reassembler {
     /// Says where the stream begins: the octet after the SYN.
-    pub(super) fn begin(&mut self, offset: u64) {
+    pub fn begin(&mut self, offset: u64) {
         self.next.get_or_insert(offset);
     }
 
     /// Takes the payload of one segment: `wire` octets from `offset` on, of which `captured` holds the first.
     #[allow(clippy::too_many_arguments)]
-    pub(super) fn segment(
+    pub fn segment(
         &mut self,
         offset: u64,
         wire: u32,
@@ -101,7 +106,7 @@ impl Reassembler {
     }
 
     /// The other end has acknowledged everything below `upto`: what is missing there will not come.
-    pub(super) fn acknowledged(
+    pub fn acknowledged(
         &mut self,
         upto: u64,
         frame: FrameNo,
@@ -221,7 +226,8 @@ impl Reassembler {
     }
 
     /// Octets held, for the memory account.
-    pub(super) fn held(&self) -> usize {
+    #[must_use]
+    pub fn held(&self) -> usize {
         self.waiting_octets
     }
 }

@@ -207,7 +207,7 @@ impl File<'_> {
 ///
 /// # Errors
 /// At the first thing that is wrong.
-pub(super) fn parse(id: &str, file: &str, text: &str) -> Result<Rule, RuleError> {
+pub fn parse(id: &str, file: &str, text: &str) -> Result<Rule, RuleError> {
     let src = File { name: file, text };
     let doc = DeTable::parse(text)
         .map_err(|e| src.error(e.span().unwrap_or(0..0), "", e.message().to_owned()))?;

@@ -20,7 +20,7 @@ mod words;
 pub use condition::{Condition, SymptomTest, Test, Trace, Truth, Whose, World};
 pub use engine::{Engine, check};
 pub use explain::{explain, nearest};
-pub use file::{Applies, On, Rule, RuleError, RuleStep, Stage, Weigh};
+pub use file::{Applies, On, Rule, RuleError, RuleStep, Stage, Weigh, parse};
 pub use host::{HostFacts, Inferred, Known, KnownVersions};
 pub use symptoms::Symptom;
 pub use version::{PRODUCTS, SYSTEMS, Scale, Versions};
