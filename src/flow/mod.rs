@@ -13,10 +13,12 @@ pub mod order;
 pub mod reassembly;
 mod record;
 mod rtt;
+mod series;
 mod table;
 mod vantage;
 
 pub use record::*;
+pub use series::{Line, Moment, Point, PointKind, Series, Way};
 pub use table::{FlowTable, Limits};
 
 use crate::net::{Direction, FrameNo, Timestamp};

@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 use super::connection::Connection;
 use super::half::Verdict;
 use super::reassembly::Ready;
+use super::series::Moment;
 use super::{Chunk, Judged, Observed};
 use crate::decode::{FlowKey, NoteKind, Segment, SegmentBatch, TcpFlags};
 use crate::net::{Direction, FrameNo, StreamOffset, Timestamp};
@@ -131,6 +132,8 @@ pub struct FlowTable {
     pub segments: u64,
     /// What was made of each segment, where somebody wants to know: kept as long as nobody takes it.
     pub judged: Option<Vec<(FrameNo, Judged)>>,
+    /// How each flow stood after each segment, where somebody wants to know: kept as long as nobody takes it.
+    pub moments: Option<Vec<Moment>>,
 }
 
 impl FlowTable {
@@ -153,6 +156,7 @@ impl FlowTable {
             evicted: 0,
             segments: 0,
             judged: None,
+            moments: None,
         }
     }
 
@@ -251,8 +255,10 @@ impl FlowTable {
         let slot = if let Some(slot) = slot {
             slot
         } else {
-            let lone =
-                seg.flags == TcpFlags::SYN && seg.payload_octets == 0 && self.judged.is_none();
+            let lone = seg.flags == TcpFlags::SYN
+                && seg.payload_octets == 0
+                && self.judged.is_none()
+                && self.moments.is_none();
             let slot = self.open(batch, seg, lone);
             if lone {
                 self.last = Some((seg.key, slot));
@@ -270,6 +276,9 @@ impl FlowTable {
             batch.payload(seg),
             &mut self.ready,
         );
+        if let Some(moments) = &mut self.moments {
+            moments.push(c.moment(seg, batch.sack_blocks(seg), &step));
+        }
         if c.wanted {
             let flow = c.index;
             for direction in Direction::BOTH {

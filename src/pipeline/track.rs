@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use crate::decode::SegmentBatch;
 use crate::detect::{self, Detector, Finding, Seen};
 use crate::facts::logs::FlowSpan;
-use crate::flow::{ChunkData, FlowTable, Limits, Observed, order};
+use crate::flow::{ChunkData, FlowRecord, FlowTable, Limits, Observed, order};
 use crate::proto::{self, Dialog, DialogRecord, Interest, Piece, Ports};
 use crate::report::build::{self, FlowList};
 use crate::rules::Inferred;
@@ -20,13 +20,23 @@ use super::Settings;
 /// Flows remembered for the logs of servers.
 const MAX_SPANS: usize = 1_000_000;
 
-/// Flow, protocol and detect stage: takes segments, keeps what was found.
-pub(super) struct Tracker {
-    table: FlowTable,
+/// Flow and protocol stage: takes segments, hands on each flow that has ended with its dialog.
+pub(super) struct Follower {
+    pub(super) table: FlowTable,
     ports: Ports,
     show_addresses: bool,
     dialogs: Vec<Option<Box<dyn Dialog>>>,
     observed: Vec<Observed>,
+}
+
+/// Flow, protocol and detect stage: takes segments, keeps what was found.
+pub(super) struct Tracker {
+    follower: Follower,
+    found: Found,
+}
+
+/// What was found so far.
+struct Found {
     detectors: Vec<Box<dyn Detector>>,
     fingerprints: Fingerprints,
     findings: Vec<Finding>,
@@ -57,6 +67,110 @@ impl Tracker {
             limits.octets = usize::try_from(most).unwrap_or(usize::MAX) / 2;
         }
         Self {
+            follower: Follower::new(settings, limits),
+            found: Found {
+                detectors: detect::all(&settings.pools),
+                fingerprints: Fingerprints::default(),
+                findings: Vec::new(),
+                flows: FlowList::default(),
+                encapsulations: Vec::new(),
+                spans: (!settings.logs.is_empty()).then(Vec::new),
+            },
+        }
+    }
+
+    /// How many encapsulations of this capture have a name.
+    pub(super) fn encapsulations(&self) -> u32 {
+        u32::try_from(self.found.encapsulations.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The next segments, and the names of encapsulations that they show first.
+    pub(super) fn push(&mut self, batch: &mut SegmentBatch, encapsulations: &mut Vec<String>) {
+        let found = &mut self.found;
+        found.encapsulations.append(encapsulations);
+        order::by_time(batch);
+        for note in &batch.notes {
+            for detector in &mut found.detectors {
+                detector.note(note);
+            }
+        }
+        self.follower
+            .push(batch, &mut |record, dialog| found.ended(&record, &dialog));
+    }
+
+    /// The last file of a capture was read: its flows end with it, and the next one's are others even where addresses and ports are the
+    /// same.
+    pub(super) fn end_of_capture(&mut self) {
+        let found = &mut self.found;
+        self.follower
+            .end_of_capture(&mut |record, dialog| found.ended(&record, &dialog));
+        found.encapsulations.clear();
+    }
+
+    /// All captures were read.
+    pub(super) fn finish(self) -> Tracked {
+        let Self {
+            follower,
+            mut found,
+        } = self;
+        for detector in &mut found.detectors {
+            detector.finish(&mut found.findings);
+        }
+        let (inferred, names) = found.fingerprints.finish();
+        let mut notes = Vec::new();
+        if follower.table.evicted > 0 {
+            notes.push(format!(
+                "{} flows were given up before their end to stay within the limits of memory; what came of them later counts as \
+                 further flows",
+                follower.table.evicted
+            ));
+        }
+        Tracked {
+            flows: found.flows,
+            segments: follower.table.segments,
+            findings: detect::judge(found.findings),
+            inferred,
+            names,
+            spans: found.spans.unwrap_or_default(),
+            notes,
+        }
+    }
+}
+
+impl Found {
+    /// A flow has ended.
+    fn ended(&mut self, record: &FlowRecord, dialog: &DialogRecord) {
+        let seen = Seen {
+            flow: record,
+            dialog,
+        };
+        for detector in &mut self.detectors {
+            detector.flow(seen, &mut self.findings);
+        }
+        self.fingerprints.flow(seen);
+        if let Some(spans) = self.spans.as_mut().filter(|s| s.len() < MAX_SPANS) {
+            spans.push((record.client, record.server, record.start, record.end));
+        }
+        let encapsulation = (record.encapsulation as usize)
+            .checked_sub(1)
+            .and_then(|at| self.encapsulations.get(at).cloned());
+        let repeats = record.halves.iter().any(|h| h.retransmitted_segments > 0);
+        if repeats || self.flows.has_room_for(record.duration()) {
+            self.flows
+                .push(build::flow(record, dialog, encapsulation), repeats);
+        } else {
+            self.flows
+                .pass_over(record.capture, record.capture_duplicates);
+        }
+    }
+}
+
+/// Who is handed a flow that has ended, and its dialog.
+pub(super) type Ended<'a> = &'a mut dyn FnMut(Box<FlowRecord>, DialogRecord);
+
+impl Follower {
+    pub(super) fn new(settings: &Settings, limits: Limits) -> Self {
+        Self {
             table: FlowTable::new(limits),
             ports: Ports {
                 smtp: settings.smtp_ports.clone(),
@@ -65,37 +179,30 @@ impl Tracker {
             show_addresses: settings.show_addresses,
             dialogs: Vec::new(),
             observed: Vec::new(),
-            detectors: detect::all(&settings.pools),
-            fingerprints: Fingerprints::default(),
-            findings: Vec::new(),
-            flows: FlowList::default(),
-            encapsulations: Vec::new(),
-            spans: (!settings.logs.is_empty()).then(Vec::new),
         }
     }
 
-    /// How many encapsulations of this capture have a name.
-    pub(super) fn encapsulations(&self) -> u32 {
-        u32::try_from(self.encapsulations.len()).unwrap_or(u32::MAX)
-    }
-
-    /// The next segments, and the names of encapsulations that they show first.
-    pub(super) fn push(&mut self, batch: &mut SegmentBatch, encapsulations: &mut Vec<String>) {
-        self.encapsulations.append(encapsulations);
-        order::by_time(batch);
-        for note in &batch.notes {
-            for detector in &mut self.detectors {
-                detector.note(note);
-            }
-        }
+    /// The next segments, in order of time.
+    pub(super) fn push(&mut self, batch: &SegmentBatch, ended: Ended<'_>) {
         let mut observed = std::mem::take(&mut self.observed);
         self.table.push(batch, &mut observed);
-        self.hand_on(batch, &mut observed);
+        self.hand_on(batch, &mut observed, ended);
         self.observed = observed;
     }
 
-    /// Hands what the flow stage observed to the protocol and detect stages.
-    fn hand_on(&mut self, batch: &SegmentBatch, observed: &mut Vec<Observed>) {
+    /// All flows end here.
+    pub(super) fn end_of_capture(&mut self, ended: Ended<'_>) {
+        let mut observed = std::mem::take(&mut self.observed);
+        let nothing = SegmentBatch::default();
+        while self.table.finish(&mut observed) {
+            self.hand_on(&nothing, &mut observed, ended);
+        }
+        self.hand_on(&nothing, &mut observed, ended);
+        self.observed = observed;
+    }
+
+    /// Hands what the flow stage observed to the dialogs.
+    fn hand_on(&mut self, batch: &SegmentBatch, observed: &mut Vec<Observed>, ended: Ended<'_>) {
         for seen in observed.drain(..) {
             match seen {
                 Observed::Opened {
@@ -155,68 +262,9 @@ impl Tracker {
                     let dialog = self.dialogs.get_mut(slot as usize).and_then(Option::take);
                     let dialog =
                         dialog.map_or_else(DialogRecord::default, |d| d.finish(record.end));
-                    let seen = Seen {
-                        flow: &record,
-                        dialog: &dialog,
-                    };
-                    for detector in &mut self.detectors {
-                        detector.flow(seen, &mut self.findings);
-                    }
-                    self.fingerprints.flow(seen);
-                    if let Some(spans) = self.spans.as_mut().filter(|s| s.len() < MAX_SPANS) {
-                        spans.push((record.client, record.server, record.start, record.end));
-                    }
-                    let encapsulation = (record.encapsulation as usize)
-                        .checked_sub(1)
-                        .and_then(|at| self.encapsulations.get(at).cloned());
-                    let repeats = record.halves.iter().any(|h| h.retransmitted_segments > 0);
-                    if repeats || self.flows.has_room_for(record.duration()) {
-                        self.flows
-                            .push(build::flow(&record, &dialog, encapsulation), repeats);
-                    } else {
-                        self.flows
-                            .pass_over(record.capture, record.capture_duplicates);
-                    }
+                    ended(record, dialog);
                 }
             }
-        }
-    }
-
-    /// The last file of a capture was read: its flows end with it, and the next one's are others even where addresses and ports are the
-    /// same.
-    pub(super) fn end_of_capture(&mut self) {
-        let mut observed = std::mem::take(&mut self.observed);
-        let nothing = SegmentBatch::default();
-        while self.table.finish(&mut observed) {
-            self.hand_on(&nothing, &mut observed);
-        }
-        self.hand_on(&nothing, &mut observed);
-        self.observed = observed;
-        self.encapsulations.clear();
-    }
-
-    /// All captures were read.
-    pub(super) fn finish(mut self) -> Tracked {
-        for detector in &mut self.detectors {
-            detector.finish(&mut self.findings);
-        }
-        let (inferred, names) = self.fingerprints.finish();
-        let mut notes = Vec::new();
-        if self.table.evicted > 0 {
-            notes.push(format!(
-                "{} flows were given up before their end to stay within the limits of memory; what came of them later counts as \
-                 further flows",
-                self.table.evicted
-            ));
-        }
-        Tracked {
-            flows: self.flows,
-            segments: self.table.segments,
-            findings: detect::judge(self.findings),
-            inferred,
-            names,
-            spans: self.spans.unwrap_or_default(),
-            notes,
         }
     }
 }
