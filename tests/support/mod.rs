@@ -7,5 +7,7 @@
 
 pub mod convo;
 pub mod made;
+#[cfg(target_os = "linux")]
+pub mod netns;
 pub mod scene;
 pub mod wire;
