@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use super::trace::{MAX_GROUPS, Trace, ip_field, plural, span};
 use super::{Detector, Finding, Seen, Severity};
-use crate::flow::{End, EventKind};
+use crate::flow::{End, EventKind, Vantage};
 
 /// One client that more hosts than these leave unanswered looks for hosts, or has lost its way out: that is told once.
 const MANY: usize = 4;
@@ -68,6 +68,10 @@ struct Service {
     refused: (u64, Trace),
     unanswered: (u64, u64, f64, Trace),
     retried: (u64, u64, f64, Trace),
+    /// Of these, such as the capture beside the server saw ask in vain.
+    at_server: u64,
+    /// And such as came up once the client no longer asked for ECN.
+    without_ecn: u64,
     prohibited: bool,
     clients: Vec<IpAddr>,
 }
@@ -132,6 +136,9 @@ impl Detector for Connect {
                 && (f.handshake.syn_retries > 0 || f.handshake.syn_ack_retries > 0) =>
             {
                 s.retried.0 += 1;
+                s.at_server +=
+                    u64::from(f.handshake.syn_retries > 0 && f.vantage == Vantage::Server);
+                s.without_ecn += u64::from(f.handshake.ecn_fallback);
                 s.retried.1 += u64::from(f.handshake.syn_retries);
                 s.retried.2 += f
                     .handshake
@@ -175,6 +182,7 @@ impl Detector for Connect {
         for ((addr, port), s) in services {
             let up = s.came_up;
             let ip = ip_field(addr);
+            let (at_server, without_ecn) = (s.at_server, s.without_ecn);
             let mut push = |mut f: Finding, lost: Option<f64>, count: u64| {
                 f.subject = Some(addr);
                 f.peer = if s.clients.len() == 1 {
@@ -188,6 +196,10 @@ impl Detector for Connect {
                     ("port", f64::from(port)),
                     ("came_up", up as f64),
                 ];
+                if f.id == "connect.retried" {
+                    f.measures.push(("at_server", at_server as f64));
+                    f.measures.push(("ecn", without_ecn as f64));
+                }
                 out.push(f);
             };
             let (n, trace) = s.refused;

@@ -1,11 +1,12 @@
 //! Finds transfers that crawl, and what holds them back.
 //!
 //! Reads:   octets a second of each flow, time by cause
-//! Yields:  `throughput.collapse`, `limit.application`, `limit.latency`, `limit.path-rate`: one for each sender and receiver
+//! Yields:  `throughput.collapse`; `limit.application`, `limit.latency`, `limit.path-rate`, `limit.send-buffer`: one for each sender and
+//!          receiver, all limits `info`
 //! Silent:  flows that had nothing to send: waiting for an application is no collapse
 //! Source:  thresholds are ours; factors after T-RAT and Siekkinen's root-cause analysis
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::trace::{MAX_GROUPS, Trace, ip_field, percent, rate, span};
@@ -46,8 +47,29 @@ struct Pair {
 #[derive(Default)]
 pub(super) struct Throughput {
     pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
-    waits: BTreeMap<(IpAddr, IpAddr), (f64, f64, Trace)>,
+    limits: BTreeMap<(IpAddr, IpAddr, &'static str), Limit>,
 }
+
+/// What held the connections of one pair of hosts for most of their lives.
+#[derive(Default)]
+struct Limit {
+    held: f64,
+    whole: f64,
+    trace: Trace,
+    applications: BTreeSet<&'static str>,
+}
+
+/// Share of a connection's life that one limit must take, and how long it must have lived, to be worth a word.
+const LIMIT_SHARE: f64 = 0.6;
+const LIMIT_SECONDS: f64 = 1.0;
+
+/// The limits, what each spends time on, whether only a transfer can show it, and how sure that makes.
+const LIMITS: [(&str, Cause, bool, f64); 4] = [
+    ("limit.application", Cause::ClientThink, true, 0.8),
+    ("limit.latency", Cause::Latency, false, 0.7),
+    ("limit.path-rate", Cause::Transfer, true, 0.5),
+    ("limit.send-buffer", Cause::SendBuffer, true, 0.5),
+];
 
 fn seconds(f: &FlowRecord, causes: &[Cause]) -> f64 {
     f.time
@@ -156,16 +178,16 @@ impl Detector for Throughput {
         // Waiting for an application, and for round trips: worth knowing, no fault of the network.
         let whole = f.duration().as_secs_f64();
         let moved: u64 = f.halves.iter().map(|h| h.unique_octets).sum();
-        if whole >= 1.0 && moved >= TRANSFER {
-            let think = seconds(f, &[Cause::ClientThink]);
-            if think >= whole * 0.6 && self.waits.len() < MAX_GROUPS {
-                let w = self
-                    .waits
-                    .entry((f.client.addr, f.server.addr))
-                    .or_default();
-                w.0 += think;
-                w.1 += whole;
-                w.2.flow(f, f.start, f.end);
+        for (id, cause, transfer, _) in LIMITS {
+            let held = seconds(f, &[cause]);
+            let worth = whole >= LIMIT_SECONDS && held >= whole * LIMIT_SHARE;
+            if worth && (moved >= TRANSFER || !transfer) && self.limits.len() < MAX_GROUPS {
+                let key = (f.client.addr, f.server.addr, id);
+                let limit = self.limits.entry(key).or_default();
+                limit.held += held;
+                limit.whole += whole;
+                limit.trace.flow(f, f.start, f.end);
+                limit.applications.insert(seen.dialog.application);
             }
         }
     }
@@ -219,16 +241,31 @@ impl Detector for Throughput {
             );
             out.push(f);
         }
-        for ((client, server), (think, whole, trace)) in std::mem::take(&mut self.waits) {
-            let mut f = trace.finding(
-                "limit.application",
-                Severity::Info,
-                0.8,
-                format!("{client} left the connection to {server} idle for {} of {}: its application had nothing to send", span(think), span(whole)),
-            );
+        for ((client, server, id), limit) in std::mem::take(&mut self.limits) {
+            let (held, whole) = (span(limit.held), span(limit.whole));
+            let summary = match id {
+                "limit.application" => format!(
+                    "{client} left the connection to {server} idle for {held} of {whole}: its application had nothing to send"
+                ),
+                "limit.latency" => format!(
+                    "{client} and {server} spent {held} of {whole} on single round trips: more bandwidth would not help"
+                ),
+                "limit.path-rate" => format!(
+                    "data between {client} and {server} moved for {held} of {whole}, as fast as the path let it"
+                ),
+                _ => format!(
+                    "the sender's buffer held back what {client} and {server} had to say for {held} of {whole}"
+                ),
+            };
+            let known = LIMITS.iter().find(|limit| limit.0 == id);
+            let sure = known.map_or(0.5, |limit| limit.3);
+            let mut f = limit.trace.finding(id, Severity::Info, sure, summary);
             f.subject = Some(client);
             f.peer = Some(server);
-            f.measures = vec![("share", think / whole.max(1e-6))];
+            f.measures = vec![("share", limit.held / limit.whole.max(1e-6))];
+            if let (1, Some(application)) = (limit.applications.len(), limit.applications.first()) {
+                f.words = vec![("application", (*application).to_owned())];
+            }
             out.push(f);
         }
     }
