@@ -1,7 +1,7 @@
 //! Facts that follow from other facts: a driver's age, and whether it lies in a range known to be bad.
 //!
 //! Takes:  all facts, and today's date from the caller
-//! Gives:  `nic.driver.age_days`, `nic.driver.known_bad`, `virtual` of adapters that only a hypervisor has
+//! Gives:  `nic.driver.age_days`, `nic.driver.known_bad`, `virtual` of adapters that only a hypervisor, or only its host, has
 //! Never:  reads a clock; judges Microsoft's own drivers by their date, which is fixed
 
 use std::collections::{HashMap, HashSet};
@@ -28,6 +28,7 @@ pub fn derive(facts: &mut Facts, today: Timestamp) {
         .filter(|fact| fact.name == "virtual")
         .map(|fact| fact.host.as_deref())
         .collect();
+    let mut hyperv_hosts: HashSet<Option<&str>> = HashSet::new();
     for fact in &facts.facts {
         let of_same = |name: &'static str| adapters.get(&(adapter(fact), name));
         let mut add = |name: &str, subject: Option<String>, value: String| {
@@ -76,6 +77,12 @@ pub fn derive(facts: &mut Facts, today: Timestamp) {
                 ]
                 .into_iter()
                 .find(|(word, _)| lower.contains(word));
+                // The host's own door to its virtual switch; a guest has `Microsoft Hyper-V Network Adapter`.
+                if lower.contains("hyper-v virtual ethernet adapter")
+                    && hyperv_hosts.insert(fact.host.as_deref())
+                {
+                    add("virtual", None, "host".to_owned());
+                }
                 // Several adapters tell the same of their host.
                 if let Some((_, name)) = hypervisor
                     && virtual_hosts.insert(fact.host.as_deref())

@@ -187,7 +187,11 @@ pub const NAMES: &[(&str, &str, &str)] = &[
     ),
     ("nic.rss.queues", "adapter", "receive queues"),
     ("nic.speed_mbps", "adapter", "megabits a second"),
-    ("nic.team", "team", "lbfo, bonding"),
+    (
+        "nic.team",
+        "team",
+        "lbfo, bonding; none: the system counts none",
+    ),
     (
         "nic.team.aggregator_mismatch",
         "team",
@@ -377,7 +381,11 @@ pub const NAMES: &[(&str, &str, &str)] = &[
         "-",
         "times that this host shut its window since boot",
     ),
-    ("virtual", "-", "true, false: is it a virtual machine?"),
+    (
+        "virtual",
+        "-",
+        "true, false: is it a virtual machine? host: it runs some",
+    ),
     (
         "virtual.hypervisor",
         "-",

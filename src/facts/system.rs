@@ -1,7 +1,7 @@
 //! What the system is: name, version, addresses, hypervisor.
 //!
 //! Takes:  a section with the output of `ver`, `systeminfo`, `uname`, `hostname`, `ipconfig`, `ip -o addr`, …
-//! Gives:  `os`, `os.version`, `host.name`, `host.address`, `virtual`, `virtual.hypervisor`
+//! Gives:  `os`, `os.version`, `host.name`, `host.address`, `virtual`, `virtual.hypervisor`; `nic.team` where teams were counted and are none
 //! Never:  tells a server from a client by a build number that both have: such an `os` is inferred
 
 use super::records::Field;
@@ -30,10 +30,28 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
         out.hypervisor(value, from, false);
         return 1;
     }
+    if counts_teams(command)
+        && let Some(count) = line
+            .rsplit([' ', ':'])
+            .next()
+            .and_then(super::value::number)
+    {
+        if count == 0 {
+            out.fact(Found::new("nic.team", "none", from));
+        }
+        return 1;
+    }
     if let Some(consumed) = windows(line, from, out).or_else(|| uname(line, from, out)) {
         return consumed;
     }
     address(section, line, from, out)
+}
+
+/// `Get-NetLbfoTeam | Measure-Object`, `ls -A /proc/net/bonding | wc -l`: without a team the plain commands say nothing, and so does a
+/// command that fails.
+fn counts_teams(command: &str) -> bool {
+    let windows = command.starts_with("get-netlbfoteam ") && command.contains("measure-object");
+    windows || command.starts_with("ls ") && command.contains("/proc/net/bonding | wc")
 }
 
 /// `Microsoft Windows [Version 6.1.7601]`, `Microsoft Windows NT 10.0.17763.0`, and the rows of `systeminfo` by their values:

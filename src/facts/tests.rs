@@ -412,6 +412,21 @@ fn other_outputs() {
             ],
         ),
         (
+            "teams counted, none",
+            "=== Get-NetLbfoTeam | Measure-Object | Format-List Count ===\n\nCount : 0\n\n",
+            &[("nic.team", None, "none")],
+        ),
+        (
+            "teams counted, one",
+            "PS C:\\> Get-NetLbfoTeam | Measure-Object\n\nCount    : 1\nAverage  :\nSum      :\n",
+            &[],
+        ),
+        (
+            "bonds counted, none",
+            "root@mx1:~# ls -A /proc/net/bonding | wc -l\n0\n",
+            &[("nic.team", None, "none")],
+        ),
+        (
             "an address",
             "C:\\>ipconfig\n\nEthernet adapter Ethernet:\n\n   IPv4 Address. . . . . . . . . . . : 192.0.2.5(Preferred)\n   Default Gateway . . . . . . . . . : 192.0.2.1\n",
             &[("host.address", None, "192.0.2.5")],

@@ -603,7 +603,7 @@ fn facts_alone_call_for_remedies_and_missing_facts_do_not() {
         ),
         (
             "virtual machine",
-            &[("nic.driver.date", "2006-06-30"), ("virtual", "yes")],
+            &[("nic.driver.date", "2006-06-30"), ("virtual", "true")],
             "nic-driver-age",
             false,
         ),
@@ -911,4 +911,113 @@ fn a_strangers_server_gets_no_commands() {
         ["tell the operator of 8.8.8.8: start the service, or open its port"]
     );
     assert!(remedy.confirm.is_empty(), "{:?}", remedy.confirm);
+}
+
+/// Calls `each` for every condition of a rule, whatever group it stands in.
+fn each_condition<'a>(rule: &'a Rule, each: &mut impl FnMut(&'a Condition)) {
+    fn walk<'a>(condition: &'a Condition, each: &mut impl FnMut(&'a Condition)) {
+        match condition {
+            Condition::All(parts) | Condition::Any(parts) | Condition::None(parts) => {
+                parts.iter().for_each(|p| walk(p, each));
+            }
+            one => each(one),
+        }
+    }
+    let steps = rule.confirm.iter().chain(&rule.fix).chain(&rule.undo);
+    (rule.when.iter())
+        .chain(&rule.facts_alone)
+        .chain(rule.weigh.iter().map(|w| &w.when))
+        .chain(steps.filter_map(|s| s.when.as_ref()))
+        .for_each(|c| walk(c, each));
+}
+
+/// The sources of the detectors, without their tests.
+fn detectors() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/detect");
+    std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            // As if each call stood on one line.
+            code.split_whitespace().collect::<Vec<_>>().join(" ")
+        })
+        .collect()
+}
+
+#[test]
+fn every_measure_that_a_rule_reads_is_supplied_with_its_symptom() {
+    let sources = detectors();
+    let supplied = |name: &str, symptom: &str| {
+        sources.iter().any(|code| {
+            let pair = [format!("(\"{name}\", "), format!("( \"{name}\", ")];
+            code.contains(&format!("\"{symptom}")) && pair.iter().any(|p| code.contains(p))
+        })
+    };
+    for name in words::measures() {
+        assert!(supplied(name, ""), "no detector supplies {name}");
+    }
+    for rule in engine().rules() {
+        each_condition(rule, &mut |condition| {
+            if let Condition::Symptom(test) = condition {
+                for (name, _) in &test.tests {
+                    assert!(
+                        supplied(name, test.id.trim_end_matches('*')),
+                        "{}: {} never comes with {name}",
+                        rule.id,
+                        test.id
+                    );
+                }
+            }
+        });
+    }
+}
+
+/// Of the contract's list, such as no detector finds yet.
+const UNFOUND: &[&str] = &["capture.clock"];
+
+#[test]
+fn every_symptom_that_a_rule_asks_for_has_a_detector() {
+    let sources = detectors();
+    for rule in engine().rules() {
+        each_condition(rule, &mut |condition| {
+            if let Condition::Symptom(test) = condition {
+                let id = format!("\"{}", test.id.trim_end_matches('*'));
+                assert_eq!(
+                    sources.iter().any(|code| code.contains(&id)),
+                    !UNFOUND.contains(&test.id.as_str()),
+                    "{}: {}",
+                    rule.id,
+                    test.id
+                );
+            }
+        });
+    }
+}
+
+#[test]
+fn every_value_that_a_rule_reads_is_one_that_facts_have() {
+    for rule in engine().rules() {
+        each_condition(rule, &mut |condition| {
+            let Condition::Fact { name, test, .. } = condition else {
+                return;
+            };
+            let Some((_, _, values)) = crate::facts::NAMES.iter().find(|(n, _, _)| n == name)
+            else {
+                return;
+            };
+            for word in test.is.iter().chain(&test.is_not) {
+                let known = values
+                    .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+                    .any(|v| v == word);
+                let is_version = name == "os" || name == "exchange";
+                let is_number = word.parse::<f64>().is_ok();
+                assert!(
+                    known || is_version || is_number,
+                    "{}: {name} is never {word}: {values}",
+                    rule.id
+                );
+            }
+        });
+    }
 }

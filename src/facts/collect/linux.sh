@@ -28,6 +28,7 @@ gather() {
         run ethtool -k "$adapter"
         run ethtool -S "$adapter"
     done
+    printf '=== ls -A /proc/net/bonding | wc -l ===\n%s\n\n' "$(ls -A /proc/net/bonding 2>/dev/null | wc -l)"
     for path in /proc/net/bonding/*; do
         [ -r "$path" ] && run cat "$path"
     done

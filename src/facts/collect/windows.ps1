@@ -48,6 +48,11 @@ function ShowIf($name, $properties) {
     ShowIf "Get-NetAdapterChecksumOffload" @("Name", "TcpIPv4Enabled", "TcpIPv6Enabled")
     ShowIf "Get-NetAdapterPowerManagement" @("Name", "AllowComputerToTurnOffDevice")
     ShowIf "Get-NetLbfoTeam" @("Name", "Members", "TeamingMode", "LoadBalancingAlgorithm", "Status")
+    if (Get-Command Get-NetLbfoTeam -ErrorAction SilentlyContinue) {
+        Show "Get-NetLbfoTeam | Measure-Object | Format-List Count" {
+            @(Get-NetLbfoTeam -ErrorAction Stop) | Measure-Object | Format-List Count
+        }
+    }
     ShowIf "Get-NetLbfoTeamMember" @("Name", "Team", "AdministrativeMode", "OperationalStatus", "FailureReason")
     ShowIf "Get-NetOffloadGlobalSetting" @("ReceiveSideScaling", "ReceiveSegmentCoalescing", "Chimney", "TaskOffload")
     ShowIf "Get-NetTCPSetting" @("SettingName", "MinRtoMs", "CongestionProvider", "DelayedAckTimeoutMs", "AutoTuningLevelLocal", "AutoTuningLevelGroupPolicy", "AutoTuningLevelEffective", "EcnCapability", "Timestamps", "InitialRtoMs", "ScalingHeuristics", "MaxSynRetransmissions", "DynamicPortRangeStartPort", "DynamicPortRangeNumberOfPorts")
