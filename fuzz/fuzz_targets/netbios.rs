@@ -1,0 +1,4 @@
+//! See `proto::netbios`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tcptriage_fuzz::proto::netbios(input));

@@ -1,0 +1,4 @@
+//! See `capture::netmon`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tcptriage_fuzz::capture::netmon(input));

@@ -1,0 +1,4 @@
+//! See `decode::tunnels`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tcptriage_fuzz::decode::tunnels(input));
