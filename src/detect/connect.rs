@@ -147,11 +147,12 @@ impl Detector for Connect {
                     .saturating_sub(f.handshake.rtt.unwrap_or_default())
                     .as_secs_f64();
                 s.retried.3.flow(f, f.start, f.end);
-                for frame in syns.iter().skip(1).take(3) {
-                    s.retried.3.proof(f, *frame, || {
+                for pair in syns.windows(2).take(3) {
+                    let [before, again] = *pair else { continue };
+                    s.retried.3.proof(f, again, || {
                         format!(
-                            "SYN from {} sent again: the one in frame {} had no answer",
-                            f.client, syns[0]
+                            "SYN from {} sent again: the one in frame {before} had no answer",
+                            f.client
                         )
                     });
                 }

@@ -217,18 +217,17 @@ impl Verdicts {
 
     /// Puts in what a flow's record knows better.
     fn settle(&mut self, flow: &FlowRecord) {
-        if let Some((first, again)) = flow.handshake.syn_frames.split_first() {
-            for frame in again {
-                self.keep(
-                    *frame,
-                    Judgement {
-                        verdict: "retransmission-syn",
-                        of: Some(*first),
-                        confidence: 0.99,
-                        basis: "the same SYN was sent before",
-                    },
-                );
-            }
+        for pair in flow.handshake.syn_frames.windows(2) {
+            let [before, again] = *pair else { continue };
+            self.keep(
+                again,
+                Judgement {
+                    verdict: "retransmission-syn",
+                    of: Some(before),
+                    confidence: 0.99,
+                    basis: "the same SYN was sent before",
+                },
+            );
         }
         for half in &flow.halves {
             for r in &half.repeats {
