@@ -24,7 +24,6 @@ const GAVE_UP_SENDS: u32 = 3;
 struct Group {
     count: u64,
     pending: u64,
-    middlebox: u64,
     by_client: u64,
     trace: Trace,
     idle: f64,
@@ -32,12 +31,15 @@ struct Group {
     applications: Vec<&'static str>,
 }
 
+/// Server, client, the server's port, and whether a device between them ended it: what one end did is no proof for the other.
+type Key = (IpAddr, IpAddr, u16, bool);
+
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Closes {
-    resets: BTreeMap<(IpAddr, IpAddr, u16), Group>,
-    idles: BTreeMap<(IpAddr, IpAddr, u16), Group>,
-    gave_up: BTreeMap<(IpAddr, IpAddr, u16), Group>,
+    resets: BTreeMap<Key, Group>,
+    idles: BTreeMap<Key, Group>,
+    gave_up: BTreeMap<Key, Group>,
 }
 
 impl Detector for Closes {
@@ -48,7 +50,12 @@ impl Detector for Closes {
             // No end in the capture; a sender that fell silent after many repeats is told as a storm.
             return;
         };
-        let key = (f.server.addr, f.client.addr, f.server.port);
+        let key = (
+            f.server.addr,
+            f.client.addr,
+            f.server.port,
+            close.reset_by_middlebox,
+        );
         let by = close.by.map_or("somebody", |s| {
             if s == Side::Client {
                 "the client"
@@ -60,14 +67,13 @@ impl Detector for Closes {
             EventKind::Stuck { first, sends } if sends > GAVE_UP_SENDS => Some((first, sends)),
             _ => None,
         });
-        let note = |map: &mut BTreeMap<(IpAddr, IpAddr, u16), Group>, text: String| {
+        let note = |map: &mut BTreeMap<Key, Group>, text: String| {
             if map.len() >= MAX_GROUPS && !map.contains_key(&key) {
                 return;
             }
             let g = map.entry(key).or_default();
             g.count += 1;
             g.pending += u64::from(close.with_data_pending);
-            g.middlebox += u64::from(close.reset_by_middlebox);
             g.by_client += u64::from(close.by == Some(Side::Client));
             g.idle = g
                 .idle
@@ -149,10 +155,10 @@ impl Detector for Closes {
             ("close.idle", &mut self.idles),
             ("close.gave-up", &mut self.gave_up),
         ] {
-            for ((server, client, port), g) in std::mem::take(map) {
+            for ((server, client, port, middlebox), g) in std::mem::take(map) {
                 let n = plural(g.count, "connection");
                 let (severity, confidence, summary) = match id {
-                    "close.reset" if g.middlebox > 0 => (
+                    "close.reset" if middlebox => (
                         Severity::Warning,
                         0.85,
                         format!(
@@ -206,7 +212,7 @@ impl Detector for Closes {
                 f.measures = vec![
                     ("count", g.count as f64),
                     ("port", f64::from(port)),
-                    ("middlebox", g.middlebox as f64),
+                    ("middlebox", if middlebox { g.count as f64 } else { 0.0 }),
                     ("with_data_pending", g.pending as f64),
                     ("idle_seconds", g.idle),
                 ];
