@@ -5,25 +5,43 @@ mod support;
 
 use support::convo::{C2S, Convo, S2C};
 use support::scene::{Scene, pcap};
-use support::wire::{ACK, Checksum, FIN, RST};
+use support::wire::{ACK, Checksum, FIN, RST, SYN};
 use tcptriage::pipeline::{Settings, analyze};
 use tcptriage::report::model::{Flow, Report};
 
 fn report(name: &str, convo: Convo) -> Report {
-    let path = std::env::temp_dir().join(format!(
-        "tcptriage-verdicts-{}-{}.pcap",
-        std::process::id(),
-        name.replace(' ', "-")
-    ));
+    report_of(name, vec![convo])
+}
+
+/// The same of several conversations in one capture.
+fn report_of(name: &str, convos: Vec<Convo>) -> Report {
     let mut scene = Scene::new();
-    scene.add(convo);
-    std::fs::write(&path, pcap(&scene.frames())).unwrap();
+    for convo in convos {
+        scene.add(convo);
+    }
+    report_of_files(name, &[pcap(&scene.frames())])
+}
+
+/// The same of whole files, given in this order.
+fn report_of_files(name: &str, files: &[Vec<u8>]) -> Report {
+    let folder = std::env::temp_dir().join(format!(
+        "tcptriage-verdicts-{}-{}",
+        std::process::id(),
+        name.replace([' ', '/'], "-")
+    ));
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut captures = Vec::new();
+    for (n, file) in files.iter().enumerate() {
+        let path = folder.join(format!("part_{n:05}_2026112209{n:04}.pcap"));
+        std::fs::write(&path, file).unwrap();
+        captures.push(path.to_str().unwrap().to_owned());
+    }
     let report = analyze(&Settings {
-        captures: vec![path.to_str().unwrap().to_owned()],
+        captures,
         ..Settings::default()
     })
     .unwrap();
-    std::fs::remove_file(path).unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
     report
 }
 
@@ -76,7 +94,58 @@ fn strays_do_not_lead_astray() {
         convo
     };
     // (name, conversation, data segments and unique octets of the client, repeats, end)
-    let rows: [(&str, Convo, u64, u64, u64, &str); 6] = [
+    let stray = |flags, seq| {
+        five(start())
+            .send(C2S, b"")
+            .with(move |p| (p.seq, p.flags) = (seq, flags))
+    };
+    let rows: [(&str, Convo, u64, u64, u64, &str); 10] = [
+        (
+            "a SYN with another number, answered by an acknowledgement",
+            ten(stray(SYN, 0x7000_0000).ack(S2C).wait_ms(50), 5),
+            10,
+            1000,
+            0,
+            "open",
+        ),
+        (
+            "the same twice, then an orderly close",
+            ten(
+                stray(SYN, 0x7000_0000)
+                    .ack(S2C)
+                    .send(C2S, b"")
+                    .with(|p| (p.seq, p.flags) = (0x9000_0000, SYN))
+                    .ack(S2C),
+                5,
+            )
+            .close(C2S),
+            10,
+            1000,
+            0,
+            "fin",
+        ),
+        (
+            "a SYN-ACK with another number",
+            ten(
+                five(start())
+                    .send(S2C, b"")
+                    .with(|p| (p.seq, p.flags) = (0x7000_0000, SYN | ACK))
+                    .wait_ms(50),
+                5,
+            ),
+            10,
+            1000,
+            0,
+            "open",
+        ),
+        (
+            "a SYN with the same number",
+            ten(stray(SYN, u32::MAX - 5).ack(S2C).wait_ms(50), 5),
+            10,
+            1000,
+            0,
+            "open",
+        ),
         ("healthy", ten(start(), 0), 10, 1000, 0, "open"),
         (
             "a lost segment",
@@ -264,4 +333,214 @@ fn numbers_times_and_company_change_no_verdict() {
         .find(|f| !f.client.starts_with("198.51.100"))
         .unwrap();
     assert_eq!(counts(first), want, "in company");
+}
+
+#[test]
+fn ports_used_again_are_another_flow() {
+    // The first connection has no end in the capture, and the second begins on its ports.
+    let later = |isn| Convo::new().at(60_000_000_000).isn(isn, 9_000);
+    let first = || ten(start(), 0);
+    for (name, second, flows, octets) in [
+        (
+            "at once",
+            ten(later(5_000).handshake(), 0),
+            2,
+            vec![1000, 1000],
+        ),
+        (
+            "at the second SYN",
+            ten(
+                later(5_000)
+                    .syn()
+                    .lost()
+                    .wait_ms(1_000)
+                    .again()
+                    .syn_ack()
+                    .ack(C2S),
+                0,
+            ),
+            2,
+            vec![1000, 1000],
+        ),
+        (
+            "with a number just beyond the old ones",
+            ten(later(39_994).handshake(), 0),
+            2,
+            vec![1000, 1000],
+        ),
+        (
+            "without a SYN-ACK in the capture",
+            ten(later(5_000).syn().syn_ack().unseen().ack(C2S), 0),
+            2,
+            vec![1000, 1000],
+        ),
+        (
+            "refused",
+            later(5_000)
+                .syn()
+                .send(S2C, b"")
+                .with(|p| (p.seq, p.flags) = (0, RST | ACK)),
+            2,
+            vec![1000, 0],
+        ),
+    ] {
+        let report = report_of(name, vec![first(), second]);
+        let got: Vec<_> = report
+            .flows
+            .iter()
+            .map(|f| f.client_to_server.unique_octets)
+            .collect();
+        assert_eq!((report.flows.len(), got), (flows, octets), "{name}");
+        let ends: Vec<_> = report.flows.iter().map(|f| (f.index, f.end)).collect();
+        let end = if name == "refused" { "refused" } else { "open" };
+        assert_eq!(ends, [(0, "open"), (1, end)], "{name}");
+        for flow in &report.flows {
+            sound(flow, name);
+        }
+    }
+}
+
+#[test]
+fn one_segment_may_fill_many_holes() {
+    // Three of five segments never pass the capture; then the sender repeats all of it in one piece (GRO, or a larger segment).
+    let parts = |convo: Convo| {
+        let mut convo = convo;
+        for n in 0..5u8 {
+            convo = convo.send(C2S, &[b'a' + n; 200]);
+            convo = match n {
+                1 | 3 => convo.lost().unseen(),
+                _ => convo,
+            };
+        }
+        convo
+    };
+    let mut whole = Vec::new();
+    for n in 0..5u8 {
+        whole.extend_from_slice(&[b'a' + n; 200]);
+    }
+    for (name, from, upto) in [
+        ("all of it", 0usize, 1000usize),
+        ("from the first hole on", 200, 1000),
+        ("into the last hole", 0, 700),
+        ("from within the first hole", 300, 900),
+    ] {
+        let piece = &whole[from..upto];
+        let convo = parts(start());
+        let base = convo.next_seq(C2S).wrapping_sub(1000);
+        let convo = convo
+            .wait_ms(400)
+            .send(C2S, piece)
+            .with(|p| p.seq = base.wrapping_add(from as u32))
+            .wait_ms(30)
+            .send(S2C, b"")
+            .with(|p| (p.ack, p.flags) = (base.wrapping_add(upto as u32), ACK));
+        let report = report(name, convo);
+        let half = &report.flows[0].client_to_server;
+        let seen: u64 = (0..1000usize)
+            .filter(|n| (n / 200) % 2 == 0 || (from..upto).contains(n))
+            .count() as u64;
+        assert_eq!(
+            (
+                half.unique_octets,
+                half.retransmitted_segments,
+                half.unseen_octets
+            ),
+            (seen, 1, if from > 200 { 100 } else { 0 }),
+            "{name}"
+        );
+        sound(&report.flows[0], name);
+    }
+}
+
+#[test]
+fn a_storm_of_many_thousands_is_counted_whole() {
+    let mut convo = start().send(C2S, b"the same again\r\n").lost();
+    for _ in 0..5_000 {
+        convo = convo.wait_ms(250).again().lost();
+    }
+    let report = report("storm", convo);
+    let half = &report.flows[0].client_to_server;
+    assert_eq!(
+        (half.retransmitted_segments, half.unique_octets),
+        (5_000, 16)
+    );
+    let storm = report
+        .findings
+        .iter()
+        .find(|f| f.id == "storm.retransmission")
+        .unwrap();
+    assert!(
+        storm.summary.contains("the same 16 octets 5001 times"),
+        "{}",
+        storm.summary
+    );
+    sound(&report.flows[0], "storm");
+}
+
+#[test]
+fn a_device_that_resets_one_connection_is_not_blamed_for_the_other() {
+    let client = |port| {
+        let host = |last: u8| support::wire::Host {
+            addr: format!("192.0.2.{last}").parse().unwrap(),
+            mac: [2, 0, 0, 0, 0, last],
+            ttl: 64,
+            local: false,
+        };
+        let convo = Convo::between(host(1), port, host(25), 25)
+            .rtt_us(200, 20_000)
+            .handshake();
+        ten(convo, 0).send(C2S, b"more").rst(S2C)
+    };
+    let report = report_of(
+        "resets",
+        vec![
+            client(50_001),
+            client(50_002).with(|p| p.from.ttl = 251),
+            client(50_003),
+        ],
+    );
+    let resets: Vec<_> = report
+        .findings
+        .iter()
+        .filter(|f| f.id == "close.reset")
+        .map(|f| (f.flows.clone(), f.summary.contains("neither end")))
+        .collect();
+    assert_eq!(resets.len(), 2, "{resets:?}");
+    assert!(resets.contains(&(vec![0, 2], false)), "{resets:?}");
+    assert!(resets.contains(&(vec![1], true)), "{resets:?}");
+}
+
+#[test]
+fn a_shut_window_ends_with_the_connection() {
+    let shut = || {
+        start()
+            .stream(C2S, &[b'x'; 4_000])
+            .window(S2C, 0)
+            .ack(S2C)
+            .wait_ms(500)
+    };
+    // (name, conversation, seconds shut)
+    for (name, convo, want) in [
+        ("until the end of the capture", shut().ack(C2S), 0.5),
+        (
+            "until a reset, with stragglers behind it",
+            shut()
+                .rst(C2S)
+                .wait_ms(5_000)
+                .ack(S2C)
+                .wait_ms(1_000)
+                .ack(S2C),
+            0.5,
+        ),
+        (
+            "until the sender has no more to say",
+            shut().fin(C2S).ack(S2C).wait_ms(9_000).fin(S2C).ack(C2S),
+            0.5,
+        ),
+    ] {
+        let report = report(name, convo);
+        let got = report.flows[0].server_to_client.zero_window_seconds;
+        assert!((got - want).abs() < 0.1, "{name}: {got}");
+        sound(&report.flows[0], name);
+    }
 }

@@ -89,6 +89,8 @@ struct Stuck {
     octets: u32,
     seconds: f64,
     ever_acked: bool,
+    /// Not all of its repeats were kept.
+    at_least: bool,
     application: &'static str,
     port: u16,
 }
@@ -102,12 +104,18 @@ impl Stuck {
         }
     }
 
+    /// `8`, or `at least 8`.
+    fn times(&self) -> String {
+        let at_least = if self.at_least { "at least " } else { "" };
+        format!("{at_least}{}", self.sends)
+    }
+
     /// `the same 16 octets 8 times over 228.6 s (first copy: frame 1198)`
     fn line(&self) -> String {
         format!(
             "the same {} {} times over {} (first copy: frame {})",
             plural(u64::from(self.octets), "octet"),
-            self.sends,
+            self.times(),
             span(self.seconds),
             self.first
         )
@@ -361,13 +369,24 @@ impl Pair {
                 .map(|&n| &h.repeats[n])
                 .filter(|r| r.trigger != Trigger::Fast || !r.acked)
                 .collect();
-            let sends = repeats.len() as u32 + 1;
+            // Of very many repeats not all were kept; a range that was never acknowledged has its own count.
+            let never = f.events.iter().find_map(|e| match e.kind {
+                EventKind::Stuck { first: copy, sends }
+                    if e.direction == direction && first.of == Some(copy) =>
+                {
+                    Some((sends, e.time))
+                }
+                _ => None,
+            });
+            let kept = repeats.len() as u32 + 1;
+            let sends = never.map_or(kept, |n| n.0.max(kept));
             let began = first.after.map_or(first.time, |a| {
                 first
                     .time
                     .plus_nanos(-i64::try_from(a.as_nanos()).unwrap_or(0))
             });
-            let seconds = last.time.seconds_since(began).max(0.0);
+            let until = never.map_or(last.time, |n| n.1.max(last.time));
+            let seconds = until.seconds_since(began).max(0.0);
             let acked = last.acked;
             if sends >= STUCK_SENDS && timed.len() as u32 + 1 >= STUCK_SENDS {
                 self.stuck.push(Stuck {
@@ -376,10 +395,11 @@ impl Pair {
                     octets: first.octets,
                     seconds,
                     ever_acked: acked,
+                    at_least: h.repeats_omitted > 0 && never.is_none(),
                     application: seen.dialog.application,
                     port: f.server.port,
                 });
-                self.stuck_trace.flow(f, began, last.time);
+                self.stuck_trace.flow(f, began, until);
                 if let Some(of) = first.of {
                     self.stuck_trace.proof(f, of, || {
                         format!(
@@ -496,7 +516,7 @@ impl Pair {
                 Some(w) => format!(
                     "{from} had to send {} to {to} four times or more each, the worst {} times",
                     plural(self.stuck.len() as u64, "range of octets"),
-                    w.sends
+                    w.times()
                 ),
                 None => format!(
                     "{} of the segments from {from} to {to} were repeats for {}",

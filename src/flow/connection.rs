@@ -7,16 +7,13 @@
 use std::time::Duration;
 
 use super::account::{Account, Before, Ended};
-use super::half::{Context, Events, Half, Verdict};
+use super::half::{Context, Events, Half, NEAR, Verdict};
 use super::reassembly::{Ready, Reassembler};
 use super::record::{Close, End, EventKind, FlowRecord, Goodput, Handshake};
+use super::reuse::{Numbers, Rival};
 use super::vantage;
 use crate::decode::{FlowKey, Note, NoteKind, Segment, TcpFlags};
 use crate::net::{Direction, FrameNo, MacAddr, SeqNum, StreamOffset, Timestamp};
-
-/// A FIN or RST further from what its sender has sent fits no window in use, and the receiver ignores it (RFC 9293 section
-/// 3.10.7.4, RFC 5961 section 3).
-const NEAR: u64 = 1 << 26;
 
 /// Seconds kept one by one in the series of a half.
 const MAX_SECONDS: usize = 100_000;
@@ -61,6 +58,9 @@ pub(super) struct Connection {
     truncated: u64,
     outgoing: [u32; 2],
     too_big: [Option<Timestamp>; 2],
+    pub(super) numbers: Numbers,
+    /// A SYN with another number that came into its life.
+    pub(super) rival: Option<Box<Rival>>,
 }
 
 /// What a segment did, for those who look at segments one by one.
@@ -123,6 +123,8 @@ impl Connection {
             truncated: 0,
             outgoing: [0; 2],
             too_big: [None; 2],
+            numbers: Numbers::default(),
+            rival: None,
         }
     }
 
@@ -143,25 +145,26 @@ impl Connection {
         }
     }
 
-    /// Whether a SYN opens another connection between the same ports: another initial sequence number, or the old one was closed.
-    pub(super) fn is_reopened_by(&self, seg: &Segment) -> bool {
-        if !seg.flags.has(TcpFlags::SYN) {
-            return false;
-        }
-        let half = &self.halves[self.direction(seg.from_first).index()];
-        let Some(first) = half.rec.first_seq else {
-            return false;
-        };
-        let base = if half.rec.syn_seen {
-            first
+    /// Whether it is open both ways, so that a SYN changes nothing (RFC 5961 section 4).
+    pub(super) fn is_live(&self) -> bool {
+        self.established && self.fins == [false; 2] && self.resets == 0
+    }
+
+    /// What each end sends next, in the order of the key; `None` where one has shown no number yet.
+    pub(super) fn next_numbers(&self) -> Option<[SeqNum; 2]> {
+        let [client, server] = &self.halves;
+        let (client, server) = (client.next_number()?, server.next_number()?);
+        Some(if self.client_is_first {
+            [client, server]
         } else {
-            first.plus(u32::MAX)
-        };
-        if seg.flags.has(TcpFlags::ACK) {
-            base != seg.seq
-        } else {
-            base != seg.seq || self.fins != [false; 2] || self.resets > 0
-        }
+            [server, client]
+        })
+    }
+
+    /// A SYN with another number came, and nothing followed from it.
+    pub(super) fn outlived(&mut self, syn: &Segment) {
+        let direction = self.direction(syn.from_first);
+        self.events.add(syn, direction, EventKind::OutsideWindow);
     }
 
     /// Whether nothing more is to be expected: closed both ways or reset, for `nanos`.
@@ -264,6 +267,7 @@ impl Connection {
         payload: &[u8],
         ready: &mut [Vec<Ready>; 2],
     ) -> Step {
+        self.numbers.see(seg);
         let direction = self.direction(seg.from_first);
         let (own, other) = (direction.index(), direction.reverse().index());
         if seg.time < self.end {
@@ -419,7 +423,9 @@ impl Connection {
         // What it acknowledges.
         let mut newly = 0;
         let mut acked = None;
-        let same_window = if rst || !trusted {
+        // Windows are of no use to who has said all it has to say.
+        let said_all = self.fins[other] && self.halves[other].flight() <= 1;
+        let same_window = if rst || !trusted || said_all || self.resets > 0 {
             true
         } else {
             self.halves[own].offers(seg, direction, &mut self.events)
@@ -479,6 +485,10 @@ impl Connection {
             self.halves[own].fin.get_or_insert(at);
             self.halves[own].control(at);
             self.fins[own] = true;
+            // Who has sent a FIN has no more octets to send, and waits for no window.
+            if self.halves[own].flight() <= 1 {
+                self.halves[other].stop_waiting(time);
+            }
             self.closed(seg, direction, End::Fin, &before);
         }
         if rst && near {
@@ -720,6 +730,9 @@ impl Connection {
 
     fn reset(&mut self, seg: &Segment, direction: Direction, before: &Before) {
         self.resets = self.resets.saturating_add(1);
+        for h in &mut self.halves {
+            h.stop_waiting(seg.time);
+        }
         let own = direction.index();
         let first_ttl = self.halves[own].first_ttl;
         if !self.established
@@ -875,6 +888,9 @@ impl Connection {
             + self.halves.iter().map(Half::heap).sum::<usize>()
             + self.streams.iter().map(Reassembler::held).sum::<usize>()
             + self.events.kept.capacity() * 56
+            + self.rival.as_ref().map_or(0, |r| {
+                size_of::<Rival>() + r.more.capacity() * size_of::<Segment>()
+            })
     }
 }
 

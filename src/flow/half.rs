@@ -2,9 +2,10 @@
 //!
 //! Takes:  the segments of this direction, and the acknowledgements of the other
 //! Gives:  a [`Verdict`] for each segment; a [`HalfRecord`] at the end
-//! Never:  touches the other direction; keeps more than [`MAX_SENT`] ranges or [`MAX_HOLES`] holes
+//! Never:  touches the other direction; keeps more than [`MAX_SENT`] ranges, [`MAX_HOLES`] holes or [`MAX_BLOCKS`] SACKed ranges
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::time::Duration;
 
 use super::ipid::IpIds;
@@ -21,12 +22,19 @@ const REPORTED: &str = "the receiver reported it as a duplicate (D-SACK)";
 pub(super) const MAX_SENT: usize = 16_384;
 /// Acknowledged ranges remembered.
 const HISTORY: usize = 128;
-/// Holes remembered in one direction.
+/// Holes remembered in one direction; [`HalfRecord::holes_omitted`] counts those beyond.
 pub(super) const MAX_HOLES: usize = 512;
+/// Ranges apart from each other that SACK blocks have covered, remembered as one each; what further ones cover is not known.
+const MAX_BLOCKS: usize = MAX_SENT;
+/// Ranges that one acknowledgement is taken to pass over; the rest is left to the next one.
+const MAX_PASSED: usize = 1_024;
 /// Segments remembered to know copies by.
 const RECENT: usize = 16;
 /// A sequence number further off than this fits no window (RFC 7323 section 2.3: at most 2^30).
 const MAX_DISTANCE: i64 = 1 << 30;
+/// A FIN or RST further from what its sender has sent fits no window in use, and the receiver ignores it (RFC 9293 section
+/// 3.10.7.4, RFC 5961 section 3).
+pub(super) const NEAR: u64 = 1 << 26;
 /// Two frames alike and closer than this are copies made by the capture or the network, where the IP identification cannot tell.
 const COPY_NANOS: i64 = 200_000;
 /// A copy comes within this time of the first, or it is none: a shared 16-bit identification comes round again.
@@ -68,7 +76,7 @@ struct Sent {
     ip_id: Option<u16>,
     last_ip_id: Option<u16>,
     tsval: u32,
-    sends: u16,
+    sends: u32,
     segments: u16,
     sacked: bool,
     /// The peer said something after the first copy that did not cover it, while it covered later octets.
@@ -164,6 +172,7 @@ pub(super) struct Half {
     sent: VecDeque<Sent>,
     /// How many of the first entries of `sent` are acknowledged.
     acked_entries: usize,
+    /// In order of their octets, which is that of their time but for rests; apart from each other.
     holes: Vec<Hole>,
     /// Holes that were acknowledged without having been filled.
     acked_holes: Vec<(u64, u64)>,
@@ -178,6 +187,10 @@ pub(super) struct Half {
     pub(super) phase: Option<Phase>,
     dup_run: u32,
     highest_sacked: u64,
+    /// What SACK blocks have covered above `una`: start and end, apart from each other (the scoreboard of RFC 6675).
+    scoreboard: BTreeMap<u64, u64>,
+    /// Up to where SACK has passed over what it left out.
+    passed_upto: u64,
     /// Repeats whose fate is open: indices into `rec.repeats`.
     pending: Vec<usize>,
     /// Octets still to be taken for repeats of octets lost before the capture point.
@@ -240,6 +253,11 @@ impl Half {
                 self.nxt
             }
         }
+    }
+
+    /// Sequence number of the next octet.
+    pub(super) fn next_number(&self) -> Option<SeqNum> {
+        self.anchor
     }
 
     /// Whether anything has been seen of this direction.
@@ -382,6 +400,7 @@ impl Half {
         self.una = Some(self.nxt);
         self.sent.clear();
         self.acked_entries = 0;
+        self.scoreboard.clear();
         self.holes.clear();
         self.pending.clear();
         self.outside = 0;
@@ -421,6 +440,8 @@ impl Half {
                     opener_tsval: seg.timestamps.map(|t| t.0),
                     peer_tsval: None,
                 });
+            } else {
+                self.rec.holes_omitted += 1;
             }
             events.add(
                 seg,
@@ -505,12 +526,9 @@ impl Half {
         ctx: &Context,
         events: &mut Events,
     ) -> Verdict {
-        if let Some(at) = self
-            .holes
-            .iter()
-            .position(|h| start >= h.start && start < h.end)
-        {
-            return self.fills(seg, start, end, at, direction, ctx, events);
+        let at = self.holes.partition_point(|h| h.end <= start);
+        if let Some(hole) = self.holes.get(at).copied().filter(|h| h.start <= start) {
+            return self.fills(seg, start, end, &hole, direction, ctx, events);
         }
         if let Some(at) = self
             .acked_holes
@@ -530,11 +548,8 @@ impl Half {
             return Verdict::Reordered;
         }
         // Seen before: whose copy is it?
-        let found = self
-            .sent
-            .iter()
-            .position(|s| s.end > start && s.start < end)
-            .map(|at| self.sent[at]);
+        let again = self.sent_within(start, end);
+        let found = self.sent.range(again.clone()).next().copied();
         if let Some(first) = found {
             let wire = if self.unit > 0 {
                 u16::try_from((start.saturating_sub(first.start)) / u64::from(self.unit))
@@ -574,7 +589,7 @@ impl Half {
         }
         let known = Repeated {
             of: found.map(|f| f.frame),
-            sends_before: u32::from(sends_before),
+            sends_before,
             after,
             confidence: if found.is_some() { 0.98 } else { 0.85 },
             basis: if delivered {
@@ -585,16 +600,13 @@ impl Half {
                 "it lies below octets sent before"
             },
         };
-        for s in self
-            .sent
-            .iter_mut()
-            .filter(|s| s.end > start && s.start < end)
-        {
+        for s in self.sent.range_mut(again) {
             s.sends = s.sends.saturating_add(1);
             s.last = seg.time;
             s.last_ip_id = seg.ip_id;
             s.some_good |= seg.checksum == Checksum::Good;
         }
+        self.fill_holes(seg, start, end);
         if end > self.nxt {
             let nxt = self.nxt;
             self.push_sent(seg, nxt, end);
@@ -611,19 +623,52 @@ impl Half {
         verdict
     }
 
-    /// A segment that lies in hole `at`: a late original, or a repeat of one that was lost before the capture point.
+    /// Ranges sent before that share octets with `start..end`: places in `sent`.
+    fn sent_within(&self, start: u64, end: u64) -> Range<usize> {
+        let from = self.sent.partition_point(|s| s.end <= start);
+        from..self.sent.partition_point(|s| s.start < end).max(from)
+    }
+
+    /// Takes `start..end` out of the holes, and notes the octets that filled some.
+    fn fill_holes(&mut self, seg: &Segment, start: u64, end: u64) {
+        let mut at = self.holes.partition_point(|h| h.end <= start);
+        while let Some(hole) = self.holes.get(at).copied().filter(|h| h.start < end) {
+            let (from, upto) = (start.max(hole.start), end.min(hole.end));
+            let before = Hole { end: from, ..hole };
+            let behind = Hole {
+                start: upto,
+                ..hole
+            };
+            let rests = [before, behind].into_iter().filter(|h| h.start < h.end);
+            if start > hole.start && end < hole.end && self.holes.len() >= MAX_HOLES {
+                self.rec.holes_omitted += 1;
+                self.holes[at] = before;
+                at += 1;
+            } else {
+                let kept = usize::from(from > hole.start);
+                self.holes.splice(at..=at, rests);
+                at += kept;
+            }
+            self.insert_sent(seg, from, upto);
+            self.filled += upto - from;
+            if upto < hole.end {
+                break;
+            }
+        }
+    }
+
+    /// A segment that begins in `hole`: a late original, or a repeat of one that was lost before the capture point.
     #[allow(clippy::too_many_arguments)]
     fn fills(
         &mut self,
         seg: &Segment,
         start: u64,
         end: u64,
-        at: usize,
+        hole: &Hole,
         direction: Direction,
         ctx: &Context,
         events: &mut Events,
     ) -> Verdict {
-        let hole = self.holes[at];
         let late = seg.time.nanos_since(hole.time);
         let by_id = match (
             self.ids.learned(),
@@ -696,24 +741,24 @@ impl Half {
                 )
             }
         };
-        let (original, confidence, basis) = by_id.or_else(by_timestamp).unwrap_or_else(by_time);
-        // Close what is filled of the hole.
-        let filled = end.min(hole.end);
-        if start == hole.start && filled == hole.end {
-            self.holes.remove(at);
-        } else if start == hole.start {
-            self.holes[at].start = filled;
+        let (original, confidence, basis) = if end > hole.end {
+            // An original holds nothing that another one held.
+            (false, 0.95, "it reaches over octets sent before")
         } else {
-            self.holes[at].end = start;
-            if filled < hole.end && self.holes.len() < MAX_HOLES {
-                self.holes.push(Hole {
-                    start: filled,
-                    ..hole
-                });
-            }
+            by_id.or_else(by_timestamp).unwrap_or_else(by_time)
+        };
+        let again = self.sent_within(start, end);
+        for s in self.sent.range_mut(again) {
+            s.sends = s.sends.saturating_add(1);
+            s.last = seg.time;
+            s.last_ip_id = seg.ip_id;
+            s.some_good |= seg.checksum == Checksum::Good;
         }
-        self.insert_sent(seg, start, filled);
-        self.filled = filled.saturating_sub(start);
+        self.fill_holes(seg, start, end);
+        if end > self.nxt {
+            let nxt = self.nxt;
+            self.push_sent(seg, nxt, end);
+        }
         if !original && let Some(gap) = self.id_gap(seg).filter(|_| !ctx.beside_sender) {
             // Packets behind the newest one seen are missing too, and their octets are still to come.
             let to_acknowledge = ctx.peer_segments.saturating_sub(self.peer_segments);
@@ -774,7 +819,7 @@ impl Half {
         seg: &Segment,
         start: u64,
         end: u64,
-        sends_before: u16,
+        sends_before: u32,
         ctx: &Context,
     ) -> Trigger {
         let waited = self.timer_from.map_or(0, |t| seg.time.nanos_since(t));
@@ -853,6 +898,7 @@ impl Half {
         let counts = &mut self.rec.retransmissions;
         if self.rec.repeats.len() >= MAX_EVENTS {
             // Past the limit the first judgement stands.
+            self.rec.repeats_omitted += 1;
             let n = u64::from(segments);
             match trigger {
                 Trigger::Fast => counts.fast += n,
@@ -924,6 +970,7 @@ impl Half {
         let at = self.sent.partition_point(|s| s.start < start);
         if self.sent.len() < MAX_SENT {
             self.sent.insert(at, Self::entry(seg, start, end, segments));
+            self.passed_upto = self.passed_upto.min(start);
             if at < self.acked_entries {
                 self.acked_entries += 1;
             }
@@ -948,12 +995,8 @@ impl Half {
                 r.retransmitted_segments += n;
                 r.retransmitted_octets += octets;
                 // What of it had not been captured before is new to this capture.
-                let fresh = if self.nxt < end {
-                    end - self.nxt.max(start)
-                } else {
-                    std::mem::take(&mut self.filled)
-                };
-                r.unique_octets += fresh;
+                let beyond = end.saturating_sub(self.nxt.max(start));
+                r.unique_octets += beyond + std::mem::take(&mut self.filled);
             }
             Verdict::Reordered => {
                 r.out_of_order_segments += n;
@@ -961,6 +1004,7 @@ impl Half {
             }
             _ => r.unique_octets += octets,
         }
+        self.filled = 0;
     }
 
     /// The other end acknowledges `ack`, with its SACK blocks; `bare` tells whether its segment carried nothing else.
@@ -991,19 +1035,21 @@ impl Half {
             } else if self.rec.data_segments > 0 || self.una.is_some() {
                 let unseen = ack - self.nxt;
                 self.rec.unseen_octets += unseen;
-                if self.acked_holes.len() < MAX_HOLES {
-                    self.acked_holes.push((self.nxt, ack));
-                }
+                self.remember_acked(self.nxt, ack);
                 events.add(seg, direction, EventKind::UnseenAcked { octets: unseen });
             }
             self.advance(ack);
         }
         let una = self.una.unwrap_or(ack);
         let newly = ack.saturating_sub(una);
-        self.selective(seg, sacks, ack, direction);
+        self.selective(seg, sacks, ack);
         if !self.holes.is_empty() {
             if let Some((val, _)) = seg.timestamps {
-                for h in self.holes.iter_mut().filter(|h| h.peer_tsval.is_none()) {
+                // The newest ones are the last.
+                for h in self.holes.iter_mut().rev() {
+                    if h.peer_tsval.is_some() {
+                        break;
+                    }
                     h.peer_tsval = Some(val);
                 }
             }
@@ -1012,6 +1058,9 @@ impl Half {
         if self.una.is_none() || ack > una {
             self.una = Some(ack);
             self.dup_run = 0;
+            while let Some(block) = self.scoreboard.first_entry().filter(|b| *b.get() <= ack) {
+                block.remove();
+            }
             self.take_acked(seg, ack, una, direction, events);
             self.timer_from = Some(seg.time);
             self.probe_from = Some(seg.time);
@@ -1033,13 +1082,7 @@ impl Half {
     }
 
     /// Marks what SACK blocks cover, and what a D-SACK proves (RFC 2018, RFC 2883).
-    fn selective(
-        &mut self,
-        seg: &Segment,
-        sacks: &[(SeqNum, SeqNum)],
-        ack: u64,
-        _direction: Direction,
-    ) {
+    fn selective(&mut self, seg: &Segment, sacks: &[(SeqNum, SeqNum)], ack: u64) {
         let mut blocks = [(0u64, 0u64); 4];
         let mut n = 0;
         for &(l, r) in sacks.iter().take(4) {
@@ -1082,35 +1125,88 @@ impl Half {
                 self.rec.unexplained_dsacks += 1;
             }
         }
-        let mut high = self.highest_sacked;
         let mut lowest_new = u64::MAX;
         for &(l, r) in &blocks[usize::from(duplicate)..] {
             if r <= ack {
                 continue;
             }
-            high = high.max(r);
-            let from = self.sent.partition_point(|s| s.end <= l);
-            for s in self.sent.iter_mut().skip(from).take_while(|s| s.start < r) {
-                if s.start >= l && s.end <= r && !s.sacked {
-                    s.sacked = true;
-                    lowest_new = lowest_new.min(s.start);
-                }
-            }
+            self.highest_sacked = self.highest_sacked.max(r);
+            // What was never sent cannot have arrived.
+            self.sacked(l.max(ack), r.min(self.nxt), &mut lowest_new);
         }
-        self.highest_sacked = high;
         if lowest_new != u64::MAX {
-            let from = self.acked_entries;
-            for s in self
-                .sent
-                .iter_mut()
-                .skip(from)
-                .take_while(|s| s.start < lowest_new)
-            {
-                if s.end > ack && !s.sacked && s.last < seg.time {
-                    s.passed_over = true;
-                }
+            self.pass_over(lowest_new, ack, seg.time);
+        }
+    }
+
+    /// Puts a block on the scoreboard, and marks what it covers and none before it had. Each range is marked once, however often
+    /// blocks come round.
+    fn sacked(&mut self, l: u64, r: u64, lowest_new: &mut u64) {
+        let (mut start, mut end) = (l, r);
+        if l >= r || self.scoreboard.len() >= MAX_BLOCKS {
+            return;
+        }
+        let touching = |map: &BTreeMap<u64, u64>| {
+            let (&s, &e) = map.range(..=r).next_back()?;
+            (e >= l).then_some((s, e))
+        };
+        // Parts of the block that are new, from the last to the first.
+        let mut upto = r;
+        while let Some((s, e)) = touching(&self.scoreboard) {
+            if s <= l && e >= r {
+                return;
+            }
+            self.scoreboard.remove(&s);
+            (start, end) = (start.min(s), end.max(e));
+            self.mark(e.max(l)..upto, s.min(l)..end, lowest_new);
+            upto = s.max(l);
+        }
+        self.mark(l..upto, start..end, lowest_new);
+        self.scoreboard.insert(start, end);
+    }
+
+    /// Marks the ranges of `new` that lie within `all`.
+    fn mark(&mut self, new: Range<u64>, all: Range<u64>, lowest_new: &mut u64) {
+        if new.is_empty() {
+            return;
+        }
+        let within = self.sent_within(new.start, new.end);
+        for s in self.sent.range_mut(within) {
+            if s.start >= all.start && s.end <= all.end && !s.sacked {
+                s.sacked = true;
+                *lowest_new = (*lowest_new).min(s.start);
             }
         }
+    }
+
+    /// What was sent before the octets from `upto` on, which are SACKed now, and is not, was passed over.
+    fn pass_over(&mut self, upto: u64, ack: u64, now: Timestamp) {
+        let from = self
+            .sent
+            .partition_point(|s| s.end <= self.passed_upto)
+            .max(self.acked_entries);
+        let mut reached = self.passed_upto;
+        for s in self
+            .sent
+            .iter_mut()
+            .skip(from)
+            .take_while(|s| s.start < upto)
+            .take(MAX_PASSED)
+        {
+            if s.end > ack && !s.sacked && s.last < now {
+                s.passed_over = true;
+            }
+            reached = s.end;
+        }
+        self.passed_upto = reached.max(self.passed_upto);
+    }
+
+    /// Remembers octets that were acknowledged and never captured, the oldest the shortest.
+    fn remember_acked(&mut self, start: u64, end: u64) {
+        if self.acked_holes.len() >= MAX_HOLES {
+            self.acked_holes.remove(0);
+        }
+        self.acked_holes.push((start, end));
     }
 
     /// Holes below an acknowledgement will not be filled: the capture missed those octets.
@@ -1121,13 +1217,11 @@ impl Half {
         direction: Direction,
         events: &mut Events,
     ) {
-        let mut n = 0;
-        while n < self.holes.len() {
-            let h = self.holes[n];
-            if h.start >= ack {
-                n += 1;
-                continue;
-            }
+        let given_up = self.holes.partition_point(|h| h.start < ack);
+        for at in 0..given_up {
+            let Some(h) = self.holes.get(at).copied() else {
+                break;
+            };
             let upto = h.end.min(ack);
             self.rec.unseen_octets += upto - h.start;
             events.add(
@@ -1137,16 +1231,15 @@ impl Half {
                     octets: upto - h.start,
                 },
             );
-            if self.acked_holes.len() < MAX_HOLES {
-                self.acked_holes.push((h.start, upto));
-            }
-            if upto == h.end {
-                self.holes.remove(n);
-            } else {
-                self.holes[n].start = upto;
-                n += 1;
-            }
+            self.remember_acked(h.start, upto);
         }
+        // Of the last one a rest may lie above.
+        let rest = given_up
+            .checked_sub(1)
+            .and_then(|last| self.holes.get_mut(last))
+            .filter(|h| h.end > ack)
+            .map(|h| h.start = ack);
+        self.holes.drain(..given_up - usize::from(rest.is_some()));
     }
 
     /// Settles the ranges below `ack`: round-trip sample, checksums by consequence, fate of repeats.
@@ -1279,6 +1372,13 @@ impl Half {
         same
     }
 
+    /// Nobody waits for this end's window any more: the connection has ended, or the capture.
+    pub(super) fn stop_waiting(&mut self, at: Timestamp) {
+        if let Some((since, _)) = self.shut_since.take() {
+            self.rec.zero_window_time += at.since(since).unwrap_or_default();
+        }
+    }
+
     /// Remembers up to where the other end may send, at most once in `grain` nanoseconds.
     pub(super) fn remember_edge(&mut self, time: Timestamp, edge: u64, grain: i64) {
         if self
@@ -1370,10 +1470,8 @@ impl Half {
         direction: Direction,
         events: &mut Events,
     ) -> HalfRecord {
+        self.stop_waiting(end);
         let mut r = std::mem::take(&mut self.rec);
-        if let Some((since, _)) = self.shut_since.take() {
-            r.zero_window_time += end.since(since).unwrap_or_default();
-        }
         let una = self.una.unwrap_or(0);
         if self.una.is_some() {
             r.unacked_octets = self.nxt.saturating_sub(una);
@@ -1390,7 +1488,7 @@ impl Half {
                         direction,
                         kind: EventKind::Stuck {
                             first: s.frame,
-                            sends: u32::from(s.sends),
+                            sends: s.sends,
                         },
                     });
                 }
@@ -1426,6 +1524,7 @@ impl Half {
     pub(super) fn heap(&self) -> usize {
         self.sent.capacity() * size_of::<Sent>()
             + self.recent.capacity() * size_of::<(Mark, Timestamp, FrameNo)>()
+            + self.scoreboard.len() * 2 * size_of::<(u64, u64)>()
             + self.rec.repeats.capacity() * size_of::<Repeat>()
             + self.rec.per_second.capacity() * 24
     }

@@ -12,6 +12,7 @@ pub mod labels;
 pub mod order;
 pub mod reassembly;
 mod record;
+mod reuse;
 mod rtt;
 mod series;
 mod table;
@@ -77,7 +78,7 @@ pub enum Observed {
     },
     /// A flow has ended, or was given up; nothing more of it comes.
     Closed {
-        /// Its place in the table.
+        /// Its place in the table; `u32::MAX` for a SYN that never had one.
         slot: u32,
         /// Its life.
         record: Box<FlowRecord>,

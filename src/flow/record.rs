@@ -182,6 +182,8 @@ pub struct HalfRecord {
     pub retransmissions: RetransmissionCounts,
     /// Every retransmission, at most [`MAX_EVENTS`].
     pub repeats: Vec<Repeat>,
+    /// Retransmissions that were not kept; they are in all counts.
+    pub repeats_omitted: u64,
     /// Segments that the network delivered late.
     pub out_of_order_segments: u64,
     /// Copies that the network made.
@@ -190,6 +192,9 @@ pub struct HalfRecord {
     pub copies: u64,
     /// Acknowledged, never captured.
     pub unseen_octets: u64,
+    /// Holes that were not followed, because more than 512 were open at the time: whether what filled them was late or sent again
+    /// is less sure.
+    pub holes_omitted: u64,
     /// Frames whose checksum is plainly wrong.
     pub bad_checksums: u64,
     /// Frames whose checksum was left for the adapter to fill in.

@@ -11,8 +11,9 @@ use hashbrown::HashTable;
 use super::connection::Connection;
 use super::half::Verdict;
 use super::reassembly::Ready;
+use super::reuse::{Belongs, Numbers, Rival};
 use super::series::Moment;
-use super::{Chunk, Judged, Observed};
+use super::{Chunk, End, Judged, Observed};
 use crate::decode::{FlowKey, NoteKind, Segment, SegmentBatch, TcpFlags};
 use crate::net::{Direction, FrameNo, StreamOffset, Timestamp};
 
@@ -57,10 +58,46 @@ struct Lone {
 
 impl Lone {
     fn grow(self) -> Box<Connection> {
-        let mut c = Box::new(Connection::new(&self.syn, self.index, self.capture));
-        c.segment(&self.syn, &[], &[], &mut [Vec::new(), Vec::new()]);
-        c
+        grow(&self.syn, self.index, self.capture)
     }
+}
+
+/// A connection that has shown one segment.
+fn grow(first: &Segment, index: u64, capture: u32) -> Box<Connection> {
+    let mut c = Box::new(Connection::new(first, index, capture));
+    c.segment(first, &[], &[], &mut [Vec::new(), Vec::new()]);
+    c
+}
+
+/// Closes the books of a SYN from which nothing followed. It has an index, and no place in the table.
+fn dismiss(connection: &mut Connection, rival: Rival) -> Observed {
+    let mut alone = grow(&rival.syn, rival.index, rival.capture);
+    for seg in &rival.more {
+        alone.segment(seg, &[], &[], &mut [Vec::new(), Vec::new()]);
+    }
+    let mut record = Box::new(alone.finish(false));
+    if rival.outlived {
+        connection.outlived(&rival.syn);
+        if record.close.how == End::Unanswered {
+            // It was answered, with an acknowledgement of the connection that was there.
+            record.close.how = End::Open;
+        }
+    }
+    Observed::Closed {
+        slot: u32::MAX,
+        record,
+    }
+}
+
+/// Where a segment belongs, as to connections that share its ports.
+enum Place {
+    Here,
+    /// To a SYN that waits for what follows.
+    Aside,
+    /// To a connection that begins with it.
+    Anew,
+    /// To the one that waited.
+    Rival,
 }
 
 impl Slot {
@@ -246,11 +283,16 @@ impl FlowTable {
             Some((key, slot)) if key == seg.key => Some(slot),
             _ => self.slot_of(&seg.key, seg.hash),
         };
-        if let Some(at) = slot
-            && self.grown(at).is_some_and(|c| c.is_reopened_by(seg))
-        {
-            self.retire(at, false, out);
-            slot = None;
+        if let Some(at) = slot {
+            match self.place(at, seg, batch.capture, out) {
+                Place::Here => {}
+                Place::Aside => return,
+                Place::Anew => {
+                    self.retire(at, false, out);
+                    slot = None;
+                }
+                Place::Rival => slot = self.succeed(at, out),
+            }
         }
         let slot = if let Some(slot) = slot {
             slot
@@ -344,6 +386,46 @@ impl FlowTable {
         }
     }
 
+    /// Which connection on its ports a segment belongs to.
+    fn place(&mut self, slot: u32, seg: &Segment, capture: u32, out: &mut Vec<Observed>) -> Place {
+        let next_index = self.next_index;
+        let Some(c) = self.grown(slot) else {
+            return Place::Here;
+        };
+        if c.numbers.reopened_by(seg) {
+            if c.next_numbers().is_none() || !c.is_live() {
+                return Place::Anew;
+            }
+            c.numbers = Numbers::begin(seg);
+            let rival = Box::new(Rival {
+                syn: *seg,
+                index: next_index,
+                capture,
+                more: Vec::new(),
+                outlived: false,
+            });
+            if let Some(before) = c.rival.replace(rival) {
+                out.push(dismiss(c, *before));
+            }
+            self.next_index += 1;
+            return Place::Aside;
+        }
+        if c.rival.is_some()
+            && let Some(next) = c.next_numbers()
+            && let Some(rival) = &mut c.rival
+        {
+            match rival.place(seg, next) {
+                Belongs::Connection => {}
+                Belongs::Kept => {
+                    c.numbers.see(seg);
+                    return Place::Aside;
+                }
+                Belongs::Rival => return Place::Rival,
+            }
+        }
+        Place::Here
+    }
+
     fn open(&mut self, batch: &SegmentBatch, seg: &Segment, lone: bool) -> u32 {
         let (index, capture) = (self.next_index, batch.capture);
         self.next_index += 1;
@@ -357,6 +439,11 @@ impl FlowTable {
             self.full += 1;
             Slot::Full(Box::new(Connection::new(seg, index, capture)))
         };
+        self.seat(seg.hash, new)
+    }
+
+    /// Gives a flow a place.
+    fn seat(&mut self, hash: u64, new: Slot) -> u32 {
         let slot = if let Some(slot) = self.free.pop() {
             self.slots[slot as usize] = Some(new);
             slot
@@ -364,8 +451,7 @@ impl FlowTable {
             self.slots.push(Some(new));
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         };
-        self.find
-            .insert_unique(seg.hash, (seg.hash, slot), |(h, _)| *h);
+        self.find.insert_unique(hash, (hash, slot), |(h, _)| *h);
         slot
     }
 
@@ -375,7 +461,7 @@ impl FlowTable {
             entry.remove();
         }
         self.last = None;
-        let connection = match self.slots[slot as usize].take() {
+        let mut connection = match self.slots[slot as usize].take() {
             Some(Slot::Full(c)) => {
                 self.full -= 1;
                 c
@@ -384,10 +470,30 @@ impl FlowTable {
             None => return,
         };
         self.free.push(slot);
+        let stray = connection
+            .rival
+            .take()
+            .map(|rival| dismiss(&mut connection, *rival));
         out.push(Observed::Closed {
             slot,
             record: Box::new(connection.finish(evicted)),
         });
+        out.extend(stray);
+    }
+
+    /// The rival of the connection in this slot has turned out to be real: it takes the ports over.
+    fn succeed(&mut self, slot: u32, out: &mut Vec<Observed>) -> Option<u32> {
+        let c = self.grown(slot)?;
+        let rival = c.rival.take()?;
+        let (numbers, hash) = (c.numbers, c.hash);
+        self.retire(slot, false, out);
+        let mut new = grow(&rival.syn, rival.index, rival.capture);
+        for seg in &rival.more {
+            new.segment(seg, &[], &[], &mut [Vec::new(), Vec::new()]);
+        }
+        new.numbers = numbers;
+        self.full += 1;
+        Some(self.seat(hash, Slot::Full(new)))
     }
 
     /// Marks flows that are over for retiring; where that is not enough, those that have been silent longest.
@@ -541,5 +647,63 @@ mod tests {
         );
         assert!(most <= 6_000, "{most} at once");
         assert!(table.is_empty());
+    }
+
+    /// Streams as `labels` numbers them: Wireshark's rules, kept apart from ours.
+    #[test]
+    fn indices_are_wiresharks_streams_whatever_comes() {
+        use super::super::labels::LabelTracker;
+        let mut state = 7u64;
+        let mut random = |n: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) % n
+        };
+        let (ack, rst) = (TcpFlags::ACK, TcpFlags::RST);
+        let flags = [
+            TcpFlags::SYN,
+            TcpFlags::SYN.with(ack),
+            ack,
+            ack,
+            ack,
+            rst,
+            rst.with(ack),
+            TcpFlags::FIN.with(ack),
+            TcpFlags::FIN,
+        ];
+        let isns = [1_000, 1_000, 1_001, 5_000_000, 3_000_000_000];
+        for round in 0..200 {
+            let mut table = FlowTable::new(Limits::default());
+            let mut labels = LabelTracker::new();
+            let mut batch = SegmentBatch::default();
+            for n in 0..60 {
+                let mut seg = syn(random(2) as u32);
+                seg.frame = FrameNo(n + 1);
+                seg.time = Timestamp(n as i64 * 1_000_000);
+                seg.from_first = random(2) == 0;
+                seg.flags = flags[random(9) as usize];
+                seg.seq = SeqNum(isns[random(5) as usize] + random(2) as u32);
+                seg.ack = SeqNum(isns[random(5) as usize] + random(2) as u32);
+                seg.payload_octets = random(3) as u32;
+                batch.segments.push(seg);
+            }
+            let mut want = std::collections::BTreeMap::new();
+            for seg in &batch.segments {
+                let stream = labels.segment(&batch, seg, seg.payload_octets).stream;
+                want.entry(stream).or_insert(seg.frame);
+            }
+            let mut out = Vec::new();
+            table.push(&batch, &mut out);
+            while table.finish(&mut out) {}
+            let got: std::collections::BTreeMap<_, _> = out
+                .iter()
+                .filter_map(|o| match o {
+                    Observed::Closed { record, .. } => Some((record.index, record.first_frame)),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(got, want, "round {round}");
+        }
     }
 }
