@@ -4,10 +4,6 @@ mod cli;
 
 use std::process::ExitCode;
 
-/// The C library's own allocator takes a fifth of a run.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     cli::main()
 }

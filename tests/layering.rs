@@ -73,6 +73,7 @@ const MAP: &[(&str, &[&str], &[&str])] = &[
             "clap_mangen",
             "indicatif",
             "jiff",
+            "mimalloc",
             "serde_json",
             "terminal_size",
             "owo_colors",

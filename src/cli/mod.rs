@@ -35,6 +35,10 @@ enum Outcome {
     Found,
 }
 
+/// The C library's own takes a fifth of a run.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Exit code when the work could not be done.
 const CANNOT: u8 = 2;
 

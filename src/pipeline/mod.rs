@@ -7,6 +7,7 @@
 //! as two hosts' captures of one connection are two views of it. A frame is named by capture and number
 //! ([`FrameNo`](crate::net::FrameNo)) all the way.
 
+mod hand_over;
 mod know;
 mod read;
 mod segments;

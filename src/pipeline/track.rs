@@ -3,6 +3,8 @@
 //! Takes:  batches of segments in the order of reading
 //! Gives:  flows as the report shows them, findings, what hosts give away of themselves
 //! Never:  keeps a segment
+//!
+//! The [`Tracker`] comes apart into two halves, for a thread each: the flow stage, and all that listens to it.
 
 use std::net::IpAddr;
 
@@ -15,7 +17,7 @@ use crate::report::build::{self, FlowList};
 use crate::rules::Inferred;
 use crate::rules::fingerprint::Fingerprints;
 
-use super::Settings;
+use super::{Error, Settings};
 
 /// Flows remembered for the logs of servers.
 const MAX_SPANS: usize = 1_000_000;
@@ -23,10 +25,48 @@ const MAX_SPANS: usize = 1_000_000;
 /// Flow and protocol stage: takes segments, hands on each flow that has ended with its dialog.
 pub(super) struct Follower {
     pub(super) table: FlowTable,
+    dialogs: Dialogs,
+    #[allow(dead_code)]
+    observed: Vec<Observed>,
+    #[allow(dead_code)]
+    of_no_use: Vec<OfNoUse>,
+}
+
+/// Slot and index of a flow whose octets are of no more use to its dialog.
+type OfNoUse = (u32, u64);
+
+/// The dialogs under way, by slot.
+struct Dialogs {
     ports: Ports,
     show_addresses: bool,
-    dialogs: Vec<Option<Box<dyn Dialog>>>,
+    open: Vec<Option<Box<dyn Dialog>>>,
+}
+
+/// A batch of segments on its way through the stages, and what was observed in it.
+#[derive(Default)]
+pub(super) struct Followed {
+    /// Frames that it was decoded from.
+    pub(super) frames: u64,
+    pub(super) batch: SegmentBatch,
+    /// Names of the encapsulations that it shows first.
+    pub(super) encapsulations: Vec<String>,
+    /// What the flow stage observed.
     observed: Vec<Observed>,
+    /// The dialogs' answer.
+    of_no_use: Vec<OfNoUse>,
+    /// The capture has ended with this.
+    ends_capture: bool,
+}
+
+/// The half of a [`Tracker`] that fills [`Followed`].
+pub(super) struct Upstream<'a> {
+    table: &'a mut FlowTable,
+}
+
+/// The half of a [`Tracker`] that empties [`Followed`].
+pub(super) struct Downstream<'a> {
+    dialogs: &'a mut Dialogs,
+    found: &'a mut Found,
 }
 
 /// Flow, protocol and detect stage: takes segments, keeps what was found.
@@ -79,32 +119,11 @@ impl Tracker {
         }
     }
 
-    /// How many encapsulations of this capture have a name.
-    pub(super) fn encapsulations(&self) -> u32 {
-        u32::try_from(self.found.encapsulations.len()).unwrap_or(u32::MAX)
-    }
-
-    /// The next segments, and the names of encapsulations that they show first.
-    pub(super) fn push(&mut self, batch: &mut SegmentBatch, encapsulations: &mut Vec<String>) {
+    /// Its two halves.
+    pub(super) fn halves(&mut self) -> (Upstream<'_>, Downstream<'_>) {
+        let Follower { table, dialogs, .. } = &mut self.follower;
         let found = &mut self.found;
-        found.encapsulations.append(encapsulations);
-        order::by_time(batch);
-        for note in &batch.notes {
-            for detector in &mut found.detectors {
-                detector.note(note);
-            }
-        }
-        self.follower
-            .push(batch, &mut |record, dialog| found.ended(&record, &dialog));
-    }
-
-    /// The last file of a capture was read: its flows end with it, and the next one's are others even where addresses and ports are the
-    /// same.
-    pub(super) fn end_of_capture(&mut self) {
-        let found = &mut self.found;
-        self.follower
-            .end_of_capture(&mut |record, dialog| found.ended(&record, &dialog));
-        found.encapsulations.clear();
+        (Upstream { table }, Downstream { dialogs, found })
     }
 
     /// All captures were read.
@@ -133,6 +152,62 @@ impl Tracker {
             names,
             spans: found.spans.unwrap_or_default(),
             notes,
+        }
+    }
+}
+
+impl Upstream<'_> {
+    /// The next segments: adds what is observed in them.
+    pub(super) fn push(&mut self, followed: &mut Followed) {
+        for (slot, flow) in followed.of_no_use.drain(..) {
+            self.table.lose_interest(slot, flow);
+        }
+        order::by_time(&mut followed.batch);
+        self.table.push(&followed.batch, &mut followed.observed);
+    }
+
+    /// The last file of a capture was read: its flows end with it, and the next one's are others even where addresses and ports are the
+    /// same. Gives as often as it takes.
+    pub(super) fn end_of_capture(
+        &mut self,
+        followed: &mut Followed,
+        give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut more = true;
+        while more {
+            *followed = Followed::default();
+            more = self.table.finish(&mut followed.observed);
+            followed.ends_capture = !more;
+            give(followed)?;
+        }
+        Ok(())
+    }
+}
+
+impl Downstream<'_> {
+    /// Hands on to dialogs and detectors; leaves in `followed` what the other half is to know.
+    pub(super) fn take(&mut self, followed: &mut Followed) {
+        let Followed {
+            batch,
+            encapsulations,
+            observed,
+            of_no_use,
+            ends_capture,
+            ..
+        } = followed;
+        let found = &mut *self.found;
+        found.encapsulations.append(encapsulations);
+        for note in &batch.notes {
+            for detector in &mut found.detectors {
+                detector.note(note);
+            }
+        }
+        self.dialogs
+            .hand_on(batch, observed, of_no_use, &mut |record, dialog| {
+                found.ended(&record, &dialog);
+            });
+        if std::mem::take(ends_capture) {
+            found.encapsulations.clear();
         }
     }
 }
@@ -168,41 +243,57 @@ impl Found {
 /// Who is handed a flow that has ended, and its dialog.
 pub(super) type Ended<'a> = &'a mut dyn FnMut(Box<FlowRecord>, DialogRecord);
 
+#[allow(dead_code)]
 impl Follower {
     pub(super) fn new(settings: &Settings, limits: Limits) -> Self {
         Self {
             table: FlowTable::new(limits),
-            ports: Ports {
-                smtp: settings.smtp_ports.clone(),
-                smb: settings.smb_ports.clone(),
+            dialogs: Dialogs {
+                ports: Ports {
+                    smtp: settings.smtp_ports.clone(),
+                    smb: settings.smb_ports.clone(),
+                },
+                show_addresses: settings.show_addresses,
+                open: Vec::new(),
             },
-            show_addresses: settings.show_addresses,
-            dialogs: Vec::new(),
             observed: Vec::new(),
+            of_no_use: Vec::new(),
         }
     }
 
     /// The next segments, in order of time.
     pub(super) fn push(&mut self, batch: &SegmentBatch, ended: Ended<'_>) {
-        let mut observed = std::mem::take(&mut self.observed);
-        self.table.push(batch, &mut observed);
-        self.hand_on(batch, &mut observed, ended);
-        self.observed = observed;
+        self.table.push(batch, &mut self.observed);
+        self.hand_on(batch, ended);
     }
 
     /// All flows end here.
     pub(super) fn end_of_capture(&mut self, ended: Ended<'_>) {
-        let mut observed = std::mem::take(&mut self.observed);
         let nothing = SegmentBatch::default();
-        while self.table.finish(&mut observed) {
-            self.hand_on(&nothing, &mut observed, ended);
+        while self.table.finish(&mut self.observed) {
+            self.hand_on(&nothing, ended);
         }
-        self.hand_on(&nothing, &mut observed, ended);
-        self.observed = observed;
+        self.hand_on(&nothing, ended);
     }
 
-    /// Hands what the flow stage observed to the dialogs.
-    fn hand_on(&mut self, batch: &SegmentBatch, observed: &mut Vec<Observed>, ended: Ended<'_>) {
+    fn hand_on(&mut self, batch: &SegmentBatch, ended: Ended<'_>) {
+        self.dialogs
+            .hand_on(batch, &mut self.observed, &mut self.of_no_use, ended);
+        for (slot, flow) in self.of_no_use.drain(..) {
+            self.table.lose_interest(slot, flow);
+        }
+    }
+}
+
+impl Dialogs {
+    /// Hands on what the flow stage observed in `batch`.
+    fn hand_on(
+        &mut self,
+        batch: &SegmentBatch,
+        observed: &mut Vec<Observed>,
+        of_no_use: &mut Vec<OfNoUse>,
+        ended: Ended<'_>,
+    ) {
         for seen in observed.drain(..) {
             match seen {
                 Observed::Opened {
@@ -221,13 +312,13 @@ impl Follower {
                         dialog.connected(frame, time);
                     }
                     let slot = slot as usize;
-                    if self.dialogs.len() <= slot {
-                        self.dialogs.resize_with(slot + 1, || None);
+                    if self.open.len() <= slot {
+                        self.open.resize_with(slot + 1, || None);
                     }
-                    self.dialogs[slot] = Some(dialog);
+                    self.open[slot] = Some(dialog);
                 }
                 Observed::Chunk(chunk) => {
-                    let Some(Some(dialog)) = self.dialogs.get_mut(chunk.slot as usize) else {
+                    let Some(Some(dialog)) = self.open.get_mut(chunk.slot as usize) else {
                         continue;
                     };
                     let octets = match &chunk.data {
@@ -244,7 +335,7 @@ impl Follower {
                         octets,
                     };
                     if dialog.piece(piece) == Interest::Nothing {
-                        self.table.lose_interest(chunk.slot, chunk.flow);
+                        of_no_use.push((chunk.slot, chunk.flow));
                     }
                 }
                 Observed::Acked {
@@ -254,12 +345,12 @@ impl Follower {
                     time,
                     ..
                 } => {
-                    if let Some(Some(dialog)) = self.dialogs.get_mut(slot as usize) {
+                    if let Some(Some(dialog)) = self.open.get_mut(slot as usize) {
                         dialog.acked(direction, upto, time);
                     }
                 }
                 Observed::Closed { slot, record } => {
-                    let dialog = self.dialogs.get_mut(slot as usize).and_then(Option::take);
+                    let dialog = self.open.get_mut(slot as usize).and_then(Option::take);
                     let dialog =
                         dialog.map_or_else(DialogRecord::default, |d| d.finish(record.end));
                     ended(record, dialog);
