@@ -79,16 +79,17 @@ impl Knowledge {
         notes
     }
 
-    /// What to do about the findings.
+    /// What to do about the findings; and sentences on what is not sure about the facts of hosts.
     pub(super) fn advise(
         &self,
         findings: &[Finding],
         inferred: Vec<Inferred>,
         names: Vec<(IpAddr, String)>,
         last: Option<Timestamp>,
-    ) -> Vec<Remedy> {
+    ) -> (Vec<Remedy>, Vec<String>) {
         let hosts = HostFacts::new(&self.facts, inferred, names);
-        self.engine.advise(findings, &hosts, last)
+        let remedies = self.engine.advise(findings, &hosts, last);
+        (remedies, self.engine.doubts(findings, &hosts))
     }
 
     fn of_facts(&self) -> Vec<String> {

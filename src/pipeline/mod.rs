@@ -161,7 +161,9 @@ pub fn analyze(settings: &Settings) -> Result<Report, Error> {
             .iter()
             .flat_map(|(info, _)| info.names.clone()),
     );
-    let remedies = knowledge.advise(&tracked.findings, tracked.inferred, names.clone(), last);
+    let (remedies, doubts) =
+        knowledge.advise(&tracked.findings, tracked.inferred, names.clone(), last);
+    notes.extend(doubts);
     let mut report = build::build(Parts {
         captures: read.captures,
         flows: tracked.flows,
@@ -179,34 +181,24 @@ pub fn analyze(settings: &Settings) -> Result<Report, Error> {
     Ok(report)
 }
 
-/// What to tell of hosts that the user says something of, and that the captures do not show by this address or name.
+/// What to tell of addresses that the user says something of, and that the captures do not show. Of names the rules stage tells.
 fn strangers(settings: &Settings, report: &Report) -> Vec<String> {
     let ends = report.flows.iter().flat_map(|f| [&f.client, &f.server]);
-    let mut shown: HashSet<String> = ends
+    let shown: HashSet<IpAddr> = ends
         .filter_map(|end| end.parse::<SocketAddr>().ok())
-        .map(|end| end.ip().to_string())
+        .map(|end| end.ip())
         .collect();
-    for name in report.names.values() {
-        let name = name.to_lowercase();
-        shown.extend(name.split('.').next().map(str::to_owned));
-        shown.insert(name);
-    }
     let said = settings.os.iter().map(|(host, _)| ("--os", host));
     let facts = settings.facts.iter().filter_map(|(host, _)| host.as_ref());
     said.chain(facts.map(|host| ("--facts", host)))
         .filter(|(_, host)| {
-            let host = host.to_lowercase();
-            let address = host.parse::<IpAddr>().map(|a| a.to_string());
-            let short = host.split('.').next().unwrap_or_default();
-            !match address {
-                Ok(address) => shown.contains(&address),
-                Err(_) => shown.contains(&host) || shown.contains(short),
-            }
+            let address = host.parse::<IpAddr>();
+            address.is_ok_and(|address| !shown.contains(&address))
         })
         // Of flows that are not listed, the hosts are not known here.
         .filter(|_| report.totals.flows_omitted == 0)
         .map(|(option, host)| {
-            format!("no host {host} is seen in the captures, so {option} {host}=… changes nothing; name it by its address")
+            format!("no host {host} is seen in the captures, so {option} {host}=… changes nothing")
         })
         .collect()
 }

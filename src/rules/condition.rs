@@ -141,6 +141,8 @@ pub struct World<'a> {
     pub subject: Option<IpAddr>,
     /// The other.
     pub peer: Option<IpAddr>,
+    /// The only host that findings accuse, where it is one: facts that name no host are its.
+    pub sole: Option<IpAddr>,
     /// End of the capture, for ages.
     pub now: Option<Timestamp>,
 }
@@ -197,11 +199,10 @@ impl Condition {
             Self::Symptom(test) => test.eval(world, trace),
             Self::Fact { name, whose, test } => {
                 let truth = match whose {
-                    Whose::Subject => fact(world, true, name, test),
-                    Whose::Peer => fact(world, false, name, test),
-                    Whose::Either => {
-                        fact(world, true, name, test).or(fact(world, false, name, test))
-                    }
+                    Whose::Subject => fact(world, world.subject, name, test),
+                    Whose::Peer => fact(world, world.peer, name, test),
+                    Whose::Either => fact(world, world.subject, name, test)
+                        .or(fact(world, world.peer, name, test)),
                 };
                 match truth {
                     Truth::Unknown if test.known => Truth::No,
@@ -363,8 +364,15 @@ fn concerns(finding: &Finding, subject: Option<IpAddr>) -> bool {
     }
 }
 
-fn fact(world: &World<'_>, suspect: bool, name: &str, test: &Test) -> Truth {
-    let host = if suspect { world.subject } else { world.peer };
+impl World<'_> {
+    /// Whether facts that name no host are this one's.
+    pub(super) fn suspects(&self, host: Option<IpAddr>) -> bool {
+        host == self.sole && host.is_some() || host.is_none() && self.subject.is_none()
+    }
+}
+
+fn fact(world: &World<'_>, host: Option<IpAddr>, name: &str, test: &Test) -> Truth {
+    let suspect = world.suspects(host);
     if name == "os" || name == "exchange" || name == "mta" {
         let known = if name == "os" {
             world.facts.system(host, suspect)

@@ -73,6 +73,15 @@ impl Engine {
         self.rules.iter().find(|r| r.id == id)
     }
 
+    /// What is not sure about the facts of hosts, in sentences: of whom they are, and whether the wire says otherwise.
+    #[must_use]
+    pub fn doubts(&self, findings: &[Finding], facts: &HostFacts) -> Vec<String> {
+        let mut all = facts.unplaced(&accused(findings));
+        let hosts = facts.hosts();
+        all.extend(hosts.into_iter().flat_map(|h| facts.contradictions(h)));
+        all
+    }
+
     /// What to do about `findings`, in order. `now` is the end of the capture: ages of drivers count up to it.
     #[must_use]
     pub fn advise(
@@ -83,12 +92,17 @@ impl Engine {
     ) -> Vec<Remedy> {
         let whole: f64 = findings.iter().map(weight).sum();
         let follows = consequences(findings);
+        let sole = match accused(findings)[..] {
+            [one] => Some(one),
+            _ => None,
+        };
         let mut drafts: Vec<(f64, &Rule, Remedy)> = Vec::new();
         for rule in &self.rules {
             let Some(remedy) = Case {
                 rule,
                 findings,
                 facts,
+                sole,
                 now,
             }
             .remedy() else {
@@ -127,6 +141,21 @@ impl Engine {
                 remedy
             })
             .collect()
+    }
+}
+
+/// The hosts that findings accuse: those of harm where there is any, else all.
+fn accused(findings: &[Finding]) -> Vec<IpAddr> {
+    let of = |least: Severity| -> Vec<IpAddr> {
+        let harmful = findings.iter().filter(|f| f.severity >= least);
+        let hosts: BTreeSet<IpAddr> = harmful.filter_map(|f| f.subject).collect();
+        hosts.into_iter().collect()
+    };
+    let harmful = of(Severity::Warning);
+    if harmful.is_empty() {
+        of(Severity::Info)
+    } else {
+        harmful
     }
 }
 
@@ -205,6 +234,7 @@ struct Case<'a> {
     rule: &'a Rule,
     findings: &'a [Finding],
     facts: &'a HostFacts,
+    sole: Option<IpAddr>,
     now: Option<Timestamp>,
 }
 
@@ -233,19 +263,10 @@ impl Case<'_> {
         Some(remedy)
     }
 
-    /// Hosts that a finding which this rule asks for suspects, each with its peer; and hosts with facts, where those alone
-    /// may call for it.
+    /// Hosts that a finding which this rule asks for suspects, each with its peer (or the other way round, where the rule says
+    /// so); and hosts with facts, where those alone may call for it.
     fn suspects(&self) -> Vec<(Option<IpAddr>, Option<IpAddr>)> {
-        let mut anchors: Vec<&Finding> = Vec::new();
-        if let Some(when) = &self.rule.when {
-            let mut tests = Vec::new();
-            when.each_symptom(&mut |t| tests.push(t));
-            anchors.extend(
-                self.findings
-                    .iter()
-                    .filter(|f| tests.iter().any(|t| t.matches(f) != Truth::No)),
-            );
-        }
+        let mut anchors: Vec<&Finding> = self.anchors().collect();
         anchors.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
         let mut hosts: Vec<(Option<IpAddr>, Option<IpAddr>)> = Vec::new();
         let mut seen = BTreeSet::new();
@@ -255,20 +276,36 @@ impl Case<'_> {
                     let mut hosts = finding.hosts.iter();
                     hosts.find(|h| Some(**h) != finding.subject).copied()
                 };
-                hosts.push((finding.subject, finding.peer.or_else(other)));
+                let peer = finding.peer.or_else(other);
+                hosts.push(if self.rule.of_peer {
+                    (peer, finding.subject)
+                } else {
+                    (finding.subject, peer)
+                });
             }
         }
         if self.rule.facts_alone.is_some() {
-            for host in self.facts.hosts() {
+            let nameless = self.facts.has_unplaced();
+            for host in (self.facts.hosts().into_iter()).chain(self.sole.filter(|_| nameless)) {
                 if seen.insert(Some(host)) {
                     hosts.push((Some(host), None));
                 }
             }
-            if hosts.is_empty() && self.facts.has_unplaced() {
+            // Of a host that nobody names, only its own facts may speak: see `for_host`.
+            if self.sole.is_none() && nameless && !seen.contains(&None) {
                 hosts.push((None, None));
             }
         }
         hosts
+    }
+
+    /// Findings that the rule asks for.
+    fn anchors(&self) -> impl Iterator<Item = &Finding> {
+        let mut tests = Vec::new();
+        if let Some(when) = &self.rule.when {
+            when.each_symptom(&mut |t| tests.push(t));
+        }
+        (self.findings.iter()).filter(move |f| tests.iter().any(|t| t.matches(f) != Truth::No))
     }
 
     fn for_host(&self, subject: Option<IpAddr>, peer: Option<IpAddr>) -> Option<Remedy> {
@@ -278,13 +315,16 @@ impl Case<'_> {
             facts: self.facts,
             subject,
             peer,
+            sole: self.sole,
             now: self.now,
         };
         let mut trace = Trace::default();
-        let called = rule
-            .when
-            .as_ref()
-            .map_or(Truth::No, |w| w.eval(&world, &mut trace));
+        // Without a host, all findings would be its; those that name none themselves are anybody's.
+        let nobody = subject.is_none() && self.anchors().all(|f| f.subject.is_some());
+        let called = match &rule.when {
+            Some(when) if !nobody => when.eval(&world, &mut trace),
+            _ => Truth::No,
+        };
         let alone = match &rule.facts_alone {
             // Facts alone must be known to hold: what is missing calls for nothing.
             Some(c) if called != Truth::Yes => c.eval(&world, &mut Trace::default()),
@@ -336,6 +376,14 @@ impl Case<'_> {
         for finding in &cited {
             against.extend(finding.against.iter().cloned());
         }
+        // Where versions decide, it matters that the wire says otherwise.
+        if rule.applies != Applies::default() {
+            against.extend(
+                subject
+                    .into_iter()
+                    .flat_map(|s| self.facts.contradictions(s)),
+            );
+        }
         against.sort();
         against.dedup();
 
@@ -350,6 +398,7 @@ impl Case<'_> {
         let other_end = World {
             subject: peer,
             peer: subject,
+            sole: self.sole,
             findings: self.findings,
             facts: self.facts,
             now: self.now,
@@ -430,10 +479,10 @@ impl Case<'_> {
         let far =
             |host: Option<IpAddr>, other| host.is_some_and(|h| stranger(h, other, self.facts));
         if (versions_unknown || asks(subject)) && !far(subject, peer) {
-            ask.push(ask_version(subject, true, self.facts));
+            ask.push(ask_version(subject, &world));
         }
         if peer.is_some() && asks(peer) && !far(peer, subject) {
-            ask.push(ask_version(peer, false, self.facts));
+            ask.push(ask_version(peer, &world));
         }
         confirm.splice(0..0, ask);
         let mut why = fill(&rule.why);
@@ -495,10 +544,11 @@ enum Whose {
 
 /// Whether something for certain versions fits a host; `basis` takes where its versions are known from.
 fn applies(needs: &Applies, world: &World<'_>, whose: Whose, basis: &mut Vec<String>) -> Truth {
-    let (host, suspect) = match whose {
-        Whose::Subject => (world.subject, true),
-        Whose::Peer => (world.peer, false),
+    let host = match whose {
+        Whose::Subject => world.subject,
+        Whose::Peer => world.peer,
     };
+    let suspect = world.suspects(host);
     let system = world.facts.system(host, suspect);
     let mut whole = Truth::Yes;
     let called = |what: &str, from: &str| match host {
@@ -605,8 +655,8 @@ fn fill(text: &str, subject: Option<IpAddr>, peer: Option<IpAddr>, cited: &[&Fin
         .replace("{port}", &port)
 }
 
-fn ask_version(host: Option<IpAddr>, suspect: bool, facts: &HostFacts) -> Step {
-    let command = match facts.system(host, suspect) {
+fn ask_version(host: Option<IpAddr>, world: &World<'_>) -> Step {
+    let command = match world.facts.system(host, world.suspects(host)) {
         Some(known)
             if Versions::parse("windows")
                 .is_some_and(|w| known.versions.within(w) == Truth::Yes) =>

@@ -129,6 +129,8 @@ pub struct Rule {
     pub cost: u8,
     /// Place in the order.
     pub stage: Stage,
+    /// Whether it mends the host at the other end of what the findings accuse: then that is its subject.
+    pub of_peer: bool,
     /// Whether a host's facts alone call for it.
     pub facts_alone: Option<Condition>,
     /// When findings call for it.
@@ -248,6 +250,11 @@ pub fn parse(id: &str, file: &str, text: &str) -> Result<Rule, RuleError> {
         Some("find-out") => Stage::FindOut,
         Some("prove") => Stage::Prove,
         Some(_) => return Err(top.error("stage", "must be `mend`, `find-out` or `prove`")),
+    };
+    rule.of_peer = match top.text("of")?.as_deref() {
+        None | Some("subject") => false,
+        Some("peer") => true,
+        Some(_) => return Err(top.error("of", "must be `subject` or `peer`")),
     };
     rule.grade = top.text("grade")?.unwrap_or_default();
     if let Some(when) = top.table("when")? {

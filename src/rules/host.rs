@@ -2,8 +2,9 @@
 //!
 //! Takes:  [`Facts`], [`Inferred`] facts, names
 //! Gives:  values by host and fact name; system and product as sets of versions, with where that is known from
-//! Never:  lets what was inferred overrule what was given
+//! Never:  lets what was inferred overrule what was given; takes a fact for more than one host's
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::version::{Scale, Versions};
@@ -27,12 +28,32 @@ pub struct Inferred {
 /// Least confidence of an inferred fact that may decide on advice.
 const SURE: f64 = 0.6;
 
+/// Least confidence of an inferred fact that speaks against one that was given.
+const HINT: f64 = 0.5;
+/// Hosts named in one sentence.
+const MAX_NAMED: usize = 4;
+
 /// Everything known of hosts.
 #[derive(Clone, Debug, Default)]
 pub struct HostFacts {
     given: Vec<Fact>,
+    /// Of each given fact, the index of its owner.
+    owner: Vec<usize>,
+    owners: Vec<Owner>,
+    /// Indices of given facts by name.
+    by_name: BTreeMap<String, Vec<usize>>,
     inferred: Vec<Inferred>,
     names: Vec<(IpAddr, String)>,
+}
+
+/// Of whom some facts speak.
+#[derive(Clone, Debug, Default)]
+struct Owner {
+    /// As the user or the text names it.
+    label: Option<String>,
+    file: String,
+    /// Its addresses, as far as the user, the text or the capture tells them.
+    addresses: Vec<IpAddr>,
 }
 
 /// A value and where it is known from.
@@ -55,52 +76,97 @@ pub struct KnownVersions {
 
 impl HostFacts {
     /// Puts together what was given, what was inferred, and the names that hosts go by.
+    ///
+    /// A fact belongs to the host that the user names with it; else to the one that its text names by name or address.
     #[must_use]
     pub fn new(given: &Facts, inferred: Vec<Inferred>, names: Vec<(IpAddr, String)>) -> Self {
-        Self {
+        let mut all = Self {
             given: given.facts.clone(),
             inferred,
             names,
+            ..Self::default()
+        };
+        // A text that names one host speaks of that one before it names it, too.
+        let mut named: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for fact in &all.given {
+            if let Some(host) = &fact.host {
+                named.entry(&fact.file).or_default().insert(host);
+            }
         }
+        let mut places: BTreeMap<(Option<&str>, &str), usize> = BTreeMap::new();
+        let mut owners: Vec<Owner> = Vec::new();
+        let mut owner = Vec::new();
+        for fact in &all.given {
+            let only = || match named.get(fact.file.as_str()) {
+                Some(hosts) if hosts.len() == 1 => hosts.first().copied(),
+                _ => None,
+            };
+            let label = fact.host.as_deref().or_else(only);
+            // What is said of a named host in several files is said of one host.
+            let file = if label.is_some() {
+                ""
+            } else {
+                fact.file.as_str()
+            };
+            let place = *places.entry((label, file)).or_insert_with(|| {
+                owners.push(Owner {
+                    label: label.map(str::to_owned),
+                    file: fact.file.clone(),
+                    addresses: label.and_then(|l| all.address(l)).into_iter().collect(),
+                });
+                owners.len() - 1
+            });
+            if let ("host.address", Ok(addr), Some(owner)) = (
+                fact.name.as_str(),
+                fact.value.parse(),
+                owners.get_mut(place),
+            ) && !owner.addresses.contains(&addr)
+            {
+                owner.addresses.push(addr);
+            }
+            owner.push(place);
+        }
+        for (at, fact) in all.given.iter().enumerate() {
+            all.by_name.entry(fact.name.clone()).or_default().push(at);
+        }
+        all.inferred.sort_by_key(|i| i.host);
+        all.owner = owner;
+        all.owners = owners;
+        all
     }
 
     /// Hosts that facts were given for by address or by a name that the capture shows.
     #[must_use]
     pub fn hosts(&self) -> Vec<IpAddr> {
-        let mut hosts: Vec<IpAddr> = self
-            .given
-            .iter()
-            .filter_map(|f| self.address(f.host.as_deref()?))
+        let hosts: BTreeSet<IpAddr> = (self.owners.iter())
+            .flat_map(|o| o.addresses.iter().copied())
             .collect();
-        hosts.sort();
-        hosts.dedup();
-        hosts
+        hosts.into_iter().collect()
     }
 
     /// Whether any fact was given that names no host, or one that the capture does not show.
     #[must_use]
     pub fn has_unplaced(&self) -> bool {
-        self.given
-            .iter()
-            .any(|f| f.host.as_deref().and_then(|h| self.address(h)).is_none())
+        self.owners.iter().any(|o| o.addresses.is_empty())
     }
 
-    /// Values of a fact of `host`: those given for it; else, for the host under suspicion, those given without a host;
+    /// Values of a fact of `host`: those given for it; else, for the only host under suspicion, those given without a host;
     /// else those inferred.
     #[must_use]
     pub fn values<'a>(&'a self, host: Option<IpAddr>, suspect: bool, name: &str) -> Vec<Known<'a>> {
         let given = |placed: bool| -> Vec<Known<'a>> {
             let of = |inferred: bool| {
-                self.given.iter().filter(move |f| {
-                    f.name == name && f.inferred == inferred && self.belongs(f, host, placed)
-                })
+                let indices = self.by_name.get(name).into_iter().flatten();
+                indices
+                    .filter_map(|at| Some((self.given.get(*at)?, self.owner_of(*at)?)))
+                    .filter(move |(f, o)| f.inferred == inferred && o.is(host, placed))
             };
             // What was said counts before what follows from something else that was said.
             let said = of(false).next().is_some();
             of(!said)
-                .map(|f| Known {
+                .map(|(f, o)| Known {
                     value: &f.value,
-                    basis: basis(f),
+                    basis: basis(f, o, host.filter(|_| !placed)),
                 })
                 .collect()
         };
@@ -115,12 +181,103 @@ impl HostFacts {
                 return common;
             }
         }
-        self.inferred
-            .iter()
-            .filter(|i| Some(i.host) == host && i.name == name && i.confidence >= SURE)
+        host.into_iter()
+            .flat_map(|host| self.hints(host))
+            .filter(|i| i.name == name && i.confidence >= SURE)
             .map(|i| Known {
                 value: &i.value,
                 basis: i.basis.clone(),
+            })
+            .collect()
+    }
+
+    /// What the wire shows of a host that does not go with what was given of it, in sentences.
+    #[must_use]
+    pub fn contradictions(&self, host: IpAddr) -> Vec<String> {
+        let mut all = Vec::new();
+        for (names, scale) in [
+            (&["os"][..], Scale::System),
+            (&["exchange", "mta"], Scale::Product),
+        ] {
+            let Some((said, basis)) = self.said(host, names, scale) else {
+                continue;
+            };
+            for hint in self.hints(host) {
+                let Some(shown) = Versions::parse(&hint.value) else {
+                    continue;
+                };
+                // A mail server tells the system that it runs on.
+                let shown = match (shown.scale(), scale) {
+                    (Scale::Product, Scale::System) => shown.systems(),
+                    (a, b) if a == b => Some(shown),
+                    _ => None,
+                };
+                if let Some(shown) = shown
+                    && hint.confidence >= HINT
+                    && shown.and(said).is_none()
+                {
+                    all.push(format!(
+                        "{host} is said to run {} ({basis}), but the wire shows {} ({})",
+                        said.words(),
+                        shown.words(),
+                        hint.basis
+                    ));
+                }
+            }
+        }
+        all
+    }
+
+    /// What was given of a host's versions, all of it.
+    fn said(&self, host: IpAddr, names: &[&str], scale: Scale) -> Option<(Versions, String)> {
+        let mut said: Option<(Versions, String)> = None;
+        for name in names {
+            for at in self.by_name.get(*name).into_iter().flatten() {
+                let (Some(fact), Some(owner)) = (self.given.get(*at), self.owner_of(*at)) else {
+                    continue;
+                };
+                if fact.inferred || !owner.is(Some(host), true) {
+                    continue;
+                }
+                if let Some(v) = Versions::parse(&fact.value).filter(|v| v.scale() == scale) {
+                    said = Some(match said {
+                        None => (v, basis(fact, owner, None)),
+                        Some((all, words)) => (all.or(v), words),
+                    });
+                }
+            }
+        }
+        said
+    }
+
+    /// Of whom files speak that name no host, and what that means where `accused` hosts come into question; in sentences.
+    #[must_use]
+    pub fn unplaced(&self, accused: &[IpAddr]) -> Vec<String> {
+        let list: Vec<String> = accused
+            .iter()
+            .take(MAX_NAMED)
+            .map(ToString::to_string)
+            .collect();
+        let list = list.join(", ");
+        let nameless = self.owners.iter().filter(|o| o.addresses.is_empty());
+        nameless
+            .map(|o| {
+                let of = match &o.label {
+                    Some(label) => format!(
+                        "what is said of {label} ({}), whom the capture does not show by this name,",
+                        o.file
+                    ),
+                    None => format!("what {} says, which names no host,", o.file),
+                };
+                match accused {
+                    [] => format!("{of} is tied to no host of the capture: name the host by its address"),
+                    [one] => format!("{of} is taken to be of {one}, which alone is accused: if it is another's, name that host by its address"),
+                    _ => format!(
+                        "{of} decides nothing, because {} hosts are accused ({list}{}): name the host by its address",
+                        accused.len(),
+                        if accused.len() > MAX_NAMED { ", ..." } else { "" }
+                    ),
+                }
             })
             .collect()
     }
@@ -187,16 +344,19 @@ impl HostFacts {
         all
     }
 
-    fn belongs(&self, fact: &Fact, host: Option<IpAddr>, placed: bool) -> bool {
-        match fact.host.as_deref().and_then(|h| self.address(h)) {
-            Some(of) => placed && host == Some(of),
-            // A name that the capture does not show counts like no name.
-            None => !placed,
-        }
+    /// What the wire shows of a host.
+    fn hints(&self, host: IpAddr) -> impl Iterator<Item = &Inferred> {
+        let from = self.inferred.partition_point(|i| i.host < host);
+        let rest = self.inferred.get(from..).unwrap_or_default();
+        rest.iter().take_while(move |i| i.host == host)
+    }
+
+    fn owner_of(&self, fact: usize) -> Option<&Owner> {
+        self.owners.get(*self.owner.get(fact)?)
     }
 
     fn has_own(&self, host: Option<IpAddr>) -> bool {
-        self.given.iter().any(|f| self.belongs(f, host, true))
+        self.owners.iter().any(|o| o.is(host, true))
     }
 
     /// The address of a host by address or name, full or first label, whatever the case.
@@ -218,10 +378,28 @@ impl HostFacts {
     }
 }
 
-fn basis(fact: &Fact) -> String {
-    if fact.line == 0 {
+impl Owner {
+    /// Whether it is this host (`placed`), or nobody of whom the capture knows.
+    fn is(&self, host: Option<IpAddr>, placed: bool) -> bool {
+        if placed {
+            host.is_some_and(|h| self.addresses.contains(&h))
+        } else {
+            self.addresses.is_empty()
+        }
+    }
+}
+
+/// Where a fact is known from; `taken`: the host that it is taken to be of, where nothing says so.
+fn basis(fact: &Fact, owner: &Owner, taken: Option<IpAddr>) -> String {
+    let mut words = if fact.line == 0 {
         fact.file.clone()
     } else {
         format!("{} line {}", fact.file, fact.line)
+    };
+    match (taken, &owner.label) {
+        (Some(host), Some(label)) => words.push_str(&format!(", of {label}, taken to be {host}")),
+        (Some(host), None) => words.push_str(&format!(", which names no host, taken to be {host}")),
+        (None, _) => {}
     }
+    words
 }

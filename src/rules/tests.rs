@@ -49,6 +49,17 @@ fn case() -> Vec<Finding> {
 }
 
 fn facts(given: &[(&str, &str)]) -> HostFacts {
+    HostFacts::new(&facts_of(given), Vec::new(), named())
+}
+
+fn named() -> Vec<(IpAddr, String)> {
+    vec![(
+        SUBJECT.parse().unwrap(),
+        "XXXMAIL02.testdomain.com".to_owned(),
+    )]
+}
+
+fn facts_of(given: &[(&str, &str)]) -> Facts {
     let facts = given
         .iter()
         .enumerate()
@@ -63,17 +74,10 @@ fn facts(given: &[(&str, &str)]) -> HostFacts {
             text: String::new(),
         })
         .collect();
-    HostFacts::new(
-        &Facts {
-            facts,
-            ..Facts::default()
-        },
-        Vec::new(),
-        vec![(
-            SUBJECT.parse().unwrap(),
-            "XXXMAIL02.testdomain.com".to_owned(),
-        )],
-    )
+    Facts {
+        facts,
+        ..Facts::default()
+    }
 }
 
 fn ids(remedies: &[Remedy]) -> Vec<&str> {
@@ -369,7 +373,10 @@ fn no_command_for_another_version() {
         ("exim", "linux"),
     ] {
         let host = Versions::parse(product).unwrap();
-        for command in commands(&everything(system, Some(product))) {
+        let remedies = everything(system, Some(product));
+        // What is for the other end, of which nothing is known, comes with its condition.
+        let own = |s: &&Step| s.on.as_deref() != Some(PEER) || s.only_if.is_empty();
+        for command in steps(&remedies).filter(own).map(|s| &s.command) {
             for (part, allowed) in PRODUCT_BOUND {
                 let fits = Versions::parse(allowed).is_some_and(|a| host.within(a) == Truth::Yes);
                 assert!(!command.contains(part) || fits, "{product}: {command}");
@@ -1019,5 +1026,199 @@ fn every_value_that_a_rule_reads_is_one_that_facts_have() {
                 );
             }
         });
+    }
+}
+
+/// Reads facts as the user gives them: (host that the user names, name of the file, text).
+fn read(files: &[(Option<&str>, &str, &str)]) -> Facts {
+    let mut facts = Facts::default();
+    for (host, name, text) in files {
+        crate::facts::read(*host, name, text.as_bytes(), &mut facts);
+    }
+    facts
+}
+
+#[test]
+fn a_fact_belongs_to_the_host_that_it_names() {
+    const CHIMNEY: &str = "=== netsh int tcp show global ===\nTCP Global Parameters\n-----\nChimney Offload State : automatic\n";
+    const NAME: &str = "=== hostname ===\nXXXMAIL02\n";
+    const OTHER: &str = "=== hostname ===\nBACKUP1\n";
+    const ADDRESS: &str =
+        "=== ipconfig ===\n   IPv4 Address. . . . . . . . . . . : 192.168.24.34(Preferred)\n";
+    const OTHERS: &str =
+        "=== ip -o addr ===\n2: eth0    inet 192.168.24.99/24 brd 192.168.24.255\n";
+    let subject: IpAddr = SUBJECT.parse().unwrap();
+    let peer: IpAddr = PEER.parse().unwrap();
+    let names = || vec![(subject, "XXXMAIL02.testdomain.com".to_owned())];
+    // (name, who the user says it is, text, whether it is the subject's where both hosts are accused, and where the subject
+    // alone is)
+    for (name, host, text, both, alone) in [
+        (
+            "named by the user",
+            Some("XXXMAIL02"),
+            vec![CHIMNEY],
+            true,
+            true,
+        ),
+        (
+            "an address by the user",
+            Some(SUBJECT),
+            vec![CHIMNEY],
+            true,
+            true,
+        ),
+        ("named by itself", None, vec![NAME, CHIMNEY], true, true),
+        (
+            "named by itself later on",
+            None,
+            vec![CHIMNEY, NAME],
+            true,
+            true,
+        ),
+        (
+            "its address within",
+            None,
+            vec![CHIMNEY, ADDRESS],
+            true,
+            true,
+        ),
+        (
+            "a name that the capture lacks, and its address",
+            None,
+            vec![OTHER, CHIMNEY, ADDRESS],
+            true,
+            true,
+        ),
+        (
+            "a name that the capture lacks",
+            None,
+            vec![OTHER, CHIMNEY],
+            false,
+            true,
+        ),
+        (
+            "an address of another",
+            None,
+            vec![CHIMNEY, OTHERS],
+            false,
+            false,
+        ),
+        ("the peer's", Some(PEER), vec![CHIMNEY], false, false),
+        ("nameless", None, vec![CHIMNEY], false, true),
+    ] {
+        let facts = read(&[(host, "facts.txt", &text.concat())]);
+        let known = HostFacts::new(&facts, Vec::new(), names());
+        for (sole, want) in [(None, both), (Some(subject), alone)] {
+            let world = World {
+                findings: &[],
+                facts: &known,
+                subject: Some(subject),
+                peer: Some(peer),
+                sole,
+                now: None,
+            };
+            let got = known.values(Some(subject), world.suspects(Some(subject)), "nic.chimney");
+            assert_eq!(
+                !got.is_empty(),
+                want,
+                "{name}, accused alone: {}",
+                sole.is_some()
+            );
+        }
+    }
+}
+
+#[test]
+fn nameless_facts_ask_of_whom_they_are() {
+    let facts = read(&[(
+        None,
+        "facts.txt",
+        "Settings for eth0:\n\tSpeed: 100Mb/s\n\tDuplex: Half\n",
+    )]);
+    let known = HostFacts::new(&facts, Vec::new(), Vec::new());
+    let mut other = finding("window.zero");
+    other.subject = PEER.parse().ok();
+    for (name, findings, says) in [
+        ("nobody accused", vec![], "tied to no host"),
+        (
+            "one accused",
+            vec![finding("storm.retransmission")],
+            "which alone is accused",
+        ),
+        (
+            "two accused",
+            vec![finding("storm.retransmission"), other],
+            "decides nothing, because 2 hosts are accused (192.168.15.63, 192.168.24.34)",
+        ),
+    ] {
+        let doubts = engine().doubts(&findings, &known);
+        assert_eq!(doubts.len(), 1, "{name}: {doubts:?}");
+        assert!(doubts[0].contains(says), "{name}: {doubts:?}");
+        // What the facts say by themselves they say in any case, of a host that they do not name.
+        let remedies = engine().advise(&findings, &known, None);
+        let duplex = get(&remedies, "link-duplex");
+        assert!(duplex.unknown.is_empty(), "{name}: {duplex:?}");
+    }
+}
+
+#[test]
+fn what_is_given_against_the_wire_is_told() {
+    let host: IpAddr = SUBJECT.parse().unwrap();
+    let hint = |name: &'static str, value: &str, basis: &str| Inferred {
+        host,
+        name,
+        value: value.to_owned(),
+        confidence: 0.8,
+        basis: basis.to_owned(),
+    };
+    let wire = |hints| HostFacts::new(&facts_of(&[("os", "ws2008r2")]), hints, named());
+    for (name, hints, says) in [
+        ("nothing on the wire", vec![], None),
+        (
+            "the wire agrees",
+            vec![hint("os", "windows", "TTL 128")],
+            None,
+        ),
+        (
+            "another system",
+            vec![hint("os", "ws2003", "its NTLM challenge")],
+            Some("its NTLM challenge"),
+        ),
+        (
+            "another TTL",
+            vec![hint("os", "linux|bsd", "packets of TTL 64")],
+            Some("packets of TTL 64"),
+        ),
+        (
+            "a mail server of another",
+            vec![hint("mta", "postfix", "its banner")],
+            Some("its banner"),
+        ),
+        (
+            "a mail server that runs on it",
+            vec![hint("exchange", "ex2010", "its banner")],
+            None,
+        ),
+    ] {
+        let known = wire(hints);
+        let doubts = engine().doubts(&case(), &known);
+        let remedies = engine().advise(&case(), &known, None);
+        let chimney = get(&remedies, "offload-chimney");
+        match says {
+            None => {
+                assert_eq!(doubts, [""; 0], "{name}");
+                assert_eq!(chimney.against, [""; 0], "{name}");
+            }
+            Some(says) => {
+                let told = |list: &[String]| {
+                    list.iter()
+                        .any(|s| s.contains(says) && s.contains("2008 R2"))
+                };
+                assert!(
+                    told(&doubts) && told(&chimney.against),
+                    "{name}: {doubts:?}"
+                );
+            }
+        }
     }
 }
