@@ -93,6 +93,7 @@ pub(super) fn v4<'a>(view: View<'a>, packet: &mut Packet) -> Result<Behind<'a>, 
         ttl: header.ttl(),
         dont_fragment: header.dont_fragment(),
         ecn: header.ecn().value(),
+        dscp: header.dcp().value(),
         whole: octets == 20 || !has_source_route(header.options()),
         has_length: total != 0,
     };
@@ -162,6 +163,7 @@ pub(super) fn v6<'a>(view: View<'a>, packet: &mut Packet) -> Step<'a> {
         ttl: header.hop_limit(),
         dont_fragment: true,
         ecn: header.ecn().value(),
+        dscp: header.dscp().value(),
         whole: true,
         has_length: length != 0,
     };

@@ -180,6 +180,8 @@ pub struct Segment {
     pub dont_fragment: bool,
     /// The two ECN bits of the IP header (RFC 3168).
     pub ecn: u8,
+    /// The six bits before them: how routers are to treat the packet (RFC 2474).
+    pub dscp: u8,
     /// State of the checksum field.
     pub checksum: Checksum,
     /// Octets of TCP options.

@@ -91,6 +91,7 @@ pub(super) struct IpHeader {
     pub(super) ttl: u8,
     pub(super) dont_fragment: bool,
     pub(super) ecn: u8,
+    pub(super) dscp: u8,
     /// Whether the payload is all that the sender's TCP made: not a piece of it, addressed to whom the header names.
     pub(super) whole: bool,
     /// Whether the header gives a length (send offload may leave 0).
@@ -106,6 +107,7 @@ impl Default for IpHeader {
             ttl: 0,
             dont_fragment: false,
             ecn: 0,
+            dscp: 0,
             whole: true,
             has_length: true,
         }

@@ -88,6 +88,7 @@ pub(super) fn segment(
         ttl: packet.ip.ttl,
         dont_fragment: packet.ip.dont_fragment,
         ecn: packet.ip.ecn,
+        dscp: packet.ip.dscp,
         checksum: checksum_of(&packet.ip, view, [c0, c1]),
         option_octets: (header - MIN_HEADER) as u8,
         timestamps: options.timestamps,

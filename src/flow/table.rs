@@ -598,6 +598,7 @@ mod tests {
             ttl: 64,
             dont_fragment: true,
             ecn: 0,
+            dscp: 0,
             checksum: Checksum::Good,
             option_octets: 0,
             timestamps: None,
