@@ -33,7 +33,7 @@ const MAP: &[(&str, &[&str], &[&str])] = &[
     (
         "compare",
         &["net", "capture", "decode", "flow", "detect"],
-        &[],
+        &["crc32fast"],
     ),
     (
         "report",

@@ -1,1 +1,498 @@
-//! Two captures of the same traffic, or the same traffic before and after a remedy.
+//! Compare stage: two captures of the same traffic in, the fate of each segment out; and the same traffic before and after a remedy.
+//!
+//! Takes:  [`SegmentBatch`](crate::decode::SegmentBatch)es of two sides, each into a [`View`]
+//! Gives:  [`Compared`]: the difference of the clocks, and for each connection and direction a [`Path`]; [`Finding`](crate::detect::Finding)s
+//! Never:  trusts IP identification alone; claims a loss that one of the captures may have made
+
+mod align;
+mod clock;
+mod fate;
+mod pair;
+mod ranges;
+mod table;
+mod taken;
+
+pub use clock::Clock;
+pub use fate::{Event, EventKind, Events, Fate, Modified, Path, SegmentFate};
+pub use pair::Basis;
+pub use table::{Limits, View};
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::net::{Direction, Endpoint, Timestamp};
+
+use align::Delay;
+use clock::Samples;
+use fate::Frame;
+use pair::Pair;
+use table::{Connection, Half};
+
+/// Points of a series of delays.
+pub const POINTS: usize = 1_000;
+/// Payload of a segment where no SYN tells.
+const USUAL_PIECE: u32 = 1_460;
+/// Octets that the timestamps option takes of a segment.
+const TIMESTAMPS_OCTETS: u32 = 12;
+/// Two points that are nearer to each other than this are as one.
+const AS_ONE: i64 = 20_000;
+
+/// The delays of a stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DelayPoint {
+    /// Its beginning, by the left side's clock.
+    pub time: Timestamp,
+    /// Least, seconds.
+    pub min: f64,
+    /// Greatest, seconds.
+    pub max: f64,
+    /// Segments.
+    pub segments: u64,
+}
+
+/// One connection as both sides saw it.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// Number of the flow on the left and on the right, and the capture of the side in which it began.
+    pub flows: [Option<(u64, u32)>; 2],
+    /// Its ends, as the left side has them, or the right where the left has nothing.
+    pub client: Endpoint,
+    /// See [`client`](Self::client).
+    pub server: Endpoint,
+    /// Its ends on the right, where they are others there.
+    pub right_ends: Option<[Endpoint; 2]>,
+    /// How the two were found to be one.
+    pub basis: Basis,
+    /// Whether the left side lies nearer to the client.
+    pub left_is_client: bool,
+    /// By direction, client to server first.
+    pub paths: [Path; 2],
+    /// By direction.
+    pub events: [Events; 2],
+    /// First moment, by the clock of the left side.
+    pub start: Timestamp,
+    /// Whether its segments were counted: a connection that one side alone saw is not, unless nobody answered it.
+    pub counted: bool,
+}
+
+/// What two views show together.
+#[derive(Clone, Debug, Default)]
+pub struct Compared {
+    /// Difference of the clocks; `None` where no segment was seen on both sides.
+    pub clock: Option<Clock>,
+    /// The connections, in the order of the left side.
+    pub pairs: Vec<Joined>,
+    /// One-way delays: from left to right, and back.
+    pub delays: [Vec<DelayPoint>; 2],
+    /// From this moment on (by the left side's clock) nothing was compared, for want of room.
+    pub until: Option<Timestamp>,
+}
+
+/// Compares two views; each segment's fate goes to `sink` as well.
+#[must_use]
+pub fn compare(left: &mut View, right: &mut View, sink: &mut dyn FnMut(&SegmentFate)) -> Compared {
+    left.settle();
+    right.settle();
+    let found = pair::pairs([left, right]);
+    let mut orientation = Orientation::default();
+    let mut nearer: Vec<Option<bool>> = Vec::with_capacity(found.len());
+    let mut probes = Vec::with_capacity(found.len());
+    for pair in &found {
+        let sides = sides(pair, left, right);
+        let probe = sides.map_or_else(Probe::default, |(l, r)| Probe::of(l, r, pair));
+        let near = probe.left_is_client();
+        if let (Some(near), Some((l, _))) = (near, sides) {
+            orientation.vote(l.end(true).addr, near);
+            orientation.vote(l.end(false).addr, !near);
+        }
+        nearer.push(near);
+        probes.push(probe);
+    }
+    let mut samples = Samples::default();
+    let mut oriented = Vec::with_capacity(found.len());
+    for ((pair, near), probe) in found.iter().zip(nearer).zip(probes) {
+        let near = near
+            .or_else(|| any(pair, left, right).and_then(|c| orientation.left_is_client(c)))
+            .unwrap_or(true);
+        for (direction, list) in probe.samples.iter().enumerate() {
+            let left_to_right = (direction == 0) == near;
+            for (l, r) in list {
+                samples.add(usize::from(!left_to_right), *l, *r);
+            }
+        }
+        oriented.push(near);
+    }
+    let clock = samples.fit();
+    cut(left, right, clock.as_ref());
+    let until = match (left.full, right.full, &clock) {
+        (Some(l), Some(r), Some(clock)) => Some(l.min(clock.to_left(r))),
+        (None, Some(r), Some(clock)) => Some(clock.to_left(r)),
+        (l, r, _) => l.or(r),
+    };
+    let mut series = [Series::default(), Series::default()];
+    if let Some((first, last)) = left.span {
+        series = [Series::over(first, last), Series::over(first, last)];
+    }
+    let mut pairs = Vec::with_capacity(found.len());
+    for ((number, pair), near) in (0..).zip(&found).zip(oriented) {
+        pairs.extend(one(
+            number,
+            pair,
+            [left, right],
+            near,
+            clock.as_ref(),
+            &mut series,
+            sink,
+        ));
+    }
+    Compared {
+        clock,
+        pairs,
+        delays: series.map(Series::points),
+        until,
+    }
+}
+
+/// Both connections of a pair.
+fn sides<'v>(
+    pair: &Pair,
+    left: &'v View,
+    right: &'v View,
+) -> Option<(&'v Connection, &'v Connection)> {
+    match pair.sides {
+        [Some(n), Some(m)] => Some((left.connections.get(n)?, right.connections.get(m)?)),
+        _ => None,
+    }
+}
+
+fn any<'v>(pair: &Pair, left: &'v View, right: &'v View) -> Option<&'v Connection> {
+    match pair.sides {
+        [Some(n), _] => left.connections.get(n),
+        [None, Some(m)] => right.connections.get(m),
+        [None, None] => None,
+    }
+}
+
+/// Where one side had no more room, the other is cut at the same moment.
+fn cut(left: &mut View, right: &mut View, clock: Option<&Clock>) {
+    let Some(clock) = clock else { return };
+    if let Some(at) = left.full {
+        right.cut(clock.to_right(at));
+    }
+    if let Some(at) = right.full {
+        left.cut(clock.to_left(at));
+    }
+}
+
+/// What a pair tells before the clocks are known: segments that each side saw once.
+#[derive(Debug, Default)]
+struct Probe {
+    /// By direction: when the left saw it, and when the right did.
+    samples: [Vec<(Timestamp, Timestamp)>; 2],
+    /// By direction: how much more of its time to live a segment has on the left.
+    hops: [Option<i32>; 2],
+}
+
+impl Probe {
+    fn of(l: &Connection, r: &Connection, pair: &Pair) -> Self {
+        let mut probe = Self::default();
+        for direction in Direction::BOTH {
+            let of_client = direction == Direction::ClientToServer;
+            let [c, s] = pair.shift;
+            let (own, back) = if of_client { (c, s) } else { (s, c) };
+            let (a, b) = (l.half(of_client), r.half(of_client));
+            let laid = align::Direction::new(a, b, own, 1);
+            let mut times = Vec::new();
+            let mut hops = None;
+            for (n, m) in laid.sure() {
+                let (Some(x), Some(y)) = (a.segments.get(n), b.segments.get(m)) else {
+                    continue;
+                };
+                let differ = laid.trust.timestamps
+                    && matches!((x.timestamp(), y.timestamp()), (Some(x), Some(y)) if x != y);
+                if !differ {
+                    times.push((x.time, y.time));
+                    hops.get_or_insert(i32::from(x.ttl) - i32::from(y.ttl));
+                }
+            }
+            times.extend(bare(a, b, back));
+            if let (Some(list), Some(h)) = (
+                probe.samples.get_mut(direction.index()),
+                probe.hops.get_mut(direction.index()),
+            ) {
+                *list = times;
+                *h = hops;
+            }
+        }
+        probe
+    }
+
+    /// Whether the left side lies nearer to the client; `None` where both are at one place, or nothing tells.
+    fn left_is_client(&self) -> Option<bool> {
+        let middle = |list: &[(Timestamp, Timestamp)]| {
+            let mut all: Vec<i64> = list.iter().map(|(l, r)| r.0.saturating_sub(l.0)).collect();
+            if all.is_empty() {
+                return None;
+            }
+            let half = all.len() / 2;
+            Some(*all.select_nth_unstable(half).1)
+        };
+        let [forth, back] = &self.samples;
+        // Whatever the clocks show, what goes on to the right comes there later than what comes from there.
+        if let (Some(forth), Some(back)) = (middle(forth), middle(back)) {
+            let round = forth.saturating_sub(back);
+            if round.abs() > AS_ONE {
+                return Some(round > 0);
+            }
+        }
+        match self.hops {
+            [Some(h), _] if h != 0 => Some(h > 0),
+            [_, Some(h)] if h != 0 => Some(h < 0),
+            _ => None,
+        }
+    }
+}
+
+/// Bare acknowledgements that each side saw once.
+fn bare(a: &Half, b: &Half, ack_shift: u32) -> Vec<(Timestamp, Timestamp)> {
+    let singles = |half: &Half, shift: u32| {
+        let mut seen: HashMap<_, Option<Timestamp>> = HashMap::new();
+        for s in half.segments.iter().filter(|s| s.is_bare_ack()) {
+            let key = (
+                s.ack.0.wrapping_add(shift),
+                s.sack().map(|k| k.1),
+                s.timestamp(),
+                s.ip_id(),
+                s.window,
+            );
+            seen.entry(key)
+                .and_modify(|t| *t = None)
+                .or_insert(Some(s.time));
+        }
+        seen
+    };
+    let (a, b) = (singles(a, ack_shift), singles(b, 0));
+    let mut pairs: Vec<_> = a
+        .into_iter()
+        .filter_map(|(key, time)| Some((time?, (*b.get(&key)?)?)))
+        .collect();
+    pairs.sort_unstable();
+    pairs
+}
+
+/// On which side of the path hosts are.
+#[derive(Debug, Default)]
+struct Orientation(HashMap<IpAddr, i64>);
+
+impl Orientation {
+    fn vote(&mut self, host: IpAddr, left: bool) {
+        *self.0.entry(host).or_default() += if left { 1 } else { -1 };
+    }
+
+    fn left_is_client(&self, c: &Connection) -> Option<bool> {
+        let votes = |host: IpAddr| self.0.get(&host).copied().unwrap_or_default();
+        match votes(c.end(true).addr) - votes(c.end(false).addr) {
+            0 => None,
+            v => Some(v > 0),
+        }
+    }
+}
+
+/// Delays by stretches of time.
+#[derive(Debug, Default)]
+struct Series {
+    first: Timestamp,
+    width: i64,
+    points: Vec<Option<DelayPoint>>,
+}
+
+impl Series {
+    fn over(first: Timestamp, last: Timestamp) -> Self {
+        Self {
+            first,
+            width: last.nanos_since(first) / (POINTS as i64) + 1,
+            points: vec![None; POINTS],
+        }
+    }
+
+    fn add(&mut self, time: Timestamp, delay: f64) {
+        if self.width == 0 || time < self.first {
+            return;
+        }
+        let place =
+            usize::try_from(time.nanos_since(self.first) / self.width).unwrap_or(usize::MAX);
+        let Some(slot) = self.points.get_mut(place) else {
+            return;
+        };
+        let point = slot.get_or_insert(DelayPoint {
+            time,
+            min: delay,
+            max: delay,
+            segments: 0,
+        });
+        point.min = point.min.min(delay);
+        point.max = point.max.max(delay);
+        point.segments += 1;
+    }
+
+    fn points(self) -> Vec<DelayPoint> {
+        self.points.into_iter().flatten().collect()
+    }
+}
+
+/// Compares one pair.
+fn one(
+    number: u64,
+    pair: &Pair,
+    views: [&View; 2],
+    left_is_client: bool,
+    clock: Option<&Clock>,
+    series: &mut [Series; 2],
+    sink: &mut dyn FnMut(&SegmentFate),
+) -> Option<Joined> {
+    let [left, right] = views;
+    let nothing = Half::default();
+    let [l, r] = [
+        pair.sides[0].and_then(|n| left.connections.get(n)),
+        pair.sides[1].and_then(|m| right.connections.get(m)),
+    ];
+    let shown = l.or(r)?;
+    let mut result = Joined {
+        flows: [
+            l.map(|c| (c.index, c.capture)),
+            r.map(|c| (c.index, c.capture)),
+        ],
+        client: shown.end(true),
+        server: shown.end(false),
+        right_ends: match (l, r) {
+            (Some(l), Some(r)) if l.key != r.key => Some([r.end(true), r.end(false)]),
+            _ => None,
+        },
+        basis: pair.basis,
+        left_is_client,
+        paths: [Path::default(), Path::default()],
+        events: [Events::default(), Events::default()],
+        start: match (l, r, clock) {
+            (None, Some(r), Some(clock)) => clock.to_left(r.first_time()?),
+            _ => shown.first_time()?,
+        },
+        counted: true,
+    };
+    let alone = l.is_none() || r.is_none();
+    if alone && !unanswered(shown, l.is_some(), left_is_client) {
+        result.counted = false;
+        return Some(result);
+    }
+    let piece = piece(l, r);
+    for direction in Direction::BOTH {
+        let of_client = direction == Direction::ClientToServer;
+        let [c, s] = pair.shift;
+        let (own, back) = if of_client { (c, s) } else { (s, c) };
+        let halves = [l, r].map(|c| c.map_or(&nothing, |c| c.half(of_client)));
+        let backs = [l, r].map(|c| c.map_or(&nothing, |c| c.half(!of_client)));
+        let sender_is_left = of_client == left_is_client;
+        let ([sent, came], [heard, beside]) = if sender_is_left {
+            (halves, backs)
+        } else {
+            let ([a, b], [c, d]) = (halves, backs);
+            ([b, a], [d, c])
+        };
+        let (shift, ack_shift) = if sender_is_left {
+            (own, back)
+        } else {
+            (own.wrapping_neg(), back.wrapping_neg())
+        };
+        let delay = Delay {
+            clock,
+            sender_is_left,
+        };
+        let (receiver_span, sender_span) = if sender_is_left {
+            (right.span, left.span)
+        } else {
+            (left.span, right.span)
+        };
+        let to_sender = |t: Timestamp| match clock {
+            Some(clock) if sender_is_left => clock.to_left(t),
+            Some(clock) => clock.to_right(t),
+            None => t,
+        };
+        let frame = Frame {
+            pair: number,
+            to_server: of_client,
+            delay,
+            back: [beside, heard],
+            common: receiver_span.map(|(first, last)| {
+                let under_way = delay.shortest();
+                (
+                    to_sender(first).plus_nanos(-under_way),
+                    to_sender(last).plus_nanos(-under_way),
+                )
+            }),
+            sender_last: sender_span.map(|(_, last)| last),
+            alone,
+            shift,
+            ack_shift,
+        };
+        let laid = align::Direction::new(sent, came, shift, i64::from(piece));
+        let way = usize::from(!sender_is_left);
+        let mut add = |time: Timestamp, delay: f64| {
+            if let Some(s) = series.get_mut(way) {
+                s.add(time, delay);
+            }
+        };
+        let (path, events) = fate::fates(&laid, &frame, sink, &mut add);
+        if let (Some(p), Some(e)) = (
+            result.paths.get_mut(direction.index()),
+            result.events.get_mut(direction.index()),
+        ) {
+            *p = path;
+            *e = events;
+        }
+    }
+    Some(result)
+}
+
+/// Whether a connection that one side alone saw is one that nobody answered, seen beside its client: then all of it was lost between.
+fn unanswered(c: &Connection, on_left: bool, left_is_client: bool) -> bool {
+    let by_client = on_left == left_is_client;
+    c.half(!by_client).segments.is_empty() && c.half(by_client).syn.is_some()
+}
+
+/// Payload of one segment on the wire.
+fn piece(l: Option<&Connection>, r: Option<&Connection>) -> u32 {
+    let halves = || {
+        [l, r]
+            .into_iter()
+            .flatten()
+            .flat_map(|c| [c.half(true), c.half(false)])
+    };
+    let told = halves()
+        .filter_map(|h| h.syn?.options.mss)
+        .filter(|mss| *mss >= 64)
+        .min();
+    let stamped = halves().any(|h| {
+        h.segments
+            .iter()
+            .rev()
+            .take(8)
+            .any(|s| s.timestamp().is_some())
+    });
+    let most = told.map_or_else(
+        || {
+            // A segment that both sides saw as long as this is one.
+            let longest = |c: Option<&Connection>| {
+                c.into_iter()
+                    .flat_map(|c| [c.half(true), c.half(false)])
+                    .flat_map(|h| h.segments.iter().map(table::Sighting::payload))
+                    .filter(|n| *n <= USUAL_PIECE)
+                    .max()
+            };
+            longest(l)
+                .max(longest(r))
+                .filter(|n| *n > 536)
+                .unwrap_or(USUAL_PIECE)
+        },
+        |mss| u32::from(mss) - if stamped { TIMESTAMPS_OCTETS } else { 0 },
+    );
+    most.max(1)
+}

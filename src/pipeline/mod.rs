@@ -7,6 +7,7 @@
 //! as two hosts' captures of one connection are two views of it. A frame is named by capture and number
 //! ([`FrameNo`](crate::net::FrameNo)) all the way.
 
+mod compare;
 mod hand_over;
 mod know;
 mod read;
@@ -26,6 +27,7 @@ use crate::report::model::{Flow, Report};
 use know::Knowledge;
 use track::Tracker;
 
+pub use compare::fates;
 pub use segments::{Judgement, SegmentRow, Shortfall, segments};
 
 /// TCP ports on which SMTP is expected, before the octets are looked at.

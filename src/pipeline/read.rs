@@ -30,61 +30,109 @@ pub(super) fn all(settings: &Settings, found: Found, tracker: &mut Tracker) -> R
     hand_over(
         settings.jobs == Some(1),
         move |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
-            let of = found.sets.iter().map(|set| set.files.len()).sum();
-            let mut read = Read {
-                captures: Vec::with_capacity(of),
-                notes: found.notes,
-                frames: 0,
-            };
-            let mut followed = Followed::default();
-            for set in &found.sets {
-                let mut decoder = Decoder::new(index(&read.captures));
-                let mut known = 0;
-                for (at, file) in set.files.iter().enumerate() {
-                    let index = index(&read.captures);
-                    if at > 0
-                        && let Some((before, undecoded)) = read.captures.last_mut()
-                    {
-                        let seam = capture::seam(before, file);
-                        read.notes.extend(seam.sentence(&before.path, &file.path));
-                        if matches!(seam, Seam::Overlap(_)) {
-                            *undecoded = decoder.undecoded();
-                            upstream.end_of_capture(&mut followed, give)?;
-                            decoder = Decoder::new(index);
-                            known = 0;
-                        } else {
-                            *undecoded = decoder.next_file(index);
-                        }
+            let mut known = 0;
+            walk(settings, found, 0, &mut |step, followed| match step {
+                Step::Batch(decoder) => {
+                    while let Some(name) = decoder.encapsulation_name(known + 1) {
+                        followed.encapsulations.push(name);
+                        known += 1;
                     }
-                    let file = File {
-                        settings,
-                        path: &file.path,
-                        index,
-                        of,
-                    };
-                    let info = file.run(&mut decoder, &mut followed, |decoder, followed| {
-                        while let Some(name) = decoder.encapsulation_name(known + 1) {
-                            followed.encapsulations.push(name);
-                            known += 1;
-                        }
-                        read.frames += followed.frames;
-                        upstream.push(followed);
-                        give(followed)
-                    })?;
-                    read.captures.push((info, Vec::new()));
+                    upstream.push(followed);
+                    give(followed)
                 }
-                if let Some((_, undecoded)) = read.captures.last_mut() {
-                    *undecoded = decoder.undecoded();
+                Step::EndOfCapture => {
+                    known = 0;
+                    upstream.end_of_capture(followed, give)
                 }
-                upstream.end_of_capture(&mut followed, give)?;
-            }
-            Ok(read)
+            })
         },
         |followed| {
             downstream.take(followed);
             Ok(())
         },
     )
+}
+
+/// Reads the segments of all of it, flows aside. `before`: captures of this run that were read earlier.
+pub(super) fn segments_of(
+    settings: &Settings,
+    found: Found,
+    before: usize,
+    take: &mut dyn FnMut(&mut SegmentBatch),
+) -> Result<Read, Error> {
+    hand_over(
+        settings.jobs == Some(1),
+        move |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
+            walk(settings, found, before, &mut |step, followed| match step {
+                Step::Batch(_) => give(followed),
+                Step::EndOfCapture => Ok(()),
+            })
+        },
+        |followed| {
+            take(&mut followed.batch);
+            Ok(())
+        },
+    )
+}
+
+/// What comes next of the captures.
+enum Step<'a> {
+    /// A batch of segments.
+    Batch(&'a mut Decoder),
+    /// The last file of a capture was read.
+    EndOfCapture,
+}
+
+/// Goes through the captures file by file. `before`: captures of this run that were read earlier.
+fn walk(
+    settings: &Settings,
+    found: Found,
+    before: usize,
+    take: &mut dyn FnMut(Step<'_>, &mut Followed) -> Result<(), Error>,
+) -> Result<Read, Error> {
+    let of = before + found.sets.iter().map(|set| set.files.len()).sum::<usize>();
+    let mut read = Read {
+        captures: Vec::with_capacity(of),
+        notes: found.notes,
+        frames: 0,
+    };
+    let next = |read: &Read| u32::try_from(before + read.captures.len()).unwrap_or(u32::MAX);
+    let mut followed = Followed::default();
+    for set in &found.sets {
+        let mut decoder = Decoder::new(next(&read));
+        for (at, file) in set.files.iter().enumerate() {
+            let index = next(&read);
+            if at > 0
+                && let Some((before, undecoded)) = read.captures.last_mut()
+            {
+                let seam = capture::seam(before, file);
+                read.notes.extend(seam.sentence(&before.path, &file.path));
+                if matches!(seam, Seam::Overlap(_)) {
+                    *undecoded = decoder.undecoded();
+                    take(Step::EndOfCapture, &mut followed)?;
+                    decoder = Decoder::new(index);
+                } else {
+                    *undecoded = decoder.next_file(index);
+                }
+            }
+            let file = File {
+                settings,
+                path: &file.path,
+                index,
+                of,
+            };
+            let info = file.run(&mut decoder, &mut followed, |decoder, followed| {
+                read.frames += followed.frames;
+                take(Step::Batch(decoder), followed)
+            })?;
+            read.captures.push((info, Vec::new()));
+        }
+        if let Some((_, undecoded)) = read.captures.last_mut() {
+            *undecoded = decoder.undecoded();
+        }
+        take(Step::EndOfCapture, &mut followed)?;
+    }
+    Ok(read)
 }
 
 /// Reads one file apart from all others; `take` says whether to go on.
@@ -109,10 +157,6 @@ pub(super) fn one(
         |followed| take(&mut followed.batch),
     )
     .map(|_| ())
-}
-
-fn index<T>(captures: &[T]) -> u32 {
-    u32::try_from(captures.len()).unwrap_or(u32::MAX)
 }
 
 /// One file being read.

@@ -1,0 +1,432 @@
+//! What one point of the path saw: each connection with its segments, in few octets.
+//!
+//! Takes:  [`SegmentBatch`]es of one side, in order of time
+//! Gives:  a [`View`]: its [`Connection`]s in the order of their first segment
+//! Never:  keeps payload (a digest of it, which two points can compare); holds more than [`Limits::segments`] segments
+
+use std::collections::HashMap;
+
+use crate::decode::{Checksum, FlowKey, Segment, SegmentBatch, SynOptions, TcpFlags};
+use crate::net::{Endpoint, FrameNo, SeqNum, Timestamp};
+
+/// Ports on which a server listens by custom; used where no SYN tells who is the client.
+const SERVICES: [u16; 12] = [25, 587, 465, 445, 139, 135, 80, 443, 110, 143, 389, 88];
+
+/// How much is held of one side.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Segments; each takes 48 octets.
+    pub segments: usize,
+    /// Connections.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            segments: 16_000_000,
+            connections: 500_000,
+        }
+    }
+}
+
+impl Limits {
+    /// What fits into so many octets, for both sides together.
+    #[must_use]
+    pub fn within(octets: u64) -> Self {
+        let all = Self::default();
+        // Lists grow by doubling, so that a third of what they hold may be room to grow; then comes the matching.
+        let each = (size_of::<Sighting>() as u64) * 4;
+        let segments = usize::try_from(octets / each).unwrap_or(usize::MAX);
+        Self {
+            segments: segments.clamp(1_000, all.segments),
+            connections: all.connections.min(segments.max(1_000)),
+        }
+    }
+}
+
+/// One segment as one side saw it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sighting {
+    pub(super) time: Timestamp,
+    pub(super) frame: FrameNo,
+    pub(super) seq: SeqNum,
+    pub(super) ack: SeqNum,
+    /// Octets of payload. Of a bare acknowledgement: length of its first SACK block.
+    pub(super) octets: u32,
+    /// CRC-32 of the captured payload. Of a bare acknowledgement: left edge of its first SACK block.
+    pub(super) digest: u32,
+    pub(super) ts_val: u32,
+    /// Octets of payload that were captured, 65,535 for more.
+    captured: u16,
+    pub(super) ip_id: u16,
+    pub(super) window: u16,
+    pub(super) flags: u8,
+    pub(super) ttl: u8,
+    /// DSCP and ECN, as they stand in the IP header.
+    pub(super) tos: u8,
+    bits: u8,
+}
+
+impl Sighting {
+    const HAS_TIMESTAMPS: u8 = 0x08;
+    const HAS_IP_ID: u8 = 0x10;
+    const CHECKSUM: u8 = 0x07;
+
+    fn new(batch: &SegmentBatch, seg: &Segment) -> Self {
+        let bare = seg.payload_octets == 0;
+        let (octets, digest) = if bare {
+            batch.sack_blocks(seg).first().map_or((0, 0), |(from, to)| {
+                (from.distance_to(*to).unsigned_abs(), from.0)
+            })
+        } else {
+            (seg.payload_octets, crc32fast::hash(batch.payload(seg)))
+        };
+        let mut bits = match seg.checksum {
+            Checksum::Good => 0,
+            Checksum::UnfilledPartial | Checksum::UnfilledLso => 1,
+            Checksum::Zero => 2,
+            Checksum::Wrong => 3,
+            Checksum::Unchecked => 4,
+        };
+        if seg.timestamps.is_some() {
+            bits |= Self::HAS_TIMESTAMPS;
+        }
+        if seg.ip_id.is_some_and(|id| id != 0) {
+            bits |= Self::HAS_IP_ID;
+        }
+        Self {
+            time: seg.time,
+            frame: seg.frame,
+            seq: seg.seq,
+            ack: seg.ack,
+            octets,
+            digest,
+            ts_val: seg.timestamps.map_or(0, |(val, _)| val),
+            captured: u16::try_from(seg.payload.len).unwrap_or(u16::MAX),
+            ip_id: seg.ip_id.unwrap_or_default(),
+            window: seg.window,
+            flags: seg.flags.0.to_le_bytes()[0],
+            ttl: seg.ttl,
+            tos: seg.dscp << 2 | seg.ecn & 3,
+            bits: bits | if bare { 0 } else { Self::HAS_PAYLOAD },
+        }
+    }
+
+    const HAS_PAYLOAD: u8 = 0x20;
+
+    pub(super) const fn has(&self, flag: TcpFlags) -> bool {
+        self.flags as u16 & flag.0 != 0
+    }
+
+    /// Octets of payload.
+    pub(super) const fn payload(&self) -> u32 {
+        if self.bits & Self::HAS_PAYLOAD != 0 {
+            self.octets
+        } else {
+            0
+        }
+    }
+
+    /// What it takes of the sequence space.
+    pub(super) const fn length(&self) -> u32 {
+        self.payload()
+            .saturating_add(self.has(TcpFlags::SYN) as u32)
+            .saturating_add(self.has(TcpFlags::FIN) as u32)
+    }
+
+    /// Whether it is a bare acknowledgement.
+    pub(super) const fn is_bare_ack(&self) -> bool {
+        self.length() == 0 && self.has(TcpFlags::ACK) && !self.has(TcpFlags::RST)
+    }
+
+    /// The first SACK block of a bare acknowledgement: left edge and length.
+    pub(super) const fn sack(&self) -> Option<(SeqNum, u32)> {
+        if self.is_bare_ack() && self.octets > 0 {
+            Some((SeqNum(self.digest), self.octets))
+        } else {
+            None
+        }
+    }
+
+    pub(super) const fn timestamp(&self) -> Option<u32> {
+        if self.bits & Self::HAS_TIMESTAMPS != 0 {
+            Some(self.ts_val)
+        } else {
+            None
+        }
+    }
+
+    /// IPv4 identification; `None` where it says nothing.
+    pub(super) const fn ip_id(&self) -> Option<u16> {
+        if self.bits & Self::HAS_IP_ID != 0 {
+            Some(self.ip_id)
+        } else {
+            None
+        }
+    }
+
+    /// Whether all of its payload was captured, so that the digest is one of all of it.
+    pub(super) fn is_whole(&self) -> bool {
+        let captured = u32::from(self.captured);
+        captured == self.payload() || self.captured == u16::MAX
+    }
+
+    pub(super) const fn is_unfilled(&self) -> bool {
+        matches!(self.bits & Self::CHECKSUM, 1 | 2)
+    }
+
+    pub(super) const fn is_good(&self) -> bool {
+        self.bits & Self::CHECKSUM == 0
+    }
+
+    /// Whether the checksum is plainly wrong.
+    pub(super) const fn is_wrong(&self) -> bool {
+        self.bits & Self::CHECKSUM == 3
+    }
+}
+
+/// A SYN or SYN-ACK's options, as the first of them showed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Syn {
+    pub(super) frame: FrameNo,
+    pub(super) time: Timestamp,
+    pub(super) seq: SeqNum,
+    pub(super) options: SynOptions,
+    pub(super) timestamps: bool,
+    pub(super) ts_val: u32,
+}
+
+/// One direction as one side saw it.
+#[derive(Debug, Default)]
+pub(super) struct Half {
+    pub(super) segments: Vec<Sighting>,
+    pub(super) syn: Option<Syn>,
+    /// Sequence number of the first segment, as the reopening of a connection is told by it.
+    first: Option<SeqNum>,
+    fin: bool,
+    /// Octets of payload whose digest says nothing, as the snap length cut them.
+    pub(super) cut: u64,
+}
+
+/// One connection as one side saw it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) key: FlowKey,
+    /// Number of the flow, as all other commands count.
+    pub(super) index: u64,
+    pub(super) capture: u32,
+    /// By the ends of `key`: what the first sent, what the second sent.
+    pub(super) halves: [Half; 2],
+    /// Which end of `key` is the client.
+    pub(super) client: usize,
+    /// Whether a SYN says so.
+    pub(super) sure: bool,
+    reset: bool,
+}
+
+impl Connection {
+    pub(super) fn half(&self, of_client: bool) -> &Half {
+        let [a, b] = &self.halves;
+        if (self.client == 0) == of_client {
+            a
+        } else {
+            b
+        }
+    }
+
+    pub(super) fn end(&self, client: bool) -> Endpoint {
+        self.key
+            .endpoint(if client { self.client } else { 1 - self.client })
+    }
+
+    pub(super) fn first_time(&self) -> Option<Timestamp> {
+        let [a, b] = &self.halves;
+        let first = |h: &Half| h.segments.first().map(|s| s.time);
+        match (first(a), first(b)) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// As in the flow stage: another initial sequence number, or the old connection was closed.
+    fn is_reopened_by(&self, seg: &Segment) -> bool {
+        if !seg.flags.has(TcpFlags::SYN) {
+            return false;
+        }
+        let [a, b] = &self.halves;
+        let half = if seg.from_first { a } else { b };
+        let Some(first) = half.first else {
+            return false;
+        };
+        let base = if half.syn.is_some() {
+            first
+        } else {
+            first.plus(u32::MAX)
+        };
+        if seg.flags.has(TcpFlags::ACK) {
+            base != seg.seq
+        } else {
+            base != seg.seq || a.fin || b.fin || self.reset
+        }
+    }
+}
+
+/// What one side saw.
+#[derive(Debug, Default)]
+pub struct View {
+    pub(super) connections: Vec<Connection>,
+    find: HashMap<FlowKey, usize>,
+    limits: Limits,
+    segments: usize,
+    /// First and last moment of any segment.
+    pub(super) span: Option<(Timestamp, Timestamp)>,
+    /// Where the limit was reached: nothing later is held.
+    pub(super) full: Option<Timestamp>,
+    next_index: u64,
+}
+
+impl View {
+    /// An empty one.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// TCP segments held.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.segments
+    }
+
+    /// The moment from which on segments were not taken for want of room.
+    #[must_use]
+    pub fn full(&self) -> Option<Timestamp> {
+        self.full
+    }
+
+    /// Takes a batch of segments in order of time.
+    pub fn push(&mut self, batch: &SegmentBatch) {
+        for seg in &batch.segments {
+            self.segment(batch, seg);
+        }
+    }
+
+    /// A capture of the same side ended: what comes next is of other connections.
+    pub fn end_of_capture(&mut self) {
+        self.find.clear();
+    }
+
+    fn segment(&mut self, batch: &SegmentBatch, seg: &Segment) {
+        if self.full.is_some() {
+            return;
+        }
+        // One point may show a connection inside a VLAN or tunnel that the other does not know.
+        let key = FlowKey {
+            encapsulation: 0,
+            ..seg.key
+        };
+        let mut at = self.find.get(&key).copied();
+        if let Some(n) = at
+            && self
+                .connections
+                .get(n)
+                .is_some_and(|c| c.is_reopened_by(seg))
+        {
+            at = None;
+        }
+        let at = match at {
+            Some(at) => at,
+            None => {
+                if self.connections.len() >= self.limits.connections {
+                    self.full = Some(seg.time);
+                    return;
+                }
+                self.connections
+                    .push(open(key, seg, self.next_index, batch.capture));
+                self.next_index += 1;
+                self.find.insert(key, self.connections.len() - 1);
+                self.connections.len() - 1
+            }
+        };
+        if self.segments >= self.limits.segments {
+            self.full = Some(seg.time);
+            return;
+        }
+        let Some(c) = self.connections.get_mut(at) else {
+            return;
+        };
+        self.segments += 1;
+        self.span = Some(self.span.map_or((seg.time, seg.time), |(a, b)| {
+            (a.min(seg.time), b.max(seg.time))
+        }));
+        c.reset |= seg.flags.has(TcpFlags::RST);
+        let [a, b] = &mut c.halves;
+        let half = if seg.from_first { a } else { b };
+        half.first.get_or_insert(seg.seq);
+        half.fin |= seg.flags.has(TcpFlags::FIN);
+        if seg.flags.has(TcpFlags::SYN) && half.syn.is_none() {
+            half.syn = Some(Syn {
+                frame: seg.frame,
+                time: seg.time,
+                seq: seg.seq,
+                options: seg.syn,
+                timestamps: seg.timestamps.is_some(),
+                ts_val: seg.timestamps.map_or(0, |(val, _)| val),
+            });
+            if !c.sure {
+                let by_client = !seg.flags.has(TcpFlags::ACK);
+                c.client = usize::from(seg.from_first != by_client);
+                c.sure = true;
+            }
+        }
+        let sighting = Sighting::new(batch, seg);
+        if !sighting.is_whole() {
+            half.cut += u64::from(sighting.payload());
+        }
+        half.segments.push(sighting);
+    }
+}
+
+fn open(key: FlowKey, seg: &Segment, index: u64, capture: u32) -> Connection {
+    let [a, b] = key.ports;
+    let (own, other) = if seg.from_first { (a, b) } else { (b, a) };
+    let sender_is_client = match (SERVICES.contains(&own), SERVICES.contains(&other)) {
+        (true, false) => false,
+        (false, true) => true,
+        _ => own >= other,
+    };
+    Connection {
+        key,
+        index,
+        capture,
+        halves: [Half::default(), Half::default()],
+        client: usize::from(sender_is_client != seg.from_first),
+        sure: false,
+        reset: false,
+    }
+}
+
+impl View {
+    /// Puts each direction in order of time, as several captures of one side may have brought its segments, and leaves out what two of
+    /// them saw alike.
+    pub(super) fn settle(&mut self) {
+        for half in self.connections.iter_mut().flat_map(|c| &mut c.halves) {
+            if !half.segments.is_sorted_by_key(|s| s.time) {
+                half.segments.sort_by_key(|s| s.time);
+            }
+        }
+    }
+
+    /// Leaves out what was seen at `at` or later.
+    pub(super) fn cut(&mut self, at: Timestamp) {
+        self.full = Some(self.full.map_or(at, |full| full.min(at)));
+        for half in self.connections.iter_mut().flat_map(|c| &mut c.halves) {
+            half.segments
+                .truncate(half.segments.partition_point(|s| s.time < at));
+        }
+    }
+}
