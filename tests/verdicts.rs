@@ -4,7 +4,7 @@
 mod support;
 
 use support::convo::{C2S, Convo, S2C};
-use support::scene::{Scene, pcap};
+use support::scene::{Frame, Scene, pcap};
 use support::wire::{ACK, Checksum, FIN, RST, SYN};
 use tcptriage::pipeline::{Settings, analyze};
 use tcptriage::report::model::{Flow, Report};
@@ -450,6 +450,107 @@ fn one_segment_may_fill_many_holes() {
         );
         sound(&report.flows[0], name);
     }
+}
+
+/// The frames of one conversation.
+fn frames(convo: Convo) -> Vec<Frame> {
+    let mut scene = Scene::new();
+    scene.add(convo);
+    scene.frames()
+}
+
+/// Makes the IP header of the frame claim so many octets more.
+fn claim(frame: &mut Frame, more: u16) {
+    let length = u16::from_be_bytes([frame.octets[16], frame.octets[17]]);
+    frame.octets[16..18].copy_from_slice(&length.saturating_add(more).to_be_bytes());
+}
+
+#[test]
+fn a_length_beyond_the_frame_is_believed_once_it_is_borne_out() {
+    let told = |r: &Report| r.notes.iter().any(|n| n.contains("claim more octets"));
+    let data = |f: &Frame| f.octets.len() == 14 + 40 + 100;
+    // One frame of the client lies, in the middle and at the end.
+    for (name, at, more) in [("in the middle", 4, 9_000), ("the last", 9, 60_000)] {
+        let mut all = frames(ten(start(), 0));
+        let lying = all.iter_mut().filter(|f| data(f)).nth(at).unwrap();
+        claim(lying, more);
+        let report = report_of_files(name, &[pcap(&all)]);
+        let half = &report.flows[0].client_to_server;
+        assert_eq!(
+            (
+                half.data_segments,
+                half.unique_octets,
+                half.retransmitted_segments,
+                half.unseen_octets
+            ),
+            (10, 1000, 0, 0),
+            "{name}"
+        );
+        assert!(told(&report), "{name}: {:?}", report.notes);
+        sound(&report.flows[0], name);
+    }
+    // A capture that cut each segment to 100 octets and forgot that it did.
+    let mut convo = start();
+    for _ in 0..10 {
+        convo = convo.send(C2S, &[b'x'; 1_000]).ack(S2C).wait_ms(50);
+    }
+    let mut all = frames(convo);
+    for frame in &mut all {
+        frame.octets.truncate(14 + 40 + 100);
+    }
+    let report = report_of_files("cut and forgotten", &[pcap(&all)]);
+    let half = &report.flows[0].client_to_server;
+    assert_eq!(
+        (
+            half.data_segments,
+            half.unique_octets,
+            half.retransmitted_segments,
+            half.unseen_octets
+        ),
+        (10, 10_000, 0, 0)
+    );
+}
+
+#[test]
+fn a_capture_says_that_it_is_out_of_order_or_its_clock_stepped() {
+    let healthy = || frames(ten(start(), 0));
+    let ids = |r: &Report| -> Vec<String> {
+        let faults = r.findings.iter().filter(|f| f.id.starts_with("capture."));
+        faults.map(|f| f.id.clone()).collect()
+    };
+    let counts_of = |r: &Report| {
+        let half = &r.flows[0].client_to_server;
+        (
+            half.data_segments,
+            half.unique_octets,
+            half.retransmitted_segments,
+            half.out_of_order_segments,
+        )
+    };
+    let plain = report_of_files("in order", &[pcap(&healthy())]);
+    assert_eq!((ids(&plain), counts_of(&plain)), (vec![], (10, 1000, 0, 0)));
+
+    let mut swapped = healthy();
+    swapped.swap(9, 12);
+    let swapped = report_of_files("swapped", &[pcap(&swapped)]);
+    assert_eq!(ids(&swapped), ["capture.disorder"]);
+    assert_eq!(counts_of(&swapped), (10, 1000, 0, 0));
+
+    let mut stepped = healthy();
+    for frame in stepped.iter_mut().skip(12) {
+        frame.time -= 3_600_000_000_000;
+    }
+    let first = stepped.first().unwrap().time;
+    for frame in &mut stepped {
+        frame.time += 7_200_000_000_000 - first;
+    }
+    let stepped = report_of_files("stepped", &[pcap(&stepped)]);
+    assert_eq!(ids(&stepped), ["capture.clock"]);
+    assert_eq!(counts_of(&stepped), (10, 1000, 0, 0));
+    assert_eq!(stepped.flows.len(), 1);
+    let finding = &stepped.findings[0];
+    assert_eq!(finding.evidence[0].frame, 13);
+    sound(&stepped.flows[0], "stepped");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tcptriage::capture::{Frame, FrameBatch, LinkType, Octets};
 use tcptriage::decode::{Decoder, OctetRef, SegmentBatch};
 use tcptriage::detect::{self, Seen};
 use tcptriage::flow::reassembly::{Ready, Reassembler};
-use tcptriage::flow::{ChunkData, FlowTable, Limits, Observed, order};
+use tcptriage::flow::{ChunkData, FlowTable, Limits, Observed, order::Order};
 use tcptriage::net::{Direction, FrameNo, StreamOffset, Timestamp};
 use tcptriage::proto::{self, Dialog, DialogRecord, Interest, Piece, Ports};
 
@@ -114,7 +114,8 @@ struct Track {
 
 impl Track {
     fn run(mut self, batch: &mut SegmentBatch) {
-        order::by_time(batch);
+        let mut order = Order::default();
+        let stepped = order.put(batch);
         let mut detectors = detect::all(&[]);
         for note in &batch.notes {
             detectors.iter_mut().for_each(|d| d.note(note));
@@ -123,6 +124,10 @@ impl Track {
             flows: 3,
             octets: 1 << 20,
         });
+        if stepped {
+            table.clock_stepped();
+        }
+        detectors.iter_mut().for_each(|d| d.order(&order));
         let (mut observed, mut findings) = (Vec::new(), Vec::new());
         table.push(batch, &mut observed);
         self.hand_on(batch, &mut table, &mut observed, &mut |seen| {

@@ -2,14 +2,15 @@
 //!
 //! Reads:   copies, holes that were acknowledged, disorder, missing directions, super-segments
 //! Yields:  `capture.duplicates`, `capture.drops`, `capture.truncated`, `capture.one-way`, `capture.super-segments`, `capture.mid-stream`,
-//!          `capture.disorder`: one for the whole run, all of them `info`
+//!          `capture.disorder`, `capture.clock`: one for the whole run, all of them `info`
 //! Silent:  less than three of a kind (two octet holes for drops)
 //! Source:  Paxson's measurement errors; RFC 9293 section 3.8 for what an acknowledgement proves
 
-use super::trace::{Trace, plural};
-use super::{Detector, Finding, Seen, Severity};
+use super::trace::{MAX_PROOF, Trace, plural};
+use super::{Detector, Evidence, Finding, Seen, Severity};
 use crate::flow::EventKind;
-use crate::net::Direction;
+use crate::flow::order::{Order, Step};
+use crate::net::{Direction, FrameRef, Timestamp};
 
 #[derive(Default)]
 struct Kind {
@@ -37,7 +38,15 @@ pub(super) struct CaptureFaults {
     supers: Kind,
     mid_stream: Kind,
     disorder: Kind,
+    /// Segments that stood out of order in the file, whatever their flow.
+    put_right: u64,
+    /// Steps back of the clock, and the flows that they cut through.
+    steps: Vec<Step>,
+    stepped: u64,
+    stepped_trace: Trace,
     truncated: Kind,
+    /// First and last moment of all.
+    span: Option<(Timestamp, Timestamp)>,
 }
 
 impl Detector for CaptureFaults {
@@ -47,6 +56,13 @@ impl Detector for CaptureFaults {
         self.duplicates.add(seen, f.capture_duplicates);
         self.truncated.add(seen, f.truncated);
         self.disorder.add(seen, f.disordered);
+        if f.clock_steps > 0 {
+            self.stepped_trace.flow(f, f.start, f.end);
+        }
+        self.span = Some(
+            self.span
+                .map_or((f.start, f.end), |(a, b)| (a.min(f.start), b.max(f.end))),
+        );
         let [a, b] = &f.halves;
         let one_way = (a.frames == 0 || b.frames == 0) && a.data_segments + b.data_segments > 0;
         self.one_way.add(seen, u64::from(one_way));
@@ -84,7 +100,14 @@ impl Detector for CaptureFaults {
         }
     }
 
-    #[allow(clippy::cast_precision_loss)]
+    fn order(&mut self, order: &Order) {
+        self.put_right += order.disordered;
+        self.stepped += order.stepped;
+        self.steps.extend(&order.steps);
+        self.steps.truncate(MAX_PROOF);
+    }
+
+    #[allow(clippy::cast_precision_loss, clippy::too_many_lines)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         let Self {
             flows,
@@ -94,9 +117,15 @@ impl Detector for CaptureFaults {
             one_way,
             supers,
             mid_stream,
-            disorder,
+            mut disorder,
+            put_right,
+            steps,
+            stepped,
+            stepped_trace,
             truncated,
+            span,
         } = std::mem::take(self);
+        disorder.count = disorder.count.max(put_right);
         let mut push = |kind: Kind,
                         least: u64,
                         id: &'static str,
@@ -109,6 +138,9 @@ impl Detector for CaptureFaults {
             let count = kind.count;
             let mut f = kind.trace.finding(id, Severity::Info, confidence, summary);
             f.measures = vec![("count", count as f64)];
+            if let Some((start, end)) = span.filter(|_| f.flows.is_empty()) {
+                (f.start, f.end) = (start, end);
+            }
             if !filter.is_empty() {
                 filter.clone_into(&mut f.display_filter);
             }
@@ -189,5 +221,37 @@ impl Detector for CaptureFaults {
                 "{n} cut by the snap length: headers count in full, contents and checksums cannot be checked"
             ),
         );
+        if let Some(longest) = steps.iter().map(|s| s.back).max() {
+            let mut f = stepped_trace.finding(
+                "capture.clock",
+                Severity::Info,
+                0.9,
+                format!(
+                    "the capture's clock stepped back {}, by up to {}: what was measured across a step means nothing",
+                    plural(stepped, "time"),
+                    super::trace::span(longest.as_secs_f64())
+                ),
+            );
+            for step in &steps {
+                f.evidence.push(Evidence {
+                    at: FrameRef {
+                        capture: step.frame.capture(),
+                        frame: step.frame,
+                    },
+                    text: format!(
+                        "{} earlier than a frame before it, and those that follow stay there",
+                        super::trace::span(step.back.as_secs_f64())
+                    ),
+                });
+            }
+            if let Some((start, end)) = span.filter(|_| f.flows.is_empty()) {
+                (f.start, f.end) = (start, end);
+            }
+            f.measures = vec![
+                ("count", stepped as f64),
+                ("back_seconds", longest.as_secs_f64()),
+            ];
+            out.push(f);
+        }
     }
 }

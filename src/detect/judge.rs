@@ -167,6 +167,33 @@ const OF_TCP: [&str; 7] = [
     "throughput.",
 ];
 
+/// Faults of the capture that make times doubtful, by how much, and what to say of it.
+const DOUBTS: [(&str, f64, &str); 2] = [
+    (
+        "capture.disorder",
+        0.9,
+        "the capture itself is out of order on these connections, and was put right by its times",
+    ),
+    (
+        "capture.clock",
+        0.7,
+        "the capture's clock stepped back during these connections",
+    ),
+];
+
+/// Families of findings that go by times.
+const BY_TIME: [&str; 9] = [
+    "loss.",
+    "stall.",
+    "link.",
+    "path.",
+    "throughput.",
+    "limit.",
+    "reordering.",
+    "retransmission.",
+    "server.",
+];
+
 /// Confidence from which a cause explains anything.
 const SURE: f64 = 0.6;
 
@@ -181,6 +208,7 @@ pub fn judge(mut findings: Vec<Finding>) -> Vec<Finding> {
             f.seconds_lost = Some(lost.min(whole));
         }
     }
+    doubt(&mut findings);
     let mut behind = vec![0u32; findings.len()];
     for (cause_id, consequences, then) in BRINGS {
         for cause in 0..findings.len() {
@@ -231,6 +259,24 @@ pub fn judge(mut findings: Vec<Finding>) -> Vec<Finding> {
     });
     let mut slots: Vec<Option<Finding>> = findings.into_iter().map(Some).collect();
     order.into_iter().filter_map(|n| slots[n].take()).collect()
+}
+
+/// What goes by times is less sure where the capture's own order or clock is at fault.
+fn doubt(findings: &mut [Finding]) {
+    for (id, factor, why) in DOUBTS {
+        let Some(fault) = findings.iter().find(|f| f.id == id) else {
+            continue;
+        };
+        let flows = fault.flows.clone();
+        let by_time = findings.iter_mut().filter(|f| {
+            BY_TIME.iter().any(|family| f.id.starts_with(family))
+                && f.flows.iter().any(|n| flows.binary_search(n).is_ok())
+        });
+        for f in by_time {
+            f.confidence *= factor;
+            f.against.push(why.to_owned());
+        }
+    }
 }
 
 /// Which findings are brought about by another of them: what mends the cause mends these too.

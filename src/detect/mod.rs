@@ -37,6 +37,7 @@ pub use judge::{consequences, judge};
 use std::net::IpAddr;
 
 use crate::decode::Note;
+use crate::flow::order::Order;
 use crate::flow::{FlowIndex, FlowRecord};
 use crate::net::{FrameRef, Timestamp};
 use crate::proto::DialogRecord;
@@ -59,7 +60,10 @@ pub trait Detector: Send {
     /// A packet that is no TCP segment.
     fn note(&mut self, _note: &Note) {}
 
-    /// The capture has ended: what only shows across flows.
+    /// In what order the frames of all captures stood; told before the end.
+    fn order(&mut self, _order: &Order) {}
+
+    /// The captures have ended: what only shows across flows.
     fn finish(&mut self, _out: &mut Vec<Finding>) {}
 }
 

@@ -196,6 +196,7 @@ mod tests {
             events_omitted: 0,
             capture_duplicates: 0,
             disordered: 0,
+            clock_steps: 0,
             truncated: 0,
             evicted: false,
         }

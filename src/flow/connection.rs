@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::account::{Account, Before, Ended};
 use super::half::{Context, Events, Half, NEAR, Verdict};
+use super::order::STEP_NANOS;
 use super::reassembly::{Ready, Reassembler};
 use super::record::{Close, End, EventKind, FlowRecord, Goodput, Handshake};
 use super::reuse::{Numbers, Rival};
@@ -54,6 +55,9 @@ pub(super) struct Connection {
     events: Events,
     last_data: Option<Direction>,
     macs: [MacAddr; 2],
+    /// Latest time since the clock last stepped back.
+    latest: Timestamp,
+    clock_steps: u32,
     disordered: u64,
     truncated: u64,
     outgoing: [u32; 2],
@@ -119,6 +123,8 @@ impl Connection {
             events: Events::default(),
             last_data: None,
             macs: [MacAddr::default(); 2],
+            latest: seg.time,
+            clock_steps: 0,
             disordered: 0,
             truncated: 0,
             outgoing: [0; 2],
@@ -143,6 +149,17 @@ impl Connection {
         } else {
             (self.key.ports[1], self.key.ports[0])
         }
+    }
+
+    /// Whether lengths are believed that the frames of this sender had no room for.
+    pub(super) fn is_believed(&self, seg: &Segment) -> bool {
+        self.halves[self.direction(seg.from_first).index()].believed
+    }
+
+    /// A segment of which less was counted claims to be so long.
+    pub(super) fn claims(&mut self, seg: &Segment) {
+        let direction = self.direction(seg.from_first);
+        self.halves[direction.index()].claims(seg);
     }
 
     /// Whether it is open both ways, so that a SYN changes nothing (RFC 5961 section 4).
@@ -270,10 +287,16 @@ impl Connection {
         self.numbers.see(seg);
         let direction = self.direction(seg.from_first);
         let (own, other) = (direction.index(), direction.reverse().index());
-        if seg.time < self.end {
-            self.disordered += 1;
-        }
         let time = seg.time;
+        if time < self.latest || seg.frame < self.last_frame {
+            if seg.frame > self.last_frame && self.latest.nanos_since(time) > STEP_NANOS {
+                self.clock_steps += 1;
+                self.latest = time;
+            } else {
+                self.disordered += 1;
+            }
+        }
+        self.latest = self.latest.max(time);
         if seg.outgoing == Some(true) {
             self.outgoing[own] = self.outgoing[own].saturating_add(1);
         }
@@ -877,6 +900,7 @@ impl Connection {
             events_omitted: events.omitted,
             capture_duplicates: if by_capture { copies } else { 0 },
             disordered: self.disordered,
+            clock_steps: self.clock_steps,
             truncated: self.truncated,
             evicted,
         }

@@ -9,7 +9,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::ipid::IpIds;
-use super::record::{Event, EventKind, HalfRecord, IpIdUse, MAX_EVENTS, Repeat, Trigger};
+use super::record::{
+    Event, EventKind, HalfRecord, IpIdUse, MAX_EVENTS, MAX_HOLES, Repeat, Trigger,
+};
 use super::rtt::Estimator;
 use crate::decode::{Checksum, Segment, TcpFlags};
 use crate::net::{Direction, FrameNo, SeqNum, Sketch, StreamOffset, Timestamp};
@@ -22,8 +24,6 @@ const REPORTED: &str = "the receiver reported it as a duplicate (D-SACK)";
 pub(super) const MAX_SENT: usize = 16_384;
 /// Acknowledged ranges remembered.
 const HISTORY: usize = 128;
-/// Holes remembered in one direction; [`HalfRecord::holes_omitted`] counts those beyond.
-pub(super) const MAX_HOLES: usize = 512;
 /// Ranges apart from each other that SACK blocks have covered, remembered as one each; what further ones cover is not known.
 const MAX_BLOCKS: usize = MAX_SENT;
 /// Ranges that one acknowledgement is taken to pass over; the rest is left to the next one.
@@ -203,6 +203,9 @@ pub(super) struct Half {
     filled: u64,
     /// Segments in a row that fit no window.
     outside: u32,
+    /// Where the last segment ends by a length that its frame had no room for, and whether such lengths were borne out.
+    claimed: Option<u64>,
+    pub(super) believed: bool,
     pub(super) last_data: Option<Timestamp>,
     /// Payload of the last segment.
     pub(super) last_octets: u32,
@@ -271,6 +274,31 @@ impl Half {
             self.anchor = self.anchor.map(|a| a.plus(by));
             self.nxt = to;
         }
+    }
+
+    /// A segment of which less was counted claims to be so long.
+    pub(super) fn claims(&mut self, seg: &Segment) {
+        let end = self
+            .offset(seg.seq)
+            .saturating_add(u64::from(seg.payload_octets));
+        self.claimed = Some(end).filter(|&end| end > self.nxt);
+    }
+
+    /// The sender goes on at `upto`, or the other end has got so far: where the last segment had claimed just that, it was that long, and
+    /// the capture forgot how long its frame was.
+    fn borne_out(&mut self, upto: u64) {
+        if self.claimed != Some(upto) {
+            return;
+        }
+        self.believed = true;
+        self.claimed = None;
+        let missing = upto.saturating_sub(self.nxt);
+        self.rec.octets += missing;
+        self.rec.unique_octets += missing;
+        if let Some(last) = self.sent.back_mut().filter(|s| s.end == self.nxt) {
+            last.end = upto;
+        }
+        self.advance(upto);
     }
 
     /// Octets on their way: sent and not acknowledged.
@@ -364,6 +392,9 @@ impl Half {
         if octets == 1 && start + 1 == self.nxt && self.una.is_some_and(|una| una >= self.nxt) {
             self.rec.keep_alives += 1;
             return Verdict::KeepAlive;
+        }
+        if start > self.nxt {
+            self.borne_out(start);
         }
         let segments = self.wire_segments(octets);
         if self.flight() == 0 {
@@ -1027,6 +1058,9 @@ impl Half {
         }
         if ack.abs_diff(self.nxt) > MAX_DISTANCE.unsigned_abs() {
             return 0;
+        }
+        if ack > self.nxt {
+            self.borne_out(ack);
         }
         if ack > self.nxt {
             if self.probe_octet && ack == self.nxt + 1 {

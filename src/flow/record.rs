@@ -9,6 +9,9 @@ use crate::net::{Direction, Endpoint, FrameNo, MacAddr, SeqNum, Side, Timestamp}
 /// Events kept for one flow; [`FlowRecord::events_omitted`] counts the rest.
 pub const MAX_EVENTS: usize = 4_000;
 
+/// Holes followed in one direction of a flow at one time; [`HalfRecord::holes_omitted`] counts those beyond.
+pub const MAX_HOLES: usize = 512;
+
 /// The life of one TCP connection as the capture shows it.
 #[derive(Clone, Debug)]
 pub struct FlowRecord {
@@ -56,6 +59,8 @@ pub struct FlowRecord {
     pub capture_duplicates: u64,
     /// Segments whose time lay before that of an earlier one in the file, put right before analysis.
     pub disordered: u64,
+    /// Times that the capture's clock stepped back during the flow: what was measured across one is not known.
+    pub clock_steps: u32,
     /// Frames whose payload the snap length cut.
     pub truncated: u64,
     /// Whether the flow was given up before its end because the table was full.
@@ -192,7 +197,7 @@ pub struct HalfRecord {
     pub copies: u64,
     /// Acknowledged, never captured.
     pub unseen_octets: u64,
-    /// Holes that were not followed, because more than 512 were open at the time: whether what filled them was late or sent again
+    /// Holes that were not followed, because more than [`MAX_HOLES`] were open at the time: whether what filled them was late or sent again
     /// is less sure.
     pub holes_omitted: u64,
     /// Frames whose checksum is plainly wrong.

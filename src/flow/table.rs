@@ -165,6 +165,8 @@ pub struct FlowTable {
     since_check: u32,
     /// Flows given up before their end to keep within the limits.
     pub evicted: u64,
+    /// Segments that claimed more octets than their frame had room for, and were not believed.
+    pub overlong: u64,
     /// TCP segments taken.
     pub segments: u64,
     /// What was made of each segment, where somebody wants to know: kept as long as nobody takes it.
@@ -191,6 +193,7 @@ impl FlowTable {
             ready: [Vec::new(), Vec::new()],
             since_check: 0,
             evicted: 0,
+            overlong: 0,
             segments: 0,
             judged: None,
             moments: None,
@@ -200,13 +203,17 @@ impl FlowTable {
     /// Takes a batch of segments; what is observed goes to `out` in order. References in `out` point into `batch`.
     pub fn push(&mut self, batch: &SegmentBatch, out: &mut Vec<Observed>) {
         let mut notes = batch.notes.iter().peekable();
-        for seg in &batch.segments {
+        let mut overlong = batch.overlong.iter().peekable();
+        for (n, seg) in batch.segments.iter().enumerate() {
             while let Some(note) =
                 notes.next_if(|n| n.time < seg.time || (n.time == seg.time && n.frame < seg.frame))
             {
                 self.note(note);
             }
-            self.segment(batch, seg, out);
+            match overlong.next_if(|(index, _)| *index as usize == n) {
+                Some(&(_, room)) => self.overlong(batch, seg, room, out),
+                None => self.segment(batch, seg, out),
+            }
         }
         for note in notes {
             self.note(note);
@@ -220,6 +227,42 @@ impl FlowTable {
             self.keep_within_limits();
         }
         self.leave(out);
+    }
+
+    /// A segment that is longer by its IP header than its frame had room for. The capture may have forgotten how long the frame was,
+    /// or the header lies: it is believed once what follows has borne it out.
+    #[cold]
+    fn overlong(
+        &mut self,
+        batch: &SegmentBatch,
+        seg: &Segment,
+        room: u32,
+        out: &mut Vec<Observed>,
+    ) {
+        let believed = self
+            .slot_of(&seg.key, seg.hash)
+            .and_then(|slot| self.grown(slot))
+            .is_some_and(|c| c.is_believed(seg));
+        if believed {
+            self.segment(batch, seg, out);
+            return;
+        }
+        self.overlong += 1;
+        let bounded = Segment {
+            payload_octets: room,
+            ..*seg
+        };
+        self.segment(batch, &bounded, out);
+        if let Some((_, slot)) = self.last
+            && let Some(c) = self.grown(slot)
+        {
+            c.claims(seg);
+        }
+    }
+
+    /// The capture's clock has stepped back: flows that ended before are no longer younger than what comes now.
+    pub fn clock_stepped(&mut self) {
+        self.now = Timestamp(i64::MIN);
     }
 
     /// Retires some of those that have to go.
@@ -567,13 +610,13 @@ impl FlowTable {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::decode::{Checksum, OctetRef, SynOptions, flow_hash};
     use crate::net::{Family, FrameNo, MacAddr, SeqNum};
 
     /// A SYN from client number `n`.
-    fn syn(n: u32) -> Segment {
+    pub(in super::super) fn syn(n: u32) -> Segment {
         let mut client = [0; 16];
         client[12..].copy_from_slice(&n.to_be_bytes());
         let key = FlowKey {

@@ -11,7 +11,9 @@ use std::path::Path;
 use super::{Error, Settings, read};
 use crate::decode::SegmentBatch;
 use crate::flow::labels::{LabelTracker, Labelled, Labels};
-use crate::flow::{EventKind, FlowRecord, FlowTable, Judged, Limits, Observed, Trigger, order};
+use crate::flow::{
+    EventKind, FlowRecord, FlowTable, Judged, Limits, Observed, Trigger, order::Order,
+};
 use crate::net::{FrameNo, SeqNum};
 
 /// Verdicts kept between the two readings: those that are not plain.
@@ -152,6 +154,7 @@ fn label(
 
 /// The first reading: follows the flows for the sake of the verdicts alone.
 struct Judge {
+    order: Order,
     table: FlowTable,
     observed: Vec<Observed>,
     verdicts: Verdicts,
@@ -162,6 +165,7 @@ impl Judge {
         let mut table = FlowTable::new(Limits::default());
         table.judged = Some(Vec::new());
         Self {
+            order: Order::default(),
             table,
             observed: Vec::new(),
             verdicts: Verdicts::default(),
@@ -169,7 +173,9 @@ impl Judge {
     }
 
     fn push(&mut self, batch: &mut SegmentBatch) {
-        order::by_time(batch);
+        if self.order.put(batch) {
+            self.table.clock_stepped();
+        }
         self.table.push(batch, &mut self.observed);
         self.take();
     }

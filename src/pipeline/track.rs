@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use crate::decode::SegmentBatch;
 use crate::detect::{self, Detector, Finding, Seen};
 use crate::facts::logs::FlowSpan;
-use crate::flow::{ChunkData, FlowRecord, FlowTable, Limits, Observed, order};
+use crate::flow::{ChunkData, FlowRecord, FlowTable, Limits, MAX_HOLES, Observed, order::Order};
 use crate::proto::{self, Dialog, DialogRecord, Interest, Piece, Ports};
 use crate::report::build::{self, FlowList};
 use crate::rules::Inferred;
@@ -60,6 +60,7 @@ pub(super) struct Followed {
 
 /// The half of a [`Tracker`] that fills [`Followed`].
 pub(super) struct Upstream<'a> {
+    order: &'a mut Order,
     table: &'a mut FlowTable,
 }
 
@@ -71,6 +72,7 @@ pub(super) struct Downstream<'a> {
 
 /// Flow, protocol and detect stage: takes segments, keeps what was found.
 pub(super) struct Tracker {
+    order: Order,
     follower: Follower,
     found: Found,
 }
@@ -85,6 +87,8 @@ struct Found {
     encapsulations: Vec<String>,
     /// Ends and times of flows, where logs are to be joined with them.
     spans: Option<Vec<FlowSpan>>,
+    /// Holes that the flow stage did not follow.
+    holes_omitted: u64,
 }
 
 /// What was found in all captures.
@@ -107,6 +111,7 @@ impl Tracker {
             limits.octets = usize::try_from(most).unwrap_or(usize::MAX) / 2;
         }
         Self {
+            order: Order::default(),
             follower: Follower::new(settings, limits),
             found: Found {
                 detectors: detect::all(&settings.pools),
@@ -115,6 +120,7 @@ impl Tracker {
                 flows: FlowList::default(),
                 encapsulations: Vec::new(),
                 spans: (!settings.logs.is_empty()).then(Vec::new),
+                holes_omitted: 0,
             },
         }
     }
@@ -123,16 +129,19 @@ impl Tracker {
     pub(super) fn halves(&mut self) -> (Upstream<'_>, Downstream<'_>) {
         let Follower { table, dialogs, .. } = &mut self.follower;
         let found = &mut self.found;
-        (Upstream { table }, Downstream { dialogs, found })
+        let order = &mut self.order;
+        (Upstream { order, table }, Downstream { dialogs, found })
     }
 
     /// All captures were read.
     pub(super) fn finish(self) -> Tracked {
         let Self {
+            order,
             follower,
             mut found,
         } = self;
         for detector in &mut found.detectors {
+            detector.order(&order);
             detector.finish(&mut found.findings);
         }
         let (inferred, names) = found.fingerprints.finish();
@@ -142,6 +151,19 @@ impl Tracker {
                 "{} flows were given up before their end to stay within the limits of memory; what came of them later counts as \
                  further flows",
                 follower.table.evicted
+            ));
+        }
+        if follower.table.overlong > 0 {
+            notes.push(format!(
+                "{} segments claim more octets than their frame had room for, and nothing bears that out; no more than the room was counted",
+                follower.table.overlong
+            ));
+        }
+        if found.holes_omitted > 0 {
+            notes.push(format!(
+                "{} holes were not followed, because more than {MAX_HOLES} were open in one direction of a flow; whether what filled them \
+                 was late or sent again is less sure",
+                found.holes_omitted
             ));
         }
         Tracked {
@@ -162,7 +184,9 @@ impl Upstream<'_> {
         for (slot, flow) in followed.of_no_use.drain(..) {
             self.table.lose_interest(slot, flow);
         }
-        order::by_time(&mut followed.batch);
+        if self.order.put(&mut followed.batch) {
+            self.table.clock_stepped();
+        }
         self.table.push(&followed.batch, &mut followed.observed);
     }
 
@@ -173,6 +197,7 @@ impl Upstream<'_> {
         followed: &mut Followed,
         give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        self.order.end_of_capture();
         let mut more = true;
         while more {
             *followed = Followed::default();
@@ -223,6 +248,7 @@ impl Found {
             detector.flow(seen, &mut self.findings);
         }
         self.fingerprints.flow(seen);
+        self.holes_omitted += record.halves.iter().map(|h| h.holes_omitted).sum::<u64>();
         if let Some(spans) = self.spans.as_mut().filter(|s| s.len() < MAX_SPANS) {
             spans.push((record.client, record.server, record.start, record.end));
         }

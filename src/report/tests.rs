@@ -76,6 +76,7 @@ fn record(index: u64, client: &str, server: &str) -> FlowRecord {
         events_omitted: 0,
         capture_duplicates: 2,
         disordered: 0,
+        clock_steps: 0,
         truncated: 0,
         evicted: false,
     }
