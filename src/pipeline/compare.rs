@@ -7,7 +7,7 @@
 use crate::capture::{self, CaptureInfo, OpenOptions};
 use crate::compare::{self, Compared, Limits, SegmentFate, View};
 use crate::decode::Undecoded;
-use crate::flow::order;
+use crate::flow::order::Order;
 
 use super::read;
 use super::{Error, Settings};
@@ -31,8 +31,9 @@ fn read_both(settings: &Settings, sides: [&[String]; 2]) -> Result<Both, Error> 
     for (captures, view) in sides.into_iter().zip(&mut both.views) {
         let found = capture::find(captures, &OpenOptions::default())?;
         let mut seen = View::new(limits);
+        let mut order = Order::default();
         let read = read::segments_of(settings, found, both.captures.len(), &mut |batch| {
-            order::by_time(batch);
+            order.put(batch);
             seen.push(batch);
         })?;
         both.captures.extend(read.captures);
