@@ -68,7 +68,7 @@ pub(super) struct Ended {
 }
 
 /// Time by cause, and the silences.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Account {
     nanos: [i64; 16],
     pub(super) stalls: Vec<Stall>,

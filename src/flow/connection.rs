@@ -22,7 +22,7 @@ const MAX_SECONDS: usize = 100_000;
 /// Ports on which a server listens by custom; used where no SYN tells.
 const SERVICES: [u16; 12] = [25, 587, 465, 445, 139, 135, 80, 443, 110, 143, 389, 88];
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Connection {
     pub(super) key: FlowKey,
     pub(super) hash: u64,
@@ -182,6 +182,11 @@ impl Connection {
     pub(super) fn outlived(&mut self, syn: &Segment) {
         let direction = self.direction(syn.from_first);
         self.events.add(syn, direction, EventKind::OutsideWindow);
+    }
+
+    /// Whether it got beyond its opening: established, refused, or seen from the middle on.
+    pub(super) fn is_open(&self) -> bool {
+        self.established || !self.handshake.syn_seen || self.close.frame.is_some()
     }
 
     /// Whether nothing more is to be expected: closed both ways or reset, for `nanos`.

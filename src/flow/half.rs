@@ -147,7 +147,7 @@ pub(super) struct Context {
     pub(super) too_big: Option<Timestamp>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Half {
     pub(super) rec: HalfRecord,
     /// Sequence number that stands at `nxt`.
@@ -1574,7 +1574,7 @@ struct Repeated {
 }
 
 /// Noted events of one flow, within their limit.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Events {
     pub(super) kept: Vec<Event>,
     pub(super) omitted: u64,

@@ -30,7 +30,7 @@ pub struct Ready {
     pub data: super::ChunkData,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Waiting {
     octets: Box<[u8]>,
     /// Octets that the capture cut off behind these.
@@ -40,7 +40,7 @@ struct Waiting {
 }
 
 /// One direction's octets on their way into order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Reassembler {
     /// Offset of the next octet to hand on; `None` before the first.
     next: Option<u64>,

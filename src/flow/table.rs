@@ -4,7 +4,9 @@
 //! Gives:  [`Observed`]
 //! Never:  holds more than [`Limits::flows`] flows or, by its own account, more than [`Limits::octets`] octets
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use hashbrown::HashTable;
 
@@ -13,7 +15,7 @@ use super::half::Verdict;
 use super::reassembly::Ready;
 use super::reuse::{Belongs, Numbers, Rival};
 use super::series::Moment;
-use super::{Chunk, End, Judged, Observed};
+use super::{Chunk, End, FlowRecord, Judged, Observed};
 use crate::decode::{FlowKey, NoteKind, Segment, SegmentBatch, TcpFlags};
 use crate::net::{Direction, FrameNo, StreamOffset, Timestamp};
 
@@ -49,7 +51,7 @@ enum Slot {
 }
 
 /// The SYN of a flow that has shown nothing more.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Lone {
     syn: Segment,
     index: u64,
@@ -134,6 +136,23 @@ impl Slot {
             Self::Syn(_) => LONE_OCTETS,
             Self::Full(c) => c.memory(),
         }
+    }
+
+    /// Whether it got beyond its opening, one way or the other.
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Syn(_) => false,
+            Self::Full(c) => c.is_open(),
+        }
+    }
+
+    /// Its record, if it ended now.
+    fn record(&self) -> FlowRecord {
+        let connection = match self {
+            Self::Syn(lone) => lone.clone().grow(),
+            Self::Full(c) => c.clone(),
+        };
+        connection.finish(false)
     }
 
     fn is_over(&self, now: Timestamp) -> bool {
@@ -588,6 +607,33 @@ impl FlowTable {
             self.now = Timestamp(i64::MIN);
         }
         !self.leaving.is_empty()
+    }
+
+    /// Slots and records of the flows under way, as they would be if the capture ended now, in order of their first segment: of the `most`
+    /// that were heard of last. Left out are those that are still being opened, and have been for less than `patience`.
+    #[must_use]
+    pub fn so_far(
+        &self,
+        now: Timestamp,
+        most: usize,
+        patience: Duration,
+    ) -> Vec<(u32, FlowRecord)> {
+        let mut found: Vec<(Timestamp, u32, &Slot)> = (0u32..)
+            .zip(&self.slots)
+            .filter_map(|(slot, s)| s.as_ref().map(|s| (s.end(), slot, s)))
+            .filter(|(end, _, s)| {
+                s.is_open() || now.since(*end).is_some_and(|silent| silent >= patience)
+            })
+            .collect();
+        if found.len() > most {
+            found.sort_unstable_by_key(|(end, slot, _)| (Reverse(*end), *slot));
+            found.truncate(most);
+        }
+        found.sort_unstable_by_key(|(_, _, s)| s.index());
+        found
+            .into_iter()
+            .map(|(_, slot, s)| (slot, s.record()))
+            .collect()
     }
 
     /// Flows under way.

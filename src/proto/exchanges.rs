@@ -12,7 +12,7 @@ use super::Exchange;
 pub(crate) const MAX_EXCHANGES: usize = 10_000;
 
 /// A list that thins itself out: once full, what was answered quicker than its median goes, and stays out from then on.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Exchanges {
     kept: Vec<Exchange>,
     floor: Duration,

@@ -65,6 +65,15 @@ pub trait Dialog: Send {
 
     /// The flow has ended; `reset` tells whether by RST.
     fn finish(self: Box<Self>, ended: Timestamp) -> DialogRecord;
+
+    /// A copy of it, to be finished while it goes on itself: what is known so far.
+    fn copy(&self) -> Box<dyn Dialog>;
+}
+
+impl Clone for Box<dyn Dialog> {
+    fn clone(&self) -> Self {
+        (**self).copy()
+    }
 }
 
 /// A line of evidence: what a frame says in the words of its protocol. Text may be hostile; it holds no secrets and no addresses

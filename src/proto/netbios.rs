@@ -114,7 +114,7 @@ fn is_smb(mark: &[u8; MARK], length: u32) -> bool {
 }
 
 /// Finds the messages of one direction.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Framer {
     state: State,
     /// The message being read, as far as known; its `octets` is the number read so far.
@@ -123,7 +123,7 @@ pub struct Framer {
     pub lost: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State {
     /// Looking for a message; the last octets seen are kept, in case they are its beginning.
     Seek([u8; MARK - 1], usize),

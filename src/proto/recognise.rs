@@ -244,7 +244,7 @@ fn open(ports: &Ports, client_port: u16, server_port: u16, addresses: bool) -> B
 }
 
 /// First octets of one direction.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Opened {
     octets: Vec<u8>,
     /// A gap came: what follows is not the opening.
@@ -252,6 +252,7 @@ struct Opened {
 }
 
 /// Something held back until the parser is known.
+#[derive(Clone)]
 enum Held {
     Octets(Box<[u8]>, Place),
     Gap(u64, Place),
@@ -292,6 +293,7 @@ impl Place {
 }
 
 /// The dialog of a flow whose protocol is not known yet, and the way to it once it is.
+#[derive(Clone)]
 struct Recogniser {
     /// Index in [`PROBES`] of the protocol that the port tells.
     by_port: Option<usize>,
@@ -402,6 +404,10 @@ impl Dialog for Recogniser {
             Some(dialog) => dialog.connected(frame, time),
             None => self.connected = Some((frame, time)),
         }
+    }
+
+    fn copy(&self) -> Box<dyn Dialog> {
+        Box::new(self.clone())
     }
 
     fn finish(mut self: Box<Self>, ended: Timestamp) -> DialogRecord {

@@ -88,7 +88,7 @@ pub(crate) struct Record {
     pub(crate) end: Mark,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Half {
     /// Header of the record being read.
     header: Vec<u8>,
@@ -106,7 +106,7 @@ struct Half {
 }
 
 /// What the records of a connection have shown.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Outline {
     halves: [Half; 2],
     /// Version that the server chose.
@@ -415,6 +415,7 @@ fn alert(description: u8) -> String {
 }
 
 /// The dialog of a flow that is TLS from its first octet and nothing more is known of it.
+#[derive(Clone)]
 struct Tls {
     application: &'static str,
     outline: Outline,
@@ -470,6 +471,10 @@ impl Dialog for Tls {
         if direction == Direction::ClientToServer {
             self.taker.acked(upto, time);
         }
+    }
+
+    fn copy(&self) -> Box<dyn Dialog> {
+        Box::new(self.clone())
     }
 
     fn finish(mut self: Box<Self>, _ended: Timestamp) -> DialogRecord {

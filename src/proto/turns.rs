@@ -14,14 +14,14 @@ const MAX_EXCHANGES: usize = 1_000;
 const MAX_OCTETS: u64 = 64 << 20;
 
 /// Takes turns: a burst of the client is a request, ended by the server's next octet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct TurnTaker {
     open: Option<Open>,
     exchanges: Vec<Exchange>,
 }
 
 /// A request that is not answered yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Open {
     name: String,
     frame: FrameNo,
@@ -128,6 +128,7 @@ pub(crate) fn length(piece: &Piece<'_>) -> u64 {
 }
 
 /// The dialog of a protocol that is named and timed, not read.
+#[derive(Clone)]
 pub(crate) struct Turns {
     application: &'static str,
     taker: TurnTaker,
@@ -189,6 +190,10 @@ impl Dialog for Turns {
         if direction == Direction::ClientToServer {
             self.taker.acked(upto, time);
         }
+    }
+
+    fn copy(&self) -> Box<dyn Dialog> {
+        Box::new(self.clone())
     }
 
     fn finish(self: Box<Self>, _ended: Timestamp) -> DialogRecord {

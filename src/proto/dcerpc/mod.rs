@@ -200,7 +200,7 @@ pub(crate) fn open(_: Start) -> Box<dyn Dialog> {
 }
 
 /// Reads the PDUs of one direction.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Reader {
     /// First octets of a PDU; while the place is being looked for, the last ones seen.
     kept: Vec<u8>,
@@ -355,7 +355,7 @@ fn plausible(octets: &[u8], header: Header) -> bool {
 }
 
 /// A call under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Call {
     name: String,
     frame: FrameNo,
@@ -366,7 +366,7 @@ struct Call {
     waits: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tally {
     times: Sketch,
     unanswered: u64,
@@ -376,14 +376,14 @@ struct Tally {
 }
 
 /// One flow of DCE/RPC.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct RpcDialog {
     readers: [Reader; 2],
     session: Session,
     strange: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Session {
     found: bool,
     record: RpcRecord,
@@ -427,6 +427,10 @@ impl Dialog for RpcDialog {
                 call.acked = Some(time);
             }
         }
+    }
+
+    fn copy(&self) -> Box<dyn Dialog> {
+        Box::new(self.clone())
     }
 
     fn finish(self: Box<Self>, _ended: Timestamp) -> DialogRecord {

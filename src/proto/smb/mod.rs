@@ -67,7 +67,7 @@ pub(crate) fn open(_: Start) -> Box<dyn Dialog> {
 }
 
 /// One flow of SMB.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SmbDialog {
     framers: [Framer; 2],
     walkers: [Walker; 2],
@@ -105,6 +105,10 @@ impl Dialog for SmbDialog {
 
     fn acked(&mut self, direction: Direction, upto: u64, time: Timestamp) {
         self.session.acked(direction, upto, time);
+    }
+
+    fn copy(&self) -> Box<dyn Dialog> {
+        Box::new(self.clone())
     }
 
     fn finish(self: Box<Self>, ended: Timestamp) -> DialogRecord {

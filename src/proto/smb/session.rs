@@ -46,7 +46,7 @@ enum Key {
 }
 
 /// A request under way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     name: &'static str,
     /// Frame and time of its last octet.
@@ -64,7 +64,7 @@ struct Pending {
 }
 
 /// Counts of one command.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Tally {
     times: Sketch,
     unanswered: u64,
@@ -125,7 +125,7 @@ pub(crate) fn stats(times: &Sketch) -> DurationStats {
 }
 
 /// Credits of the client (MS-SMB2 section 3.2.4.1.2), known where the dialog was seen from its start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Credits {
     /// What is left; `None` in mid-stream.
     left: Option<i64>,
@@ -182,7 +182,7 @@ impl Credits {
 }
 
 /// Number of requests under way, over time.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Depth {
     now: u64,
     most: u64,
@@ -225,7 +225,7 @@ impl Depth {
 }
 
 /// The dialog so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Session {
     pending: BTreeMap<Key, Pending>,
     /// Requests in the order of their ends, for acknowledgements; by direction.

@@ -10,7 +10,7 @@ use super::records::{MAX_KEPT, Unit, unit, wanted};
 pub const MAX_UNITS: usize = 1024;
 
 /// Reads one message after another.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Walker {
     /// Length of the message.
     length: usize,

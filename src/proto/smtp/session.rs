@@ -60,7 +60,7 @@ enum Role {
 }
 
 /// What the client's next octets are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Mode {
     /// Command lines.
     Commands,
@@ -84,7 +84,7 @@ enum Mode {
 }
 
 /// Line being read in one direction.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Line {
     kept: Vec<u8>,
     octets: u64,
@@ -103,7 +103,7 @@ struct Ended {
 }
 
 /// A command that waits for its reply.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     verb: Cow<'static, str>,
     phase: Option<SmtpPhase>,
@@ -120,7 +120,7 @@ struct Pending {
 }
 
 /// A message that was sent whole.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Sent {
     start: Timestamp,
     octets: u64,
@@ -130,7 +130,7 @@ struct Sent {
 }
 
 /// A reply being read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Reply {
     code: u16,
     text: String,
@@ -141,7 +141,7 @@ struct Reply {
 }
 
 /// Message being sent.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Body {
     /// First octet; `None` before there is any.
     start: Option<Mark>,
@@ -158,7 +158,7 @@ struct Body {
 }
 
 /// Mail transaction under way, from the reply to MAIL on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Transaction {
     start: Timestamp,
     recipients: u32,
@@ -176,7 +176,7 @@ impl Transaction {
 }
 
 /// Time of one phase, summed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct PhaseTime {
     samples: Vec<Duration>,
     count: u64,
@@ -191,7 +191,7 @@ struct PhaseTime {
 }
 
 /// The dialog of one SMTP connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Session {
     addresses: bool,
     /// Direction in which commands go.
@@ -230,7 +230,7 @@ pub(crate) struct Session {
 }
 
 /// What the turns under TLS look like.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Hidden {
     taker: TurnTaker,
     /// Octets of the client's burst under way.
@@ -1220,6 +1220,10 @@ impl Dialog for Session {
 
     fn connected(&mut self, _frame: FrameNo, time: Timestamp) {
         self.connected = Some(time);
+    }
+
+    fn copy(&self) -> Box<dyn Dialog> {
+        Box::new(self.clone())
     }
 
     fn finish(mut self: Box<Self>, _ended: Timestamp) -> DialogRecord {
