@@ -14,7 +14,7 @@
 //! | [`compare`] | two captures of one path | the fate of each segment |
 //! | [`report`] | all of it | text, JSON, … |
 //!
-//! [`pipeline`] joins them, and nothing else does. [`net`] holds the words that all of them share.
+//! [`pipeline`] joins them, and nothing else does; with the feature `live`, the module `live` runs it on interfaces. [`net`] holds the words that all of them share.
 
 pub mod capture;
 pub mod compare;
@@ -22,6 +22,8 @@ pub mod decode;
 pub mod detect;
 pub mod facts;
 pub mod flow;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod live;
 pub mod net;
 pub mod pipeline;
 pub mod proto;

@@ -17,8 +17,10 @@ const MAP: &[(&str, &[&str], &[&str])] = &[
         &[
             "flate2",
             "glob",
+            "jiff",
             "lz4_flex",
             "memmap2",
+            "nix",
             "pcap",
             "pcap_file",
             "zstd",
@@ -58,12 +60,21 @@ const MAP: &[(&str, &[&str], &[&str])] = &[
         ],
         &["crossbeam_channel"],
     ),
+    // What a live run has around it.
+    (
+        "live",
+        &[
+            "net", "capture", "decode", "flow", "proto", "detect", "facts", "rules", "compare",
+            "report", "pipeline",
+        ],
+        &["crossbeam_channel", "jiff", "serde_json"],
+    ),
     // The binary: it names the library's stages by `tcptriage::`.
     (
         "cli",
         &[
             "net", "capture", "decode", "flow", "proto", "detect", "facts", "rules", "compare",
-            "report", "pipeline",
+            "report", "pipeline", "live",
         ],
         &[
             "anstream",
@@ -71,10 +82,12 @@ const MAP: &[(&str, &[&str], &[&str])] = &[
             "clap",
             "clap_complete",
             "clap_mangen",
+            "crossbeam_channel",
             "indicatif",
             "jiff",
             "mimalloc",
             "serde_json",
+            "signal_hook",
             "terminal_size",
             "owo_colors",
         ],

@@ -7,6 +7,8 @@
 mod fields;
 mod filter;
 mod find;
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub mod live;
 mod map;
 mod netmon;
 mod open;
@@ -223,6 +225,22 @@ pub enum CaptureError {
         path: String,
         /// What was found instead.
         reason: String,
+    },
+    /// An interface that cannot be captured on.
+    #[error("cannot capture on {name}: {reason}")]
+    Interface {
+        /// Its name as given.
+        name: String,
+        /// The system's reason, and what may help.
+        reason: String,
+    },
+    /// A folder that captures cannot be written to.
+    #[error("cannot write captures to {path}: {source}")]
+    Unwritable {
+        /// The folder.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
     },
     /// A filter expression that cannot be used.
     #[error("the filter {expression:?} cannot be used: {reason}")]

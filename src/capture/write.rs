@@ -43,6 +43,28 @@ impl<W: Write> PcapngWriter<W> {
     /// # Errors
     /// Where `out` cannot be written to.
     pub fn new(out: W, link: LinkType) -> io::Result<Self> {
+        let mut writer = Self::empty(out)?;
+        writer.interface(link)?;
+        Ok(writer)
+    }
+
+    /// Writes the section header, and a description of each of these interfaces: their names and link types. Frames name them by
+    /// their place ([`frame_of`](Self::frame_of)).
+    ///
+    /// # Errors
+    /// Where `out` cannot be written to.
+    pub fn with_interfaces<'a>(
+        out: W,
+        interfaces: impl Iterator<Item = (&'a str, LinkType)>,
+    ) -> io::Result<Self> {
+        let mut writer = Self::empty(out)?;
+        for (name, link) in interfaces {
+            writer.describe(Some(name), link)?;
+        }
+        Ok(writer)
+    }
+
+    fn empty(out: W) -> io::Result<Self> {
         let application = concat!("tcptriage ", env!("CARGO_PKG_VERSION"));
         let section = SectionHeaderBlock {
             endianness: Endianness::Little,
@@ -50,12 +72,23 @@ impl<W: Write> PcapngWriter<W> {
             ..SectionHeaderBlock::default()
         };
         let inner = PcapNgWriter::with_section_header(out, section).map_err(io_error)?;
-        let mut writer = Self {
+        Ok(Self {
             inner,
             links: Vec::new(),
+        })
+    }
+
+    fn describe(&mut self, name: Option<&str>, link: LinkType) -> io::Result<()> {
+        let resolution = InterfaceDescriptionOption::IfTsResol(InterfaceTsResolution::NANO);
+        let name = name.map(|name| InterfaceDescriptionOption::IfName(Cow::Borrowed(name)));
+        let block = InterfaceDescriptionBlock {
+            linktype: DataLink::from(u32::from(link.0)),
+            snaplen: 0,
+            options: name.into_iter().chain([resolution]).collect(),
         };
-        writer.interface(link)?;
-        Ok(writer)
+        self.inner.write_pcapng_block(block).map_err(io_error)?;
+        self.links.push(link);
+        Ok(())
     }
 
     /// The interface for frames of this link type; described where it is new.
@@ -63,15 +96,7 @@ impl<W: Write> PcapngWriter<W> {
         let index = match self.links.iter().position(|&known| known == link) {
             Some(index) => index,
             None => {
-                let block = InterfaceDescriptionBlock {
-                    linktype: DataLink::from(u32::from(link.0)),
-                    snaplen: 0,
-                    options: vec![InterfaceDescriptionOption::IfTsResol(
-                        InterfaceTsResolution::NANO,
-                    )],
-                };
-                self.inner.write_pcapng_block(block).map_err(io_error)?;
-                self.links.push(link);
+                self.describe(None, link)?;
                 self.links.len() - 1
             }
         };
@@ -106,6 +131,25 @@ impl<W: Write> PcapngWriter<W> {
     ) -> io::Result<()> {
         let interface = self.interface(link)?;
         self.enhanced(interface, time, octets, wire_octets, comment)
+    }
+
+    /// Writes a frame of one of the interfaces that [`with_interfaces`](Self::with_interfaces) was given.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn frame_of(
+        &mut self,
+        interface: u16,
+        time: Timestamp,
+        octets: &[u8],
+        wire_octets: u32,
+    ) -> io::Result<()> {
+        self.enhanced(u32::from(interface), time, octets, wire_octets, None)
+    }
+
+    /// What is written to.
+    pub fn out(&mut self) -> &mut W {
+        self.inner.get_mut()
     }
 
     fn enhanced(

@@ -60,7 +60,7 @@ pub(crate) enum When {
 pub(crate) enum Command {
     /// Read captures and report what is wrong and what to do
     Analyze(Analyze),
-    /// Capture on an interface, show what is wrong while it runs, report at the end (not built yet)
+    /// Capture on interfaces, show what is wrong while it runs, report at the end
     Live(Box<Live>),
     /// Two captures of the same traffic at two points: where does each segment go wrong? (not built yet)
     Compare(Compare),
@@ -76,7 +76,7 @@ pub(crate) enum Command {
     Facts(FactsOf),
     /// Print a script that gathers host facts into one text file and changes nothing
     Collect(Collect),
-    /// List the interfaces that `live` can capture on (not built yet)
+    /// List the interfaces that `live` can capture on
     Interfaces,
     /// Print completions for a shell
     Completions(Completions),
@@ -219,6 +219,13 @@ pub(crate) struct Analyze {
     pub(crate) common: Common,
 }
 
+#[cfg(all(feature = "live", target_os = "linux"))]
+impl Live {
+    pub(crate) fn settings(&self) -> Settings {
+        settings(Vec::new(), &self.common)
+    }
+}
+
 impl Analyze {
     pub(crate) fn settings(&self) -> Settings {
         settings(self.captures.clone(), &self.common)
@@ -228,7 +235,7 @@ impl Analyze {
 /// Formats of `live` on standard output.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub(crate) enum LiveFormat {
-    /// Dashboard on a terminal, then the report
+    /// A view that fills the terminal, lines elsewhere; then the report
     #[default]
     Text,
     /// The report as JSON at the end
@@ -242,11 +249,17 @@ pub(crate) enum LiveFormat {
 }
 
 #[derive(Debug, Args)]
-#[cfg_attr(not(feature = "live"), allow(dead_code))]
+#[cfg_attr(not(all(feature = "live", target_os = "linux")), allow(dead_code))]
 pub(crate) struct Live {
-    /// Interface to capture on; see `tcptriage interfaces`
-    #[arg(short, long, value_name = "IFACE")]
-    pub(crate) interface: String,
+    /// Interface to capture on, or `any`; can be given again; see `tcptriage interfaces`
+    #[arg(
+        short,
+        long,
+        value_name = "IFACE",
+        required = true,
+        value_delimiter = ','
+    )]
+    pub(crate) interface: Vec<String>,
     /// Format on standard output
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: LiveFormat,
@@ -256,33 +269,48 @@ pub(crate) struct Live {
     /// Stop after so many packets
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) packets: Option<u64>,
-    /// Stop at the first finding at least this bad
+    /// Stop at the first finding that is at least this bad, and likely
     #[arg(long, value_name = "SEVERITY")]
     pub(crate) until_finding: Option<Grade>,
-    /// Speak of findings at least this bad while running
+    /// Speak of findings at least this bad while running [default: warning; info with --format ndjson]
     #[arg(long, value_name = "SEVERITY")]
     pub(crate) on_finding: Option<Grade>,
     /// Keep a ring of capture files in this folder
     #[arg(long, value_name = "DIR")]
     pub(crate) write: Option<PathBuf>,
-    /// Files of the ring, and the size of each
+    /// Files of the ring, and the size of each, or the time that each covers (24x1h), or both (24x100MBx1h)
     #[arg(long, value_name = "FILESxSIZE", default_value = "10x100MB", value_parser = values::ring)]
-    pub(crate) ring: (u32, u64),
-    /// Keep this much from before a finding
-    #[arg(long, value_name = "SECONDS", value_parser = values::duration)]
+    pub(crate) ring: values::Ring,
+    /// Keep frames in memory, and write those of so long before a finding of --on-finding or --until-finding, and what follows for 30 s
+    #[arg(long, value_name = "SECONDS", value_parser = values::duration, requires = "write")]
     pub(crate) pre_trigger: Option<Duration>,
-    /// Report this often
+    /// Report this often on what ended meanwhile and what is under way
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub(crate) report_every: Option<Duration>,
-    /// Serve metrics for Prometheus at this address
+    /// Serve metrics for Prometheus at this address: 127.0.0.1:9184
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) metrics: Option<std::net::SocketAddr>,
-    /// Run a command at each finding
+    /// Run a command at each finding that --on-finding speaks of, and that is likely: no shell, the finding as JSON on its standard input
     #[arg(long, value_name = "CMD")]
     pub(crate) exec_on_finding: Option<String>,
-    /// Become this user once the interface is open
+    /// Become this user once the interfaces are open [default, as root: who called sudo, or else nobody]
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<String>,
+    /// Octets captured of each frame at most
+    #[arg(long, value_name = "OCTETS", default_value = "262144", value_parser = clap::value_parser!(u32).range(64..=262_144))]
+    pub(crate) snap_length: u32,
+    /// Buffer of the kernel, for each interface
+    #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = values::size)]
+    pub(crate) buffer: u64,
+    /// Take in frames for other hosts too (mirror ports)
+    #[arg(long)]
+    pub(crate) promiscuous: bool,
+    /// Capture nothing but the ports of SMTP and SMB, and ICMP
+    #[arg(long, conflicts_with = "filter")]
+    pub(crate) only_ports: bool,
+    /// Print lines even on a terminal, instead of the view that fills it
+    #[arg(long)]
+    pub(crate) plain: bool,
     #[command(flatten)]
     pub(crate) common: Common,
 }

@@ -6,6 +6,8 @@
 
 mod args;
 mod knowledge;
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod live;
 mod output;
 mod progress;
 mod segments;
@@ -151,7 +153,7 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
         Command::Rules(args) => knowledge::rules(talk, &args.command),
         Command::Facts(args) => knowledge::facts(talk, args),
         Command::Collect(args) => print(talk, knowledge::script(args.os).as_bytes()),
-        Command::Interfaces => interfaces(),
+        Command::Interfaces => interfaces(talk),
         Command::Completions(args) => {
             let mut text = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "tcptriage", &mut text);
@@ -256,6 +258,24 @@ fn tell(
     mut report: model::Report,
     settings: &Settings,
 ) -> anyhow::Result<Outcome> {
+    write_files(talk, telling, &mut report, settings)?;
+    let format = report::format_named(format.name())
+        .ok_or_else(|| anyhow!("the format {} is not built yet", format.name()))?;
+    let (mut out, look) = output::stdout_for(format, talk.color, talk.verbose > 0);
+    format
+        .write(&report, look, &mut out)
+        .context("cannot write the report")?;
+    out.flush().context("cannot write the report")?;
+    Ok(outcome(&report, telling.fail_on.map(Severity::from)))
+}
+
+/// Writes the files of `-o`.
+fn write_files(
+    talk: Talk,
+    telling: &Telling,
+    report: &mut model::Report,
+    settings: &Settings,
+) -> anyhow::Result<()> {
     let read: Vec<PathBuf> = report
         .captures
         .iter()
@@ -265,22 +285,15 @@ fn tell(
         output::check_target(path, &read)?;
     }
     if settings.redact {
-        report::redact(&mut report);
+        report::redact(report);
     }
     for path in &telling.output {
-        output::write_report(path, &report, settings.show_addresses, talk.verbose > 0)?;
+        output::write_report(path, report, settings.show_addresses, talk.verbose > 0)?;
         if talk.verbose > 0 {
             note(talk, &format!("wrote {}", path.display()));
         }
     }
-    let format = report::format_named(format.name())
-        .ok_or_else(|| anyhow!("the format {} is not built yet", format.name()))?;
-    let (mut out, look) = output::stdout_for(format, talk.color, talk.verbose > 0);
-    format
-        .write(&report, look, &mut out)
-        .context("cannot write the report")?;
-    out.flush().context("cannot write the report")?;
-    Ok(outcome(&report, telling.fail_on.map(Severity::from)))
+    Ok(())
 }
 
 fn outcome(report: &model::Report, fail_on: Option<Severity>) -> Outcome {
@@ -294,28 +307,21 @@ fn outcome(report: &model::Report, fail_on: Option<Severity>) -> Outcome {
     if found { Outcome::Found } else { Outcome::Done }
 }
 
-#[cfg(feature = "live")]
-fn live(_: Talk, _: &args::Live) -> anyhow::Result<Outcome> {
-    not_built("live")
-}
+#[cfg(all(feature = "live", target_os = "linux"))]
+use live::{interfaces, live};
 
 /// How to get what this build lacks.
-#[cfg(not(feature = "live"))]
-const WITHOUT_LIVE: &str = "this build has no live capture; install libpcap's headers (Debian: apt install libpcap-dev) and build \
-                            with the feature live, which is on by default: cargo install --path .";
+#[cfg(not(all(feature = "live", target_os = "linux")))]
+const WITHOUT_LIVE: &str = "this build has no live capture; on Linux, install libpcap's headers (Debian: apt install libpcap-dev) and \
+                            build with the feature live, which is on by default: cargo install --path .";
 
-#[cfg(not(feature = "live"))]
+#[cfg(not(all(feature = "live", target_os = "linux")))]
 fn live(_: Talk, _: &args::Live) -> anyhow::Result<Outcome> {
     bail!(WITHOUT_LIVE)
 }
 
-#[cfg(feature = "live")]
-fn interfaces() -> anyhow::Result<Outcome> {
-    not_built("interfaces")
-}
-
-#[cfg(not(feature = "live"))]
-fn interfaces() -> anyhow::Result<Outcome> {
+#[cfg(not(all(feature = "live", target_os = "linux")))]
+fn interfaces(_: Talk) -> anyhow::Result<Outcome> {
     bail!(WITHOUT_LIVE)
 }
 

@@ -177,14 +177,45 @@ pub(crate) fn host_os(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// `10x100MB`: files, and octets of each.
-pub(crate) fn ring(text: &str) -> Result<(u32, u64), String> {
-    let expected = || format!("'{text}' is no ring; write files x size, such as 10x100MB");
-    let (files, octets) = text.split_once(['x', 'X']).ok_or_else(expected)?;
-    match files.trim().parse() {
-        Ok(files) if files >= 1 => Ok((files, size(octets)?)),
-        _ => Err(expected()),
+/// A ring of capture files.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Ring {
+    pub(crate) files: u32,
+    pub(crate) octets: Option<u64>,
+    pub(crate) time: Option<Duration>,
+}
+
+/// A ring: `10x100MB`, `24x1h`, or both, `24x100MBx1h`. The units of time are small letters; what is no time is a size.
+pub(crate) fn ring(text: &str) -> Result<Ring, String> {
+    let expected = || {
+        format!(
+            "'{text}' is no ring; write files x size, such as 10x100MB, or files x time, such as 24x1h"
+        )
+    };
+    let mut parts = text.split(['x', 'X']);
+    let files = parts.next().and_then(|n| n.trim().parse().ok());
+    let mut ring = Ring {
+        files: files.filter(|files| *files >= 1).ok_or_else(expected)?,
+        octets: None,
+        time: None,
+    };
+    for part in parts {
+        let unit = number_and_unit(part).1;
+        let taken = if !unit.is_empty()
+            && let Ok(time) = duration(part)
+        {
+            ring.time.replace(time).is_some() || time < Duration::from_secs(1)
+        } else {
+            ring.octets.replace(size(part)?).is_some()
+        };
+        if taken {
+            return Err(expected());
+        }
     }
+    if ring.octets.is_none() && ring.time.is_none() {
+        return Err(expected());
+    }
+    Ok(ring)
 }
 
 #[cfg(test)]
@@ -266,8 +297,27 @@ mod tests {
         for bad in ["hubs", "=192.0.2.1", "hubs=mail"] {
             assert!(pool(bad).is_err(), "{bad}");
         }
-        assert_eq!(ring("10x100MB").unwrap(), (10, 100_000_000));
-        for bad in ["10", "0x5MB", "x", "3x"] {
+        let hour = Duration::from_secs(3600);
+        for (text, octets, time) in [
+            ("10x100MB", Some(100_000_000), None),
+            ("10X1GiB", Some(1 << 30), None),
+            ("10x1h", None, Some(hour)),
+            ("10x100MBx1h", Some(100_000_000), Some(hour)),
+        ] {
+            let files = 10;
+            assert_eq!(
+                ring(text).ok(),
+                Some(Ring {
+                    files,
+                    octets,
+                    time
+                }),
+                "{text}"
+            );
+        }
+        for bad in [
+            "", "10", "x100MB", "0x100MB", "10x", "10xsoon", "10x1hx2h", "10x0s",
+        ] {
             assert!(ring(bad).is_err(), "{bad}");
         }
     }

@@ -59,7 +59,7 @@ impl Numbers {
 }
 
 /// A SYN with another number into a connection that lives: a reuse of its ports, an old duplicate, or an attack. What follows tells.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rival {
     pub(super) syn: Segment,
     pub(super) index: u64,

@@ -10,9 +10,12 @@
 mod compare;
 mod hand_over;
 mod know;
+pub mod live;
+mod lossy;
 mod read;
 mod segments;
 mod track;
+mod window;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -25,7 +28,8 @@ use crate::net::Timestamp;
 use crate::report::build::{self, Parts};
 use crate::report::model::{Flow, Report};
 use know::Knowledge;
-use track::Tracker;
+use read::Read;
+use track::{Tracked, Tracker};
 
 pub use compare::fates;
 pub use segments::{Judgement, SegmentRow, Shortfall, segments};
@@ -151,6 +155,16 @@ pub fn analyze(settings: &Settings) -> Result<Report, Error> {
     let read = read::all(settings, found, &mut tracker)?;
     let tracked = tracker.finish();
 
+    Ok(conclude(settings, &mut knowledge, read, tracked))
+}
+
+/// Asks the rules, and puts the report together.
+fn conclude(
+    settings: &Settings,
+    knowledge: &mut Knowledge,
+    read: Read,
+    tracked: Tracked,
+) -> Report {
     let some_only = settings.filter.is_some() || settings.from.is_some() || settings.to.is_some();
     let wanted = some_only.then_some(read.frames);
     let mut notes = read.notes;
@@ -163,14 +177,15 @@ pub fn analyze(settings: &Settings) -> Result<Report, Error> {
             .iter()
             .flat_map(|(info, _)| info.names.clone()),
     );
-    let (remedies, doubts) =
-        knowledge.advise(&tracked.findings, tracked.inferred, names.clone(), last);
+    let mut findings = tracked.findings;
+    lossy::weigh(&mut findings, &read.captures);
+    let (remedies, doubts) = knowledge.advise(&findings, tracked.inferred, names.clone(), last);
     notes.extend(doubts);
     let mut report = build::build(Parts {
         captures: read.captures,
         flows: tracked.flows,
         tcp_segments: tracked.segments,
-        findings: tracked.findings,
+        findings,
         remedies,
         names,
         notes,
@@ -180,7 +195,7 @@ pub fn analyze(settings: &Settings) -> Result<Report, Error> {
     report.notes.extend(twice);
     let strangers = strangers(settings, &report);
     report.notes.extend(strangers);
-    Ok(report)
+    report
 }
 
 /// What to tell of addresses that the user says something of, and that the captures do not show. Of names the rules stage tells.

@@ -7,16 +7,19 @@
 //! The [`Tracker`] comes apart into two halves, for a thread each: the flow stage, and all that listens to it.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::decode::SegmentBatch;
 use crate::detect::{self, Detector, Finding, Seen};
 use crate::facts::logs::FlowSpan;
 use crate::flow::{ChunkData, FlowRecord, FlowTable, Limits, MAX_HOLES, Observed, order::Order};
+use crate::net::Timestamp;
 use crate::proto::{self, Dialog, DialogRecord, Interest, Piece, Ports};
 use crate::report::build::{self, FlowList};
 use crate::rules::Inferred;
 use crate::rules::fingerprint::Fingerprints;
 
+use super::window::Window;
 use super::{Error, Settings};
 
 /// Flows remembered for the logs of servers.
@@ -89,6 +92,8 @@ struct Found {
     spans: Option<Vec<FlowSpan>>,
     /// Holes that the flow stage did not follow.
     holes_omitted: u64,
+    /// Told of each flow that has ended, where somebody watches the run.
+    window: Option<Window>,
 }
 
 /// What was found in all captures.
@@ -121,8 +126,76 @@ impl Tracker {
                 encapsulations: Vec::new(),
                 spans: (!settings.logs.is_empty()).then(Vec::new),
                 holes_omitted: 0,
+                window: None,
             },
         }
+    }
+
+    /// For a run that may go on for days: other limits, and somebody who watches it.
+    pub(super) fn watched(
+        settings: &Settings,
+        limits: Limits,
+        listed: usize,
+        window: Window,
+    ) -> Self {
+        let mut tracker = Self::new(settings);
+        tracker.follower = Follower::new(settings, limits);
+        tracker.found.flows = FlowList::with_room_for(listed);
+        tracker.found.window = Some(window);
+        tracker
+    }
+
+    /// Takes the next segments through both halves.
+    pub(super) fn push(&mut self, followed: &mut Followed) {
+        let (mut upstream, mut downstream) = self.halves();
+        upstream.push(followed);
+        downstream.take(followed);
+    }
+
+    /// All flows end here.
+    pub(super) fn end_of_capture(&mut self) -> Result<(), Error> {
+        let (mut upstream, mut downstream) = self.halves();
+        upstream.end_of_capture(&mut Followed::default(), &mut |followed| {
+            downstream.take(followed);
+            Ok(())
+        })
+    }
+
+    /// Who watches the run.
+    pub(super) fn window(&mut self) -> Option<&mut Window> {
+        self.found.window.as_mut()
+    }
+
+    /// The flows under way with their dialogs, as they would be if the capture ended now; see [`FlowTable::so_far`].
+    pub(super) fn so_far(
+        &self,
+        now: Timestamp,
+        most: usize,
+        patience: Duration,
+    ) -> Vec<(FlowRecord, DialogRecord)> {
+        let Follower { table, dialogs, .. } = &self.follower;
+        let with_dialog = |(slot, record): (u32, FlowRecord)| {
+            let dialog = dialogs.open.get(slot as usize).and_then(Option::as_ref);
+            let dialog = dialog.map_or_else(DialogRecord::default, |d| d.copy().finish(record.end));
+            (record, dialog)
+        };
+        let flows = table.so_far(now, most, patience);
+        flows.into_iter().map(with_dialog).collect()
+    }
+
+    /// Flows under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.follower.table.len()
+    }
+
+    /// TCP segments so far.
+    pub(super) fn segments(&self) -> u64 {
+        self.follower.table.segments
+    }
+
+    /// Encapsulations that have a name.
+    pub(super) fn encapsulations(&self) -> u32 {
+        u32::try_from(self.found.encapsulations.len()).unwrap_or(u32::MAX)
     }
 
     /// Its two halves.
@@ -226,10 +299,13 @@ impl Downstream<'_> {
             for detector in &mut found.detectors {
                 detector.note(note);
             }
+            if let Some(window) = &mut found.window {
+                window.note(note);
+            }
         }
         self.dialogs
             .hand_on(batch, observed, of_no_use, &mut |record, dialog| {
-                found.ended(&record, &dialog);
+                found.ended(record, dialog);
             });
         if std::mem::take(ends_capture) {
             found.encapsulations.clear();
@@ -239,10 +315,10 @@ impl Downstream<'_> {
 
 impl Found {
     /// A flow has ended.
-    fn ended(&mut self, record: &FlowRecord, dialog: &DialogRecord) {
+    fn ended(&mut self, record: Box<FlowRecord>, dialog: DialogRecord) {
         let seen = Seen {
-            flow: record,
-            dialog,
+            flow: &record,
+            dialog: &dialog,
         };
         for detector in &mut self.detectors {
             detector.flow(seen, &mut self.findings);
@@ -256,9 +332,12 @@ impl Found {
             .checked_sub(1)
             .and_then(|at| self.encapsulations.get(at).cloned());
         let repeats = record.halves.iter().any(|h| h.retransmitted_segments > 0);
-        if repeats || self.flows.has_room_for(record.duration()) {
-            self.flows
-                .push(build::flow(record, dialog, encapsulation), repeats);
+        if repeats || self.window.is_some() || self.flows.has_room_for(record.duration()) {
+            let shown = build::flow(&record, &dialog, encapsulation);
+            if let Some(window) = &mut self.window {
+                window.ended(record, dialog, &shown);
+            }
+            self.flows.push(shown, repeats);
         } else {
             self.flows
                 .pass_over(record.capture, record.capture_duplicates);

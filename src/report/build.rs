@@ -46,8 +46,9 @@ pub struct Parts {
 }
 
 /// Flows as they end, in bounded memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FlowList {
+    most: usize,
     kept: Vec<Flow>,
     cited: HashSet<u64>,
     seen: u64,
@@ -56,16 +57,35 @@ pub struct FlowList {
     shortest: Option<Duration>,
 }
 
+impl Default for FlowList {
+    fn default() -> Self {
+        Self::with_room_for(MAX_FLOWS)
+    }
+}
+
 impl FlowList {
+    /// A list that keeps no more than `most` flows, nor more than [`MAX_FLOWS`].
+    #[must_use]
+    pub fn with_room_for(most: usize) -> Self {
+        Self {
+            most: most.min(MAX_FLOWS),
+            kept: Vec::new(),
+            cited: HashSet::new(),
+            seen: 0,
+            duplicates: BTreeMap::new(),
+            shortest: None,
+        }
+    }
+
     /// Takes in a flow that has ended. `cited`: a finding names it already.
     pub fn push(&mut self, flow: Flow, cited: bool) {
         self.seen += 1;
         *self.duplicates.entry(flow.capture).or_default() += flow.capture_duplicates;
-        if cited && self.cited.len() < MAX_FLOWS {
+        if cited && self.cited.len() < self.most {
             self.cited.insert(flow.index);
         }
         self.kept.push(flow);
-        if self.kept.len() >= MAX_FLOWS + MAX_FLOWS / 4 {
+        if self.kept.len() >= self.most + self.most / 4 {
             self.prune();
         }
     }
@@ -85,15 +105,15 @@ impl FlowList {
     /// Notes that findings name these flows.
     pub fn cite(&mut self, flows: &[u64]) {
         for flow in flows {
-            if self.cited.len() < MAX_FLOWS {
+            if self.cited.len() < self.most {
                 self.cited.insert(*flow);
             }
         }
     }
 
-    /// Keeps [`MAX_FLOWS`]: those with findings, then the longest-lived.
+    /// Keeps as many as there is room for: those with findings, then the longest-lived.
     fn prune(&mut self) {
-        if self.kept.len() > MAX_FLOWS {
+        if self.kept.len() > self.most {
             let cited = &self.cited;
             self.kept.sort_by(|a, b| {
                 let rank = |f: &Flow| !cited.contains(&f.index);
@@ -102,7 +122,7 @@ impl FlowList {
                     .then(b.duration.total_cmp(&a.duration))
                     .then(a.index.cmp(&b.index))
             });
-            self.kept.truncate(MAX_FLOWS);
+            self.kept.truncate(self.most);
             self.shortest = self
                 .kept
                 .last()
@@ -228,37 +248,46 @@ fn findings_and_remedies(
         .filter_map(|old| found.get(*old))
         .enumerate()
         .map(|(index, f)| Finding {
-            id: f.id.to_owned(),
-            severity: severity_name(f.severity),
-            confidence: f.confidence.clamp(0.0, 1.0),
-            summary: f.summary.clone(),
-            hosts: f.hosts.iter().map(ToString::to_string).collect(),
-            subject: f.subject.map(|a| a.to_string()),
-            peer: f.peer.map(|a| a.to_string()),
-            flows: f.flows.clone(),
-            start: f.start.into(),
-            end: f.end.into(),
-            seconds_lost: f.seconds_lost,
-            evidence: f
-                .evidence
-                .iter()
-                .map(|e| Evidence {
-                    // The frame knows its capture; the flow that detectors name it by may have begun in an earlier one.
-                    capture: e.at.frame.capture(),
-                    frame: e.at.frame.number(),
-                    text: e.text.clone(),
-                })
-                .collect(),
-            against: f.against.clone(),
-            display_filter: f.display_filter.clone(),
             remediations: remediations
                 .iter()
                 .filter(|r| r.findings.contains(&index))
                 .map(|r| r.id.clone())
                 .collect(),
+            ..finding(f)
         })
         .collect();
     (findings, remediations)
+}
+
+/// One finding, without the remedies for it.
+#[must_use]
+pub fn finding(f: &detect::Finding) -> Finding {
+    Finding {
+        id: f.id.to_owned(),
+        severity: severity_name(f.severity),
+        confidence: f.confidence.clamp(0.0, 1.0),
+        summary: f.summary.clone(),
+        hosts: f.hosts.iter().map(ToString::to_string).collect(),
+        subject: f.subject.map(|a| a.to_string()),
+        peer: f.peer.map(|a| a.to_string()),
+        flows: f.flows.clone(),
+        start: f.start.into(),
+        end: f.end.into(),
+        seconds_lost: f.seconds_lost,
+        evidence: f
+            .evidence
+            .iter()
+            .map(|e| Evidence {
+                // The frame knows its capture; the flow that detectors name it by may have begun in an earlier one.
+                capture: e.at.frame.capture(),
+                frame: e.at.frame.number(),
+                text: e.text.clone(),
+            })
+            .collect(),
+        against: f.against.clone(),
+        display_filter: f.display_filter.clone(),
+        remediations: Vec::new(),
+    }
 }
 
 fn step(step: rules::Step) -> Step {
@@ -507,7 +536,9 @@ fn smb(record: &SmbRecord) -> Smb {
     }
 }
 
-const fn end_name(end: End) -> &'static str {
+/// The contract's word for the manner of an end.
+#[must_use]
+pub const fn end_name(end: End) -> &'static str {
     match end {
         End::Fin => "fin",
         End::Reset => "reset",
@@ -554,7 +585,9 @@ const fn cause_name(cause: Cause) -> &'static str {
     }
 }
 
-const fn phase_name(phase: SmtpPhase) -> &'static str {
+/// The contract's word for a phase.
+#[must_use]
+pub const fn phase_name(phase: SmtpPhase) -> &'static str {
     match phase {
         SmtpPhase::Greeting => "greeting",
         SmtpPhase::Ehlo => "ehlo",

@@ -1,0 +1,220 @@
+//! `tcptriage live` and `tcptriage interfaces`.
+//!
+//! Takes:  the flags, signals
+//! Gives:  lines while the run goes on, the report at its end
+//! Never:  lets a slow terminal or pipe hold up the capture
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+
+use anyhow::{Context, bail};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+use tcptriage::capture::live::{Ring, RingOptions, Tap, TapOptions, filter_of_ports};
+use tcptriage::detect::Severity;
+use tcptriage::live::lines::{self, Look};
+use tcptriage::live::{self as running, News, Plan};
+use tcptriage::pipeline::live::Run;
+use tcptriage::pipeline::{SMB_PORTS, SMTP_PORTS, Settings};
+use tcptriage::report::escape;
+
+use super::args::{Live, LiveFormat, ReportFormat, Talk};
+use super::{CANNOT, Outcome, check_targets, note, output, tell};
+
+/// News that wait for a slow reader at most; what comes then is left out, and told so.
+const WAITING: usize = 4_096;
+
+/// Lists the interfaces.
+pub(super) fn interfaces(talk: Talk) -> anyhow::Result<Outcome> {
+    let ports = [&SMTP_PORTS[..], &SMB_PORTS[..]].concat();
+    let found = tcptriage::capture::live::interfaces(&ports)?;
+    let (mut out, _) = output::stdout(talk.color, talk.verbose > 0);
+    for line in lines::interfaces(&found) {
+        writeln!(out, "{line}")?;
+    }
+    out.flush()?;
+    Ok(Outcome::Done)
+}
+
+/// Captures and diagnoses until told to stop.
+pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
+    let mut settings = args.settings();
+    check(args, &settings)?;
+    let filter = settings.filter.take().or_else(|| {
+        let ports = [&settings.smtp_ports[..], &settings.smb_ports[..]].concat();
+        args.only_ports.then(|| filter_of_ports(&ports))
+    });
+    let options = TapOptions {
+        snap_length: args.snap_length,
+        buffer_octets: u32::try_from(args.buffer).unwrap_or(u32::MAX),
+        promiscuous: args.promiscuous,
+        filter,
+    };
+    let tap = Tap::open(&args.interface, options)?;
+    let ring = match &args.write {
+        None => Ring::unwritten(tap.interfaces()),
+        Some(folder) => Ring::begin(
+            tap.interfaces(),
+            RingOptions {
+                folder: folder.clone(),
+                files: args.ring.files,
+                octets: args.ring.octets.unwrap_or(u64::MAX),
+                time: args.ring.time,
+                pre_trigger: args.pre_trigger,
+            },
+        )?,
+    };
+    let telling = &args.common.telling;
+    check_targets(telling, &settings)?;
+
+    let speak_from = match args.on_finding.map(Severity::from) {
+        Some(least) => least,
+        None if args.format == LiveFormat::Ndjson => Severity::Info,
+        None => Severity::Warning,
+    };
+    let plan = Plan {
+        stop_after: args.stop_after,
+        frames: args.packets,
+        until: args.until_finding.map(Severity::from),
+        trigger: Some(
+            args.on_finding
+                .or(args.until_finding)
+                .map_or(Severity::Warning, Severity::from),
+        ),
+        report_every: args.report_every,
+    };
+    let ndjson = args.format == LiveFormat::Ndjson;
+    let run = Run::new(&settings, speak_from, ndjson && !settings.redact)?;
+    let stop = signals()?;
+    note(
+        talk,
+        &format!(
+            "capturing on {}; Ctrl-C ends it and prints the report, a second Ctrl-C ends it at once",
+            args.interface.join(", ")
+        ),
+    );
+    let (news, reader) = speaker(talk, args.format, settings.redact, &stop);
+    let mut missed = 0u64;
+    let report = running::run(tap, ring, run, &plan, &stop, &mut |item| {
+        if let Err(TrySendError::Full(_)) = news.try_send(item) {
+            missed += 1;
+        }
+    });
+    drop(news);
+    let spoken = reader.join().unwrap_or(Ok(()));
+    if missed > 0 {
+        note(
+            talk,
+            &format!("{missed} events were left out: whoever reads them is too slow"),
+        );
+    }
+    spoken?;
+    let format = match args.format {
+        LiveFormat::Ndjson => {
+            let mut report = report;
+            let fail_on = telling.fail_on.map(Severity::from);
+            super::write_files(talk, telling, &mut report, &settings)?;
+            let mut out = io::stdout().lock();
+            lines::report_event(&report, false, &mut out).context("cannot write the report")?;
+            out.flush().context("cannot write the report")?;
+            return Ok(super::outcome(&report, fail_on));
+        }
+        LiveFormat::Text => ReportFormat::Text,
+        LiveFormat::Json => ReportFormat::Json,
+        LiveFormat::Markdown => ReportFormat::Markdown,
+        LiveFormat::Html => ReportFormat::Html,
+    };
+    tell(talk, telling, format, report, &settings)
+}
+
+/// Says no to what cannot be done, before anything is opened.
+fn check(args: &Live, settings: &Settings) -> anyhow::Result<()> {
+    if settings.from.is_some() || settings.to.is_some() {
+        bail!("--from and --to are for captures that exist; --for says how long to capture");
+    }
+    let whole = args.write.is_some() && args.pre_trigger.is_none();
+    let outputs = &args.common.telling.output;
+    if let Some(path) = outputs
+        .iter()
+        .find(|path| output::is_evidence(path) && !whole)
+    {
+        bail!(
+            "cannot write {}: the frames cited are taken from the files of --write, without --pre-trigger",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
+/// A flag that signals raise: the first asks for an end, a second Ctrl-C ends at once.
+fn signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    flag::register_conditional_shutdown(SIGINT, i32::from(CANNOT), Arc::clone(&stop))?;
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+/// A thread that writes down the news: events as JSON, or lines. With a report for standard output, lines go to standard error.
+fn speaker(
+    talk: Talk,
+    format: LiveFormat,
+    redact: bool,
+    stop: &Arc<AtomicBool>,
+) -> (Sender<News>, JoinHandle<anyhow::Result<()>>) {
+    let (news_in, news_out) = crossbeam_channel::bounded(WAITING);
+    let stop = Arc::clone(stop);
+    let thread = std::thread::spawn(move || {
+        let spoken = match format {
+            LiveFormat::Ndjson => speak_json(&news_out, redact),
+            LiveFormat::Text => {
+                let color = output::stdout(talk.color, false).1.color;
+                speak(&news_out, talk, redact, color, &mut io::stdout())
+            }
+            _ => {
+                let color = io::stderr().is_terminal();
+                speak(&news_out, talk, redact, color, &mut io::stderr())
+            }
+        };
+        // Nobody reads any more: nothing is left to be done than to end in good order.
+        if spoken.is_err() {
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            news_out.into_iter().for_each(drop);
+        }
+        spoken
+    });
+    (news_in, thread)
+}
+
+fn speak_json(news: &Receiver<News>, redact: bool) -> anyhow::Result<()> {
+    let mut out = io::stdout();
+    for item in news {
+        lines::events(&item, redact, &mut out)?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+fn speak(
+    news: &Receiver<News>,
+    talk: Talk,
+    redact: bool,
+    color: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let mut look = Look::new(color, talk.verbose > 0);
+    for item in news {
+        if talk.quiet || (redact && !matches!(item, News::Trouble(..))) {
+            continue;
+        }
+        for line in look.lines(&item) {
+            writeln!(out, "{}", escape::line(&line))?;
+        }
+        out.flush()?;
+    }
+    Ok(())
+}
