@@ -10,14 +10,15 @@ use super::dot11::{self, Body};
 use super::encapsulation::{Encapsulations, Layer};
 use super::fragment::{Fragments, Outcome};
 use super::ip::{self, Behind, Piece, protocol};
+use super::pieces::{self, Pieces};
 use super::reason::{Reason, Tally};
 use super::step::{IpHeader, Other, Packet, Proto, Step, Stop};
 use super::view::View;
 use super::{
     Note, NoteKind, OctetRef, Segment, SegmentBatch, Undecoded, dns, icmp, link, tcp, tunnel,
 };
-use crate::capture::{FrameBatch, LinkType};
-use crate::net::{Endpoint, Family, MacAddr, SeqNum};
+use crate::capture::{FrameBatch, LinkType, Problem};
+use crate::net::{Endpoint, Family, FrameNo, MacAddr, SeqNum};
 
 /// Headers walked through in one frame: enough for eight tunnels in one another, or thirty VLAN tags.
 const MAX_DEPTH: u32 = 32;
@@ -43,6 +44,7 @@ pub struct Decoder {
     capture: u32,
     encapsulations: Encapsulations,
     fragments: Fragments,
+    pieces: Pieces,
     tally: Tally,
     other: OtherPackets,
     truncated: u64,
@@ -64,6 +66,7 @@ impl Decoder {
             capture,
             encapsulations: Encapsulations::default(),
             fragments: Fragments::default(),
+            pieces: Pieces::default(),
             tally: Tally::default(),
             other: OtherPackets::default(),
             truncated: 0,
@@ -141,7 +144,24 @@ impl Decoder {
     pub fn undecoded(&self) -> Vec<Undecoded> {
         let mut tally = self.tally.clone();
         self.fragments.count_waiting(&mut tally);
+        self.pieces.count_waiting(&mut tally);
         tally.rows().collect()
+    }
+
+    /// What was odd about frames that were decoded, since this was asked last: IP fragments that overlap.
+    pub fn take_problems(&mut self) -> Vec<Problem> {
+        let told = self
+            .fragments
+            .take_overlapping()
+            .map(|(count, first)| Problem {
+                frame: Some(FrameNo(first.number())),
+                text: format!(
+                    "{count} IP fragments, from frame {} on, overlap others with the same octets, which no sender does by itself; \
+                     their datagrams were put together",
+                    first.number()
+                ),
+            });
+        told.into_iter().collect()
     }
 
     /// Frames of which the snap length cut something.
@@ -193,12 +213,22 @@ impl Decoder {
                 }
                 Proto::Llc => link::llc(view)?,
                 Proto::Ppp => link::ppp(view)?,
+                Proto::Multilink => {
+                    let (piece, rest) = link::multilink(view)?;
+                    if !(piece.begins && piece.ends) {
+                        return self.piece(piece, Proto::Ppp, packet, rest, out);
+                    }
+                    (Proto::Ppp, rest)
+                }
                 Proto::Mpls => link::mpls(view)?,
                 Proto::Dot11 | Proto::Dot11Padded => {
                     let padded = proto == Proto::Dot11Padded;
                     match dot11::data_frame(view, padded, &mut packet)? {
                         Body::Llc(body) => (Proto::Llc, body),
                         Body::Aggregate(body) => return self.aggregate(packet, body, out),
+                        Body::Piece(piece, body) => {
+                            return self.piece(piece, Proto::Llc, packet, body, out);
+                        }
                     }
                 }
                 Proto::Ip => ip::either(view)?,
@@ -298,17 +328,54 @@ impl Decoder {
             Outcome::Waiting => return Err(Stop::Waiting),
             Outcome::Complete(octets) => octets,
         };
-        let start = out.extra.len();
-        out.extra.extend_from_slice(&octets);
-        let whole = View::new(&octets, OctetRef::IN_EXTRA + start as u64, octets.len());
         packet.ip.has_length = true;
+        let walked = self.whole(&octets, Proto::Transport(piece.protocol), packet, out);
+        self.fragments.recycle(octets);
+        walked
+    }
+
+    /// Goes on with what was put together.
+    fn whole(
+        &mut self,
+        octets: &[u8],
+        proto: Proto,
+        packet: Packet,
+        out: &mut Sink<'_>,
+    ) -> Result<(), Stop> {
+        let start = out.extra.len();
+        out.extra.extend_from_slice(octets);
+        let view = View::new(octets, OctetRef::IN_EXTRA + start as u64, octets.len());
         let segments = out.segments.len();
-        let walked = self.walk(packet, Proto::Transport(piece.protocol), whole, out);
+        let walked = self.walk(packet, proto, view, out);
         if out.segments.len() == segments {
             out.extra.truncate(start);
         }
-        self.fragments.recycle(octets);
         walked
+    }
+
+    /// Takes in a piece that a link layer has cut, and goes on with the whole where it was the last one missing.
+    fn piece(
+        &mut self,
+        piece: pieces::Piece,
+        proto: Proto,
+        packet: Packet,
+        view: View<'_>,
+        out: &mut Sink<'_>,
+    ) -> Result<(), Stop> {
+        if !view.is_whole() {
+            // As with fragments of IP: a first piece still shows its headers.
+            if !piece.begins {
+                return Err(Reason::Other("link-layer fragment cut short").into());
+            }
+            return self.walk(packet, proto, view, out);
+        }
+        match self
+            .pieces
+            .add(piece, view.octets, &packet, &mut self.tally)?
+        {
+            None => Err(Stop::Waiting),
+            Some(octets) => self.whole(&octets, proto, packet, out),
+        }
     }
 
     /// Goes through the packets of an 802.11 aggregate. The frame counts by the first that yields nothing.

@@ -2,9 +2,10 @@
 //!
 //! Takes:  a frame at its 802.11 header
 //! Gives:  the LLC packet in it, or the several of an aggregate (A-MSDU)
-//! Never:  decrypts; puts 802.11 fragments together
+//! Never:  decrypts; puts fragments together (that is `pieces`)
 
 use super::link::two_macs;
+use super::pieces::{Cutter, Piece};
 use super::reason::Reason;
 use super::step::{Other, Packet, Stop};
 use super::view::View;
@@ -19,6 +20,8 @@ pub(super) enum Body<'a> {
     Llc(View<'a>),
     /// Several, each with addresses and a length.
     Aggregate(View<'a>),
+    /// A piece of one.
+    Piece(Piece, View<'a>),
 }
 
 /// Reads the header. `padded`: the body starts at a multiple of four, as some drivers leave it.
@@ -63,9 +66,9 @@ pub(super) fn data_frame<'a>(
         .get(22..24)
         .and_then(|o| o.first_chunk())
         .ok_or(SHORT)?;
-    if flags & MORE_FRAGMENTS != 0 || u16::from_le_bytes(*sequence) & 0x0F != 0 {
-        return Err(Reason::Other("802.11 fragment").into());
-    }
+    let sequence = u16::from_le_bytes(*sequence);
+    let more = flags & MORE_FRAGMENTS != 0;
+    let number = u32::from(sequence & 0x0F);
     let mut octets = 24;
     // IEEE 802.11 table 9-30: which address is whose.
     packet.macs = match flags & (TO_DS | FROM_DS) {
@@ -89,7 +92,15 @@ pub(super) fn data_frame<'a>(
         octets = (octets + 3) & !3;
     }
     let body = view.skip(octets).ok_or(SHORT)?;
-    Ok(if aggregate {
+    Ok(if more || number != 0 {
+        let piece = Piece {
+            cutter: Cutter::Wireless(sequence >> 4),
+            number,
+            begins: number == 0,
+            ends: !more,
+        };
+        Body::Piece(piece, body)
+    } else if aggregate {
         Body::Aggregate(body)
     } else {
         Body::Llc(body)

@@ -1,7 +1,7 @@
 //! IP fragments put together (RFC 791 section 3.2, RFC 8200 section 4.5).
 //!
 //! Takes:  pieces of datagrams
-//! Gives:  the payload of a datagram once all its pieces are there, at the frame that completed it
+//! Gives:  the payload of a datagram once all its pieces are there, at the frame that completed it; a count of pieces that overlap
 //! Never:  mends: a datagram with pieces that contradict each other is given up, for either could be the true one (RFC 5722)
 
 use super::ip::Piece;
@@ -56,6 +56,19 @@ pub(super) enum Outcome {
 pub(super) struct Fragments {
     datagrams: Vec<Datagram>,
     spare: Vec<Vec<u8>>,
+    /// Pieces that overlap others in part and agree with them, and the first of them.
+    overlapping: Option<(u64, FrameNo)>,
+}
+
+/// How a piece lies to those that are there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fitted {
+    /// Beside them, or all within them: a repeat.
+    Apart,
+    /// Over the edge of one, with the same octets. No sender cuts so (RFC 5722).
+    Overlaps,
+    /// With other octets, or too many holes.
+    Contradicts,
 }
 
 impl Fragments {
@@ -106,7 +119,12 @@ impl Fragments {
         };
         datagram.frames += 1;
         let last = (!piece.more).then_some(end);
-        if !datagram.take(piece.offset, end, octets, last) {
+        let fitted = datagram.take(piece.offset, end, octets, last);
+        if fitted == Fitted::Overlaps {
+            let (count, _) = self.overlapping.get_or_insert((0, packet.frame));
+            *count += 1;
+        }
+        if fitted == Fitted::Contradicts {
             // The piece in hand is counted with those that it contradicts.
             self.give_up(
                 index,
@@ -128,6 +146,11 @@ impl Fragments {
             octets.clear();
             self.spare.push(octets);
         }
+    }
+
+    /// How many pieces overlap others in part and agree with them, and the first; counts anew from here.
+    pub(super) fn take_overlapping(&mut self) -> Option<(u64, FrameNo)> {
+        self.overlapping.take()
     }
 
     /// Counts the pieces that still wait.
@@ -161,13 +184,14 @@ impl Fragments {
 }
 
 impl Datagram {
-    /// Puts a piece in its place. `false` if it contradicts what is there, or there are too many holes.
-    fn take(&mut self, start: u32, end: u32, octets: &[u8], last: Option<u32>) -> bool {
+    /// Puts a piece in its place, if it contradicts nothing.
+    fn take(&mut self, start: u32, end: u32, octets: &[u8], last: Option<u32>) -> Fitted {
+        let mut fitted = Fitted::Apart;
         let highest = self.ranges.last().map_or(0, |r| r.1);
         match (self.total, last) {
-            (Some(total), Some(end)) if total != end => return false,
-            (Some(total), None) if end > total => return false,
-            (None, Some(end)) if highest > end => return false,
+            (Some(total), Some(end)) if total != end => return Fitted::Contradicts,
+            (Some(total), None) if end > total => return Fitted::Contradicts,
+            (None, Some(end)) if highest > end => return Fitted::Contradicts,
             _ => {}
         }
         for &(a, b) in &self.ranges {
@@ -178,7 +202,10 @@ impl Datagram {
             let there = self.octets.get(from as usize..to as usize);
             let here = octets.get((from - start) as usize..(to - start) as usize);
             if there != here {
-                return false;
+                return Fitted::Contradicts;
+            }
+            if start < a || end > b {
+                fitted = Fitted::Overlaps;
             }
         }
         self.total = self.total.or(last);
@@ -199,7 +226,10 @@ impl Datagram {
         });
         let at = self.ranges.partition_point(|r| r.0 < merged.0);
         self.ranges.insert(at, merged);
-        self.ranges.len() <= MAX_HOLES
+        if self.ranges.len() > MAX_HOLES {
+            return Fitted::Contradicts;
+        }
+        fitted
     }
 
     fn is_complete(&self) -> bool {

@@ -101,11 +101,18 @@ fn step<'a>(
         Proto::Ethertype(number) => return link::ethertype(number, view, packet, around),
         Proto::Llc => return link::llc(view),
         Proto::Ppp => return link::ppp(view),
+        Proto::Multilink => {
+            return match link::multilink(view)? {
+                (piece, rest) if piece.begins => Ok((Proto::Ppp, rest)),
+                _ => Err(Stop::Other(Other::Link)),
+            };
+        }
         Proto::Mpls => return link::mpls(view),
         Proto::Dot11 | Proto::Dot11Padded => {
             return match dot11::data_frame(view, proto == Proto::Dot11Padded, packet)? {
                 Body::Llc(body) => Ok((Proto::Llc, body)),
-                Body::Aggregate(_) => Err(Stop::Other(Other::Link)),
+                Body::Piece(piece, body) if piece.begins => Ok((Proto::Llc, body)),
+                Body::Piece(..) | Body::Aggregate(_) => Err(Stop::Other(Other::Link)),
             };
         }
         Proto::Ip => return ip::either(view),

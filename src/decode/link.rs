@@ -7,6 +7,7 @@
 //! Link types are those of tcpdump.org/linktypes.html, ethertypes those of the IEEE registry.
 
 use super::encapsulation::{Encapsulations, Layer};
+use super::pieces::{Cutter, Piece};
 use super::reason::Reason;
 use super::step::{Other, Packet, Proto, Step, Stop};
 use super::view::View;
@@ -43,11 +44,19 @@ fn other_link<'a>(link: u16, view: View<'a>, packet: &mut Packet) -> Step<'a> {
         117 => packet_filter(view),
         119 | 163 => prism(view),
         127 => radiotap(view),
+        138 => inner_ethertype(view, 16, "IEEE 1394 header"),
+        149 | 258 => packet_tap(view),
+        182 => multilink_frame_relay(view),
         192 => per_packet_information(view),
-        204 => {
-            let direction = view.octet(0).ok_or(Reason::Short("PPP direction"))?;
+        204..=206 => {
+            let direction = view.octet(0).ok_or(Reason::Short("direction"))?;
             packet.outgoing = Some(direction != 0);
-            skip(view, 1, "PPP direction", Proto::Ppp)
+            let next = match link {
+                204 => Proto::Ppp,
+                205 => Proto::Link(104),
+                _ => Proto::Link(107),
+            };
+            skip(view, 1, "direction", next)
         }
         219 => Ok((Proto::Mpls, view)),
         228 => Ok((Proto::Ipv4, view)),
@@ -291,11 +300,52 @@ pub(super) fn ppp(view: View<'_>) -> Step<'_> {
         0x0057 => Ok((Proto::Ipv6, rest)),
         0x0281 | 0x0283 => Ok((Proto::Mpls, rest)),
         0x002D | 0x002F => Err(Reason::Other("TCP header compressed by PPP (RFC 1144)").into()),
-        0x003D => Err(Reason::Other("PPP multilink fragment").into()),
+        0x003D => Ok((Proto::Multilink, rest)),
         0x00FD | 0x00FB => Err(Reason::Other("compressed by PPP").into()),
         0x0053 => Err(Reason::Other("encrypted by PPP").into()),
         _ => Err(Stop::Other(Other::Link)),
     }
+}
+
+/// The header of a multilink fragment with long numbers, as is usual (RFC 1990 section 3).
+pub(super) fn multilink(view: View<'_>) -> Result<(Piece, View<'_>), Stop> {
+    const SHORT: Reason = Reason::Short("PPP multilink header");
+    const BEGINS: u32 = 0x8000_0000;
+    const ENDS: u32 = 0x4000_0000;
+    let header = view.be32(0).ok_or(SHORT)?;
+    let piece = Piece {
+        cutter: Cutter::Multilink,
+        number: header & 0x00FF_FFFF,
+        begins: header & BEGINS != 0,
+        ends: header & ENDS != 0,
+    };
+    Ok((piece, view.skip(4).ok_or(SHORT)?))
+}
+
+/// Multilink frame relay (FRF.16.1): whole packets and control messages; pieces are told.
+fn multilink_frame_relay(view: View<'_>) -> Step<'_> {
+    const WHOLE: u8 = 0xC0;
+    const CONTROL: u8 = 0x20;
+    match view.octet(0).ok_or(Reason::Short("frame relay header"))? {
+        bits if bits & CONTROL != 0 => Err(Stop::Other(Other::Link)),
+        bits if bits & WHOLE == WHOLE => skip(view, 2, "frame relay header", Proto::Link(107)),
+        _ => Err(Reason::Other("frame relay fragment or compressed").into()),
+    }
+}
+
+/// Darwin's header before what an interface captured: its length, and the link type behind it.
+fn packet_tap(view: View<'_>) -> Step<'_> {
+    const SHORT: Reason = Reason::Short("pktap header");
+    let &[l0, l1, l2, l3, _, _, _, _, t0, t1, t2, t3] = view.head::<12>().ok_or(SHORT)?;
+    let length = u32::from_le_bytes([l0, l1, l2, l3]);
+    let link = u32::from_le_bytes([t0, t1, t2, t3]);
+    let (Ok(length), Ok(link)) = (usize::try_from(length), u16::try_from(link)) else {
+        return Err(SHORT.into());
+    };
+    if length < 12 {
+        return Err(Reason::Other("pktap header with an impossible length").into());
+    }
+    skip(view, length, "pktap header", Proto::Link(link))
 }
 
 /// The PPPoE header of a session (RFC 2516 section 4); its length says where padding begins.

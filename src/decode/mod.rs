@@ -15,6 +15,7 @@ mod icmp;
 mod ip;
 mod link;
 mod options;
+mod pieces;
 mod reason;
 mod step;
 mod tcp;

@@ -19,6 +19,8 @@ pub(super) enum Proto {
     Llc,
     /// PPP's protocol field, or HDLC's framing before it.
     Ppp,
+    /// PPP's multilink header.
+    Multilink,
     /// A label stack.
     Mpls,
     /// An 802.11 header.

@@ -345,6 +345,12 @@ fn kinds() -> Vec<(&'static str, u16, Vec<u8>, Option<&'static str>)> {
             None,
         ),
         (
+            "PPP multilink, whole",
+            9,
+            join(&[&[0xff, 3, 0, 0x3d, 0xc0, 0, 0, 7, 0, 0x21], &p]),
+            None,
+        ),
+        (
             "PPP in HDLC",
             50,
             join(&[&[0xff, 3, 0, 0x57], &ipv6(6, &tcp6())]),
@@ -376,6 +382,24 @@ fn kinds() -> Vec<(&'static str, u16, Vec<u8>, Option<&'static str>)> {
             "PPP on an HDLC interface",
             104,
             join(&[&[0xff, 3, 0, 0x21], &p]),
+            None,
+        ),
+        (
+            "Cisco HDLC with direction",
+            205,
+            join(&[&[1, 0x0f, 0, 8, 0], &p]),
+            None,
+        ),
+        (
+            "frame relay with direction",
+            206,
+            join(&[&[0, 0x18, 0x41, 3, 0xcc], &p]),
+            None,
+        ),
+        (
+            "multilink frame relay, whole",
+            182,
+            join(&[&[0xc1, 7, 0x18, 0x41, 3, 0xcc], &p]),
             None,
         ),
         (
@@ -519,6 +543,18 @@ fn kinds() -> Vec<(&'static str, u16, Vec<u8>, Option<&'static str>)> {
                 &[9, 0],
                 &p,
             ]),
+            None,
+        ),
+        (
+            "pktap",
+            258,
+            join(&[&[16, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0], &[0; 4], &f]),
+            None,
+        ),
+        (
+            "IP over IEEE 1394",
+            138,
+            join(&[&[0; 16], &[8, 0], &p]),
             None,
         ),
         ("pflog", 117, join(&[&[61, 2, 0, 0], &[0; 60], &p]), None),
@@ -1191,6 +1227,116 @@ fn fragments_come_together() {
             assert_eq!(s.checksum, Checksum::Good, "{name}");
         }
     }
+}
+
+#[test]
+fn fragments_that_overlap_are_told() {
+    let p = pieces(&[0, 16, 32], 5);
+    let tcp = tcp4();
+    let wide = eth(0x0800, &ipv4_with(6, 5, 1 << 13 | 1, &tcp[8..32]));
+    for (name, frames, told) in [
+        ("beside each other", vec![&p[0], &p[1], &p[2]], false),
+        ("one twice", vec![&p[0], &p[0], &p[1], &p[2]], false),
+        ("over the edge", vec![&p[0], &wide, &p[2]], true),
+    ] {
+        let frames: Vec<_> = frames.into_iter().cloned().collect();
+        let mut got = decode(1, &frames);
+        assert_eq!(got.payloads(), [DATA], "{name}");
+        let problems = got.decoder.take_problems();
+        assert_eq!(problems.len(), usize::from(told), "{name}: {problems:?}");
+        if told {
+            assert_eq!(problems[0].frame, Some(FrameNo(2)), "{name}");
+            assert!(got.decoder.take_problems().is_empty(), "{name}: once");
+        }
+    }
+}
+
+#[test]
+fn link_layers_cut_packets_too() {
+    let whole = llc(&packet());
+    let radio = |number: u16, more: bool, octets: &[u8]| {
+        let mut frame = dot11([0x08, 0x02 | u8::from(more) << 2], octets);
+        frame[22..24].copy_from_slice(&(7 << 4 | number).to_le_bytes());
+        (105, frame)
+    };
+    let air = [
+        radio(0, true, &whole[..20]),
+        radio(1, true, &whole[20..40]),
+        radio(2, false, &whole[40..]),
+    ];
+    let framed = join(&[&[0, 0x21], &packet()]);
+    let wire = |number: u8, bits: u8, octets: &[u8]| {
+        (
+            9,
+            join(&[&[0xff, 3, 0, 0x3d, bits, 0xff, 0xff, number], octets]),
+        )
+    };
+    let bundle = [
+        wire(0xff, 0x80, &framed[..30]),
+        (
+            9,
+            join(&[&[0xff, 3, 0, 0x3d, 0x40, 0, 0, 0], &framed[30..]]),
+        ),
+    ];
+    let none: &[&str] = &[];
+    for (name, frames, at, reasons) in [
+        ("802.11", vec![&air[0], &air[1], &air[2]], vec![3], none),
+        (
+            "802.11, the first again",
+            vec![&air[0], &air[0], &air[1], &air[2]],
+            vec![4],
+            &["1 x 802.11 fragment whose other pieces are missing from 1"],
+        ),
+        (
+            "802.11, one missing",
+            vec![&air[0], &air[2]],
+            vec![],
+            &["2 x 802.11 fragment whose other pieces are missing from 1"],
+        ),
+        (
+            "PPP multilink, over the wrap of its numbers",
+            vec![&bundle[0], &bundle[1]],
+            vec![2],
+            none,
+        ),
+        (
+            "PPP multilink, the end first",
+            vec![&bundle[1], &bundle[0]],
+            vec![],
+            &["2 x PPP multilink fragment whose other pieces are missing from 1"],
+        ),
+    ] {
+        let frames: Vec<(u16, Vec<u8>)> = frames.into_iter().cloned().collect();
+        let octets: Vec<Vec<u8>> = frames.iter().map(|f| f.1.clone()).collect();
+        let got = decode(frames[0].0, &octets);
+        let seen: Vec<u64> = got.batch.segments.iter().map(|s| s.frame.0).collect();
+        assert_eq!(seen, at, "{name}");
+        assert_eq!(got.reasons(), reasons, "{name}");
+        for s in &got.batch.segments {
+            assert_eq!(got.batch.payload(s), DATA, "{name}");
+            assert_eq!(s.checksum, Checksum::Good, "{name}");
+        }
+    }
+    let (link, first) = radio(0, true, &whole[..60]);
+    let got = decode_cut(link, &[(first[..first.len() - 1].to_vec(), first.len())]);
+    let captured = 60 - 1 - (whole.len() - DATA.len());
+    assert_eq!(
+        got.payloads(),
+        [&DATA[..captured]],
+        "cut by the snap length"
+    );
+    let flood: Vec<Vec<u8>> = (0..500_u16)
+        .map(|n| {
+            let mut frame = radio(0, true, &whole[..20]).1;
+            frame[22..24].copy_from_slice(&(n << 4).to_le_bytes());
+            frame
+        })
+        .collect();
+    let got = decode(105, &flood);
+    assert_eq!(
+        got.reasons(),
+        ["500 x 802.11 fragment whose other pieces are missing from 1"]
+    );
 }
 
 #[test]

@@ -213,6 +213,8 @@ impl File<'_> {
             decoder.push(&mut frames, &mut out.batch);
             take(decoder, out)?;
         }
-        Ok(source.info())
+        let mut info = source.info();
+        info.problems.extend(decoder.take_problems());
+        Ok(info)
     }
 }
