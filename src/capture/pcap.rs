@@ -1,10 +1,13 @@
-//! Reads pcap: micro- and nanoseconds, both byte orders, the modified kind with longer record headers, and version 2.2.
+//! Reads pcap: micro- and nanoseconds, both byte orders, the modified kinds with longer record headers, and version 2.2.
 //!
 //! Takes:  octets at a record
 //! Gives:  frames
 //! Never:  believes a length that no capture tool writes: there reading stops, and the account says where
 //!
-//! Source: <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html>; `sf-pcap.c` of libpcap for what old versions did.
+//! Three old kinds have longer record headers and no magic number of their own; the first records show them.
+//!
+//! Source: <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-05.html>; `sf-pcap.c` of libpcap and `wiretap/libpcap.c` of Wireshark
+//! for what old versions did.
 
 use pcap_file::Endianness;
 use pcap_file::pcap::{PcapParser, PcapTsResolution};
@@ -21,6 +24,17 @@ pub(super) const HEADER: usize = 24;
 /// Octets of the header of a record; the modified kind has [`MODIFIED_EXTRA`] more (interface, protocol, packet type).
 const RECORD_HEADER: usize = 16;
 const MODIFIED_EXTRA: usize = 8;
+
+/// What else may stand behind the header of a record, by the magic number: octets more, and the name of the kind.
+const KINDS: &[(usize, &str)] = &[(4, "pcap-nokia"), (MODIFIED_EXTRA, "pcap-modified")];
+const MODIFIED_KINDS: &[(usize, &str)] = &[(12, "pcap-modified")];
+
+/// Records that a kind is told by, and octets in which they are looked for.
+const TELLING_RECORDS: usize = 4;
+const TELLING_OCTETS: usize = 64 << 10;
+
+/// In seconds.
+const ONE_DAY: u32 = 86_400;
 
 /// Longest frame believed, as in Wireshark: WTAP_MAX_PACKET_SIZE_STANDARD. A snap length above it is believed up to
 /// [`MAX_SNAP_LENGTH`].
@@ -47,7 +61,21 @@ pub(super) struct Pcap {
     unit: i64,
     lengths: Lengths,
     extra: usize,
+    /// Other kinds that the file may yet turn out to be.
+    kinds: &'static [(usize, &'static str)],
     longest: u32,
+}
+
+/// How the first records look, read as those of one kind.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Fit {
+    /// A header that no tool writes.
+    Absurd,
+    /// The octets end inside a record.
+    BreaksOff,
+    Sound,
+    /// Nothing odd in several of them.
+    Certain,
 }
 
 impl Pcap {
@@ -82,6 +110,11 @@ impl Pcap {
                 _ => Lengths::CapturedFirst,
             },
             extra,
+            kinds: match (extra, nano) {
+                (0, false) => KINDS,
+                (0, true) => &[],
+                _ => MODIFIED_KINDS,
+            },
             longest: snap.unwrap_or(0).max(MAX_FRAME_OCTETS),
             parser,
         };
@@ -91,6 +124,50 @@ impl Pcap {
             _ => "pcap-modified",
         };
         Some((records, format))
+    }
+
+    /// Looks at the first records: another kind is taken only where it fits and the plain one does not.
+    #[cold]
+    fn tell_kind(&mut self, octets: &[u8], tally: &mut Tally) {
+        let plain = self.fit(self.extra, octets);
+        for (extra, name) in std::mem::take(&mut self.kinds) {
+            if plain < Fit::Sound && self.fit(*extra, octets) == Fit::Certain {
+                self.extra = *extra;
+                tally.is_rather("pcap", name);
+                return;
+            }
+        }
+    }
+
+    fn fit(&self, extra: usize, octets: &[u8]) -> Fit {
+        let (mut at, mut records, mut is_odd) = (0, 0, false);
+        let mut before = None;
+        while records < TELLING_RECORDS {
+            let rest = octets.get(at..).unwrap_or(&[]);
+            if rest.is_empty() {
+                break;
+            }
+            let Some((seconds, fraction, captured, wire)) = self.header(rest) else {
+                return Fit::BreaksOff;
+            };
+            if captured > self.longest || wire > self.longest || fraction >= 1_000_000 {
+                return Fit::Absurd;
+            }
+            at += RECORD_HEADER + extra + captured as usize;
+            if at > octets.len() {
+                return Fit::BreaksOff;
+            }
+            is_odd |= captured == 0
+                || captured > wire
+                || before.is_some_and(|before: u32| before.abs_diff(seconds) > ONE_DAY);
+            before = Some(seconds);
+            records += 1;
+        }
+        if is_odd || records < 2 {
+            Fit::Sound
+        } else {
+            Fit::Certain
+        }
     }
 
     /// The numbers of the record header at the start of `octets`: seconds, fraction, captured length, length on the wire.
@@ -120,6 +197,12 @@ impl Records for Pcap {
         frames: &mut Vec<Frame>,
         tally: &mut Tally,
     ) -> (usize, Pause) {
+        if !self.kinds.is_empty() {
+            if !window.last && window.octets.len() < TELLING_OCTETS {
+                return (0, Pause::Starved);
+            }
+            self.tell_kind(window.octets, tally);
+        }
         let head = RECORD_HEADER + self.extra;
         let mut at = 0;
         loop {

@@ -2,8 +2,8 @@
 //!
 //! Takes:  octets at a block
 //! Gives:  frames; names, comments and drop counts to the account
-//! Never:  stops at a block that is wrong inside; where the frame of a block itself is broken it looks for the next sound block
-//!         within [`RESYNC_OCTETS`], and says so
+//! Never:  stops at a block that is wrong inside; where the frame of a block itself is broken it goes on behind it as far as one of its two
+//!         lengths, a new section or two sound blocks in a row show where that is, within [`RESYNC_OCTETS`], and says so
 //!
 //! pcap-file cuts the blocks and knows the byte order; packet, interface and statistics blocks are decoded here, because its strict
 //! calls refuse what common tools write (comments that are not UTF-8, lengths on the wire of 0, odd resolutions).
@@ -36,6 +36,9 @@ const MAX_BLOCK_OCTETS: usize = 16 << 20;
 
 /// How far to look for a sound block behind a broken one.
 const RESYNC_OCTETS: usize = 1 << 20;
+
+/// Broken blocks passed over in one file; each may cost a look at [`RESYNC_OCTETS`].
+const MAX_PASSED: u32 = 1_000;
 
 /// Interfaces of one section kept apart.
 const MAX_INTERFACES: usize = 10_000;
@@ -112,6 +115,8 @@ pub(super) struct Pcapng {
     interfaces: Vec<Interface>,
     /// Drops of the sections before.
     dropped: Option<u64>,
+    /// Broken blocks passed over.
+    passed: u32,
 }
 
 /// What stands at a place where a block is due.
@@ -133,6 +138,7 @@ impl Pcapng {
             order,
             interfaces: Vec::new(),
             dropped: None,
+            passed: 0,
         })
     }
 
@@ -189,25 +195,19 @@ impl Pcapng {
         Next::Block(kind, body, whole)
     }
 
-    /// Whether a whole sound block begins here, as far as can be told.
-    fn is_sound(&self, octets: &[u8]) -> bool {
-        let Some(kind) = self.order.u32(octets, 0) else {
-            return false;
-        };
-        let order = match kind {
-            SECTION_HEADER => match section_order(octets) {
-                Some(order) => order,
-                None => return false,
-            },
+    /// The length of the whole sound block that begins here, as far as can be told.
+    fn sound(&self, octets: &[u8]) -> Option<usize> {
+        let order = match self.order.u32(octets, 0)? {
+            SECTION_HEADER => section_order(octets)?,
             1..=6 => self.order,
-            _ => return false,
+            _ => return None,
         };
-        order.u32(octets, 4).is_some_and(|length| {
-            let at = length as usize;
-            (BLOCK_FRAME..=MAX_BLOCK_OCTETS).contains(&at)
-                && at.is_multiple_of(4)
-                && order.u32(octets, at - 4) == Some(length)
-        })
+        let length = order.u32(octets, 4)?;
+        let at = length as usize;
+        let is_sound = (BLOCK_FRAME..=MAX_BLOCK_OCTETS).contains(&at)
+            && at.is_multiple_of(4)
+            && order.u32(octets, at - 4) == Some(length);
+        is_sound.then_some(at)
     }
 
     /// A block that holds no packet; `octets` is where it begins. Unknown ones, secrets and custom ones are passed over.
@@ -447,10 +447,51 @@ impl Pcapng {
         Some(())
     }
 
-    /// Looks for the next sound block behind a broken one. Gives the octets to pass over, or why to pause.
+    /// Where a broken block ends: a sound block has to begin there, and something has to say that it is not one inside the broken one (a
+    /// capture may hold the transfer of a capture). `breaks_off`: the block claims more than the file has.
     #[cold]
-    fn resync(
-        &self,
+    fn end_of_broken(&self, rest: &[u8], last: bool, breaks_off: bool) -> Option<usize> {
+        if self.passed >= MAX_PASSED {
+            return None;
+        }
+        let limit = rest.len().min(RESYNC_OCTETS);
+        let from = |skip: usize| rest.get(skip..).unwrap_or(&[]);
+        let is_sound = |skip: &usize| self.sound(from(*skip)).is_some();
+        let places = || (4..limit).step_by(4);
+        let by_length = || {
+            let claimed = self.order.u32(rest, 4)? as usize;
+            Some(claimed.next_multiple_of(4))
+                .filter(|skip| (4..limit).contains(skip))
+                .filter(is_sound)
+        };
+        let by_trailer = || {
+            places()
+                .filter(|&skip| self.order.u32(rest, skip - 4) == u32::try_from(skip).ok())
+                .find(is_sound)
+        };
+        // A section header begins a file, wherever the one before it was cut.
+        let section = || {
+            memchr::memmem::find_iter(rest.get(1..limit)?, &SECTION_HEADER.to_be_bytes())
+                .map(|skip| skip + 1)
+                .find(|skip| section_order(from(*skip)).is_some() && is_sound(skip))
+        };
+        let two_in_a_row = || {
+            places().filter(|_| !breaks_off).find(|&skip| {
+                self.sound(from(skip)).is_some_and(|length| {
+                    let next = from(skip.saturating_add(length));
+                    (next.is_empty() && last) || self.sound(next).is_some()
+                })
+            })
+        };
+        by_length()
+            .or_else(by_trailer)
+            .or_else(|| section().into_iter().chain(two_in_a_row()).min())
+    }
+
+    /// Goes on behind a broken block. Gives the octets to pass over, or why to pause.
+    #[cold]
+    fn pass_over(
+        &mut self,
         why: &str,
         window: Window<'_>,
         at: usize,
@@ -460,20 +501,43 @@ impl Pcapng {
         if !window.last && rest.len() < RESYNC_OCTETS + BLOCK_FRAME {
             return Err(Pause::Starved);
         }
-        let place = window.offset + at as u64;
-        let found = (4..rest.len().min(RESYNC_OCTETS))
-            .step_by(4)
-            .find(|&skip| rest.get(skip..).is_some_and(|there| self.is_sound(there)));
-        let then = match found {
-            Some(skip) => format!("{skip} octets were passed over"),
+        let found = self.end_of_broken(rest, window.last, false);
+        self.tell(why, window.offset + at as u64, found, tally);
+        found.ok_or(Pause::Ended)
+    }
+
+    /// The file ends before the block does: its end is cut off, or its length is wrong and the rest of the file is sound.
+    #[cold]
+    fn cut_or_broken(
+        &mut self,
+        want: usize,
+        window: Window<'_>,
+        at: usize,
+        tally: &mut Tally,
+    ) -> Result<usize, Pause> {
+        let rest = window.octets.get(at..).unwrap_or(&[]);
+        let found = match window.last {
+            true => self.end_of_broken(rest, true, true),
+            false => None,
+        };
+        if found.is_none() {
+            return Err(cut(window, at, rest.len(), want, tally));
+        }
+        let why = format!("it claims {want} octets, more than the file has left");
+        self.tell(&why, window.offset + at as u64, found, tally);
+        found.ok_or(Pause::Ended)
+    }
+
+    fn tell(&mut self, why: &str, place: u64, passed: Option<usize>, tally: &mut Tally) {
+        let then = match passed {
+            Some(octets) => {
+                self.passed += 1;
+                format!("{octets} octets were passed over")
+            }
             None => "what follows cannot be read".to_owned(),
         };
-        let number = tally.next_number();
-        tally.problem(
-            Some(number),
-            format!("the block at octet {place} is broken: {why}; {then}"),
-        );
-        found.ok_or(Pause::Ended)
+        let text = format!("the block at octet {place} is broken: {why}; {then}");
+        tally.problem(Some(tally.next_number()), text);
     }
 }
 
@@ -497,11 +561,17 @@ impl Records for Pcapng {
             }
             let (kind, body, used) = match self.next(rest) {
                 Next::Block(kind, body, used) => (kind, body, used),
-                Next::Starved(want) => {
-                    tally.dropped(self.dropped_in_all());
-                    return (at, cut(window, at, rest.len(), want, tally));
-                }
-                Next::Broken(why) => match self.resync(&why, window, at, tally) {
+                Next::Starved(want) => match self.cut_or_broken(want, window, at, tally) {
+                    Ok(skip) => {
+                        at += skip;
+                        continue;
+                    }
+                    Err(pause) => {
+                        tally.dropped(self.dropped_in_all());
+                        return (at, pause);
+                    }
+                },
+                Next::Broken(why) => match self.pass_over(&why, window, at, tally) {
                     Ok(skip) => {
                         at += skip;
                         continue;

@@ -81,6 +81,14 @@ impl Tally {
         &self.info.path
     }
 
+    /// The format has shown to be a kind of its own: `pcap+gzip` becomes `pcap-nokia+gzip`.
+    #[cold]
+    pub(super) fn is_rather(&mut self, family: &str, kind: &str) {
+        if !self.info.format.starts_with(kind) {
+            self.info.format = self.info.format.replacen(family, kind, 1);
+        }
+    }
+
     /// Whether exactly this was noted already.
     pub(super) fn has_problem(&self, text: &str) -> bool {
         self.info

@@ -428,6 +428,11 @@ fn broken_blocks_are_passed() {
         ("length absurd", bent(4, u32::MAX)),
         ("length odd", bent(4, 37)),
         ("rubbish between", vec![0xaa; 400]),
+        ("both length fields wrong", {
+            let mut block = bent(4, 60);
+            block[last..].copy_from_slice(&[7, 7, 7, 7]);
+            block
+        }),
         ("a section header without magic", {
             let mut section = section(Little);
             section[8] = 0;
@@ -446,6 +451,34 @@ fn broken_blocks_are_passed() {
         assert_eq!(info.problems.len(), 1, "{name}");
         let text = &info.problems[0].text;
         assert!(text.contains(&format!("octet {place} ")), "{name}: {text}");
+        // The last of the file is broken: nothing shows where it would end.
+        let (frames, info) = read(&file[..file.len() - 2 * good().len() + 8]).unwrap();
+        assert_eq!(frames.len(), 1, "{name}");
+        assert!(!info.problems.is_empty(), "{name}");
+    }
+    // A capture inside the payload of the broken block is none of the file's.
+    for (name, field, length) in [("leading", 4, 8_u32), ("trailing", 0, 8)] {
+        let inner: Vec<u8> = [good(), good(), good()].concat();
+        let mut carrier = block(
+            Little,
+            6,
+            enhanced(Little, 0, 1, &inner[..inner.len() - 8], 4),
+        );
+        let at = if field == 4 { 4 } else { carrier.len() - 4 };
+        carrier[at..at + 4].copy_from_slice(&length.to_le_bytes());
+        let mut file = section(Little);
+        file.extend(interface(Little, 1, 0, &[]));
+        file.extend(carrier);
+        file.extend(good());
+        let (frames, info) = read(&file).unwrap();
+        assert_eq!(frames.len(), 1, "{name}: {:?}", info.problems);
+    }
+    // Cut anywhere, with another file behind it.
+    let (first, second) = (small_pcapng(), small_pcapng());
+    for cut in 60..first.len() {
+        let file = [&first[..cut], &second[..]].concat();
+        let (frames, info) = read(&file).unwrap();
+        assert!(frames.len() >= 2, "cut at {cut}: {:?}", info.problems);
     }
     // What does not end on four octets, with the length that is or the one that should be.
     for (name, length) in [("true length", 37_u32), ("rounded", 40)] {
