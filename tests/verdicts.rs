@@ -32,7 +32,8 @@ fn report_of_files(name: &str, files: &[Vec<u8>]) -> Report {
     std::fs::create_dir_all(&folder).unwrap();
     let mut captures = Vec::new();
     for (n, file) in files.iter().enumerate() {
-        let path = folder.join(format!("part_{n:05}_2026112209{n:04}.pcap"));
+        // Named as dumpcap names the files of a rotated set.
+        let path = folder.join(format!("part_{:05}_20260101{n:06}.pcap", n + 1));
         std::fs::write(&path, file).unwrap();
         captures.push(path.to_str().unwrap().to_owned());
     }
@@ -644,4 +645,138 @@ fn a_shut_window_ends_with_the_connection() {
         assert!((got - want).abs() < 0.1, "{name}: {got}");
         sound(&report.flows[0], name);
     }
+}
+
+#[test]
+fn families_ports_and_files_change_no_verdict() {
+    let host = |addr: &str, last: u8| support::wire::Host {
+        addr: addr.parse().unwrap(),
+        mac: [2, 0, 0, 0, 0, last],
+        ttl: 64,
+        local: false,
+    };
+    let (one, other) = (host("192.0.2.1", 1), host("192.0.2.25", 25));
+    let plain = report("as it is", troubled(Convo::new()));
+    let want = counts(&plain.flows[0]);
+    let ids = |r: &Report| r.findings.iter().map(|f| f.id.clone()).collect::<Vec<_>>();
+    for (name, convo) in [
+        (
+            "addresses the other way round",
+            Convo::between(other, 49_152, one, 25),
+        ),
+        (
+            "the client's port below the server's",
+            Convo::between(one, 24, other, 25),
+        ),
+        (
+            "IPv6",
+            Convo::between(host("2001:db8::1", 1), 49_152, host("2001:db8::25", 25), 25),
+        ),
+        (
+            "IPv6, the other way round",
+            Convo::between(host("2001:db8::25", 25), 49_152, host("2001:db8::1", 1), 25),
+        ),
+    ] {
+        let report = report(name, troubled(convo));
+        assert_eq!(counts(&report.flows[0]), want, "{name}");
+        assert_eq!(ids(&report), ids(&plain), "{name}");
+    }
+    // One capture in two files of a set, wherever it is divided.
+    let all = frames(troubled(Convo::new()));
+    for at in [1, 2, 5, all.len() / 2, all.len() - 3, all.len() - 1] {
+        let name = format!("divided at {at}");
+        let (first, second) = all.split_at(at);
+        let report = report_of_files(&name, &[pcap(first), pcap(second)]);
+        assert_eq!(report.flows.len(), 1, "{name}: {:?}", report.notes);
+        assert_eq!(counts(&report.flows[0]), want, "{name}");
+        assert_eq!(ids(&report), ids(&plain), "{name}");
+    }
+}
+
+/// Hostile conversations: what the report says of each, and that it says what it could not know.
+#[test]
+fn games_are_bounded_and_told() {
+    let began = std::time::Instant::now();
+    let numbers = |convo: &Convo| convo.next_seq(C2S);
+    // 65,535 holes of one octet, then SACK blocks over every other octet, then everything at once.
+    let mut convo = start();
+    let base = numbers(&convo);
+    for n in 0..30_000u32 {
+        convo = convo
+            .send(C2S, b"x")
+            .with(move |p| p.seq = base.wrapping_add(n * 2 + 1))
+            .lost();
+        if n % 8 == 0 {
+            let (l, r) = (base.wrapping_add(n * 2 + 1), base.wrapping_add(n * 2 + 2));
+            convo = convo.ack(S2C).with(move |p| {
+                p.ack = base;
+                p.options = [&[1, 1, 5, 10][..], &l.to_be_bytes(), &r.to_be_bytes()].concat();
+            });
+        }
+    }
+    convo = convo
+        .send(C2S, &[b'y'; 60_000])
+        .with(move |p| p.seq = base)
+        .ack(S2C)
+        .with(move |p| p.ack = base.wrapping_add(60_001));
+    let report_of_holes = report("holes", convo);
+    let flow = &report_of_holes.flows[0];
+    sound(flow, "holes");
+    assert_eq!(
+        flow.client_to_server.data_segments, 30_042,
+        "{:?}",
+        flow.client_to_server
+    );
+    let told = |r: &Report, what: &str| r.notes.iter().any(|n| n.contains(what));
+    assert!(told(&report_of_holes, "holes were not followed"));
+
+    // The same octets again with other contents: the first ones count, and the reader of the report is told of the repeat.
+    let convo = start()
+        .send(C2S, b"MAIL FROM:<a@example>\r\n")
+        .ack(S2C)
+        .wait_ms(300)
+        .repeat(C2S)
+        .with(|p| p.payload = b"RCPT TO:<evil@example>\r\n"[..23].to_vec())
+        .ack(S2C);
+    let other = report("other contents", convo);
+    let half = &other.flows[0].client_to_server;
+    assert_eq!((half.retransmitted_segments, half.unique_octets), (1, 23));
+
+    // Resets: blind ones end nothing, one that fits does, and what comes behind it is no new connection.
+    let mut convo = ten(start(), 0);
+    for n in 0..2_000u32 {
+        convo = convo
+            .send(C2S, b"")
+            .with(move |p| (p.seq, p.flags) = (0x8000_0000 ^ (n << 12), RST));
+    }
+    let blind = report("blind resets", convo.ack(S2C).close(C2S));
+    assert_eq!((blind.flows.len(), blind.flows[0].end), (1, "fin"));
+
+    // A clock that steps back ten times, by an hour each.
+    let mut all = frames(ten(ten(start(), 0), 0));
+    for (n, frame) in all.iter_mut().enumerate() {
+        frame.time += 100_000_000_000_000 - (n as i64 / 5) * 3_600_000_000_000;
+    }
+    let steps = report_of_files("steps", &[pcap(&all)]);
+    assert_eq!(steps.flows.len(), 1);
+    sound(&steps.flows[0], "steps");
+    assert!(steps.findings.iter().any(|f| f.id == "capture.clock"));
+    assert!(
+        steps.findings.iter().all(|f| f.severity == "info"),
+        "{:?}",
+        steps.findings
+    );
+
+    // Sequence numbers once round the circle: 5 GiB in jumps of 1 GiB less one octet are holes, and no earlier octets.
+    let mut convo = start();
+    let base = numbers(&convo);
+    for n in 1..6u32 {
+        convo = convo
+            .send(C2S, b"far ahead")
+            .with(move |p| p.seq = base.wrapping_add(n.wrapping_mul((1 << 30) - 20)));
+    }
+    let far = report("far ahead", convo);
+    let half = &far.flows[0].client_to_server;
+    assert_eq!((half.data_segments, half.retransmitted_segments), (5, 0));
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
 }

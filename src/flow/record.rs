@@ -535,6 +535,4 @@ pub enum EventKind {
         /// IPv6?
         v6: bool,
     },
-    /// Octets were sent again with different contents.
-    DifferentContents,
 }
