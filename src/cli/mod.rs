@@ -191,6 +191,7 @@ fn analyze(talk: Talk, args: &args::Analyze) -> anyhow::Result<Outcome> {
     let mut settings = args.settings();
     let telling = &args.common.telling;
     check_targets(telling, &settings)?;
+    settings.plots = output::has_graphs(telling, args.format);
     let meter = progress::Meter::new(talk.quiet);
     settings.progress = meter.callback();
     let started = Instant::now();

@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use tcptriage::report::model::Report;
 use tcptriage::report::{FORMATS, Format, Look, evidence, format_ending};
 
-use super::args::When;
+use super::args::{ReportFormat, Telling, When};
 
 /// Columns assumed where there is no terminal to ask.
 const WIDTH_UNKNOWN: usize = 100;
@@ -41,6 +41,12 @@ fn ending(path: &Path) -> Option<String> {
 
 fn format_of(path: &Path) -> Option<&'static dyn Format> {
     format_ending(&format!(".{}", ending(path)?))
+}
+
+/// Whether a format with graphs is wanted.
+pub(crate) fn has_graphs(telling: &Telling, format: ReportFormat) -> bool {
+    let is_html = |path: &PathBuf| ending(path).as_deref() == Some("html");
+    format == ReportFormat::Html || telling.output.iter().any(is_html)
 }
 
 /// Whether the file is to hold the cited frames.

@@ -12,6 +12,7 @@ mod hand_over;
 mod know;
 pub mod live;
 mod lossy;
+mod plots;
 mod read;
 mod segments;
 mod track;
@@ -74,6 +75,8 @@ pub struct Settings {
     /// Replace addresses and names in the report, the same one always by the same: for [`report::redact`](crate::report::redact),
     /// which whoever prints the report calls at the end.
     pub redact: bool,
+    /// Collect what graphs are drawn of; the captures are read a second time for that.
+    pub plots: bool,
     /// Told from time to time how far the reading is.
     pub progress: Option<ProgressFn>,
 }
@@ -96,6 +99,7 @@ impl Default for Settings {
             rules: Vec::new(),
             show_addresses: false,
             redact: false,
+            plots: false,
             progress: None,
         }
     }
@@ -151,11 +155,16 @@ pub enum Error {
 pub fn analyze(settings: &Settings) -> Result<Report, Error> {
     let mut knowledge = Knowledge::gather(settings)?;
     let found = capture::find(&settings.captures, &OpenOptions::default())?;
+    let sets = settings.plots.then(|| found.sets.clone());
     let mut tracker = Tracker::new(settings);
     let read = read::all(settings, found, &mut tracker)?;
     let tracked = tracker.finish();
 
-    Ok(conclude(settings, &mut knowledge, read, tracked))
+    let mut report = conclude(settings, &mut knowledge, read, tracked);
+    if let Some(sets) = sets {
+        plots::add(settings, &sets, &mut report)?;
+    }
+    Ok(report)
 }
 
 /// Asks the rules, and puts the report together.

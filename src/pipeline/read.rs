@@ -123,7 +123,7 @@ fn walk(
             };
             let info = file.run(&mut decoder, &mut followed, |decoder, followed| {
                 read.frames += followed.frames;
-                take(Step::Batch(decoder), followed)
+                take(Step::Batch(decoder), followed).map(|()| true)
             })?;
             read.captures.push((info, Vec::new()));
         }
@@ -151,12 +151,30 @@ pub(super) fn one(
         settings.jobs == Some(1),
         |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
             file.run(&mut Decoder::new(0), &mut Followed::default(), |_, f| {
-                give(f)
+                give(f).map(|()| true)
             })
         },
         |followed| take(&mut followed.batch),
     )
     .map(|_| ())
+}
+
+/// Reads one file of a capture once more, as far as `take` says to go on.
+pub(super) fn again(
+    settings: &Settings,
+    path: &str,
+    index: u32,
+    decoder: &mut Decoder,
+    take: &mut dyn FnMut(&mut SegmentBatch) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    let file = File {
+        settings,
+        path,
+        index,
+        of: index as usize + 1,
+    };
+    file.run(decoder, &mut Followed::default(), |_, f| take(&mut f.batch))
+        .map(|_| ())
 }
 
 /// One file being read.
@@ -183,12 +201,12 @@ impl File<'_> {
         }
     }
 
-    /// Reads and decodes it, batch by batch.
+    /// Reads and decodes it, batch by batch, as far as `take` says to go on.
     fn run(
         &self,
         decoder: &mut Decoder,
         out: &mut Followed,
-        mut take: impl FnMut(&mut Decoder, &mut Followed) -> Result<(), Error>,
+        mut take: impl FnMut(&mut Decoder, &mut Followed) -> Result<bool, Error>,
     ) -> Result<CaptureInfo, Error> {
         let mut source = self.open()?;
         let mut frames = FrameBatch::default();
@@ -211,7 +229,9 @@ impl File<'_> {
             }
             out.frames = frames.frames.len() as u64;
             decoder.push(&mut frames, &mut out.batch);
-            take(decoder, out)?;
+            if !take(decoder, out)? {
+                break;
+            }
         }
         let mut info = source.info();
         info.problems.extend(decoder.take_problems());

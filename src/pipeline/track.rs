@@ -29,9 +29,7 @@ const MAX_SPANS: usize = 1_000_000;
 pub(super) struct Follower {
     pub(super) table: FlowTable,
     dialogs: Dialogs,
-    #[allow(dead_code)]
     observed: Vec<Observed>,
-    #[allow(dead_code)]
     of_no_use: Vec<OfNoUse>,
 }
 
@@ -348,7 +346,6 @@ impl Found {
 /// Who is handed a flow that has ended, and its dialog.
 pub(super) type Ended<'a> = &'a mut dyn FnMut(Box<FlowRecord>, DialogRecord);
 
-#[allow(dead_code)]
 impl Follower {
     pub(super) fn new(settings: &Settings, limits: Limits) -> Self {
         Self {

@@ -191,6 +191,7 @@ pub fn build(parts: Parts) -> Report {
         verdict: super::model::Verdict::default(),
         names,
         notes,
+        plots: Vec::new(),
     };
     report.verdict = verdict::verdict(&report, wanted);
     report

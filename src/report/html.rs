@@ -1,6 +1,11 @@
 //! The report as one HTML file: no network, readable without script, under a Content-Security-Policy of its own.
 //!
-//! Foreign text is made harmless in `escape`, and all text once more by the template engine's escaping.
+//! Foreign text is made harmless in `escape`, and all text once more by the template engine's escaping, or by the script, which puts
+//! it on the page as text. The graphs are uPlot's, from `vendor/`.
+
+mod across;
+mod data;
+mod graph;
 
 use std::io::{self, Write};
 use std::sync::LazyLock;
@@ -8,20 +13,23 @@ use std::sync::LazyLock;
 use minijinja::{AutoEscape, Environment, Value, context};
 
 use super::model::{Finding, Flow, Remedy, Report, Step};
-use super::view::{View, end_shown, held_up_by, life, repeats_shown};
+use super::plot::Plot;
+use super::view::{View, data_segments, end_shown, held_up_by, life, repeats, repeats_shown};
 use super::words::{confidence, count, duration, moment, octets, rate, sentence};
 use super::{Format, Look, escape, text};
 
 const TEMPLATE: &str = include_str!("html/report.html");
 const STYLE: &str = include_str!("html/report.css");
 const SCRIPT: &str = include_str!("html/report.js");
+const GRAPH_STYLE: &str = include_str!("vendor/uplot/uPlot.min.css");
+const GRAPH_SCRIPT: &str = include_str!("vendor/uplot/uPlot.iife.min.js");
 
 /// Findings in full.
 const FINDINGS: usize = 100;
 /// Frames shown for one finding.
 const FRAMES: usize = 50;
-/// Rows of the table of flows; it says so when there are more.
-const FLOWS: usize = 2_000;
+/// Rows of the table of flows without script; it says so when there are more.
+const FLOWS: usize = 50;
 /// Findings in the first screen's list.
 const IN_SHORT: usize = 5;
 
@@ -46,6 +54,12 @@ impl Format for Html {
         let text = template.render(page(report)).map_err(io::Error::other)?;
         writeln!(out, "{text}")
     }
+}
+
+/// How many findings there are: what follows in the verdict stands in the list below it.
+fn in_short(verdict: &str) -> String {
+    let first = verdict.split_once("; ").map_or(verdict, |(first, _)| first);
+    line(&sentence(first))
 }
 
 /// Escaped by [`escape::line`]; the template engine does the rest.
@@ -82,13 +96,13 @@ fn page(report: &Report) -> Value {
         })
         .collect();
     context! {
-        style => Value::from_safe_string(STYLE.to_owned()),
-        script => Value::from_safe_string(SCRIPT.to_owned()),
-        style_hash => Value::from_safe_string(HASHES.0.clone()),
-        script_hash => Value::from_safe_string(HASHES.1.clone()),
+        styles => INLINE.styles.iter().map(|i| i.as_value()).collect::<Vec<_>>(),
+        scripts => INLINE.scripts.iter().map(|i| i.as_value()).collect::<Vec<_>>(),
+        data => Value::from_safe_string(data::data(&view, &flows)),
         grade => report.verdict.grade,
         grade_word => report.verdict.grade.replace('-', " "),
         verdict => line(&report.verdict.text),
+        verdict_in_short => in_short(&report.verdict.text),
         in_short => IN_SHORT,
         findings,
         findings_in_all => hurting.len(),
@@ -97,7 +111,14 @@ fn page(report: &Report) -> Value {
         remedies => report.remediations.iter().map(remedy).collect::<Vec<_>>(),
         flows => flows.iter().take(FLOWS).map(|f| flow(f)).collect::<Vec<_>>(),
         flows_in_all => count(report.totals.flows),
-        flows_left_out => report.totals.flows > flows.len().min(FLOWS) as u64,
+        flows_in_table => count(flows.len().min(data::MAX_ROWS) as u64),
+        flows_left_out => report.totals.flows > flows.len().min(data::MAX_ROWS) as u64,
+        flows_unseen => flows.len() > FLOWS,
+        plots => report.plots.iter().filter_map(|p| plot(&view, p)).collect::<Vec<_>>(),
+        hosts => across::hosts(&view),
+        services => across::services(&view),
+        timeline => across::timeline(&view),
+        unseen => unseen(report).iter().map(|n| line(n)).collect::<Vec<_>>(),
         captures,
         captures_in_all => report.captures.len(),
         notes => report.notes.iter().map(|n| line(&sentence(n))).collect::<Vec<_>>(),
@@ -118,6 +139,13 @@ fn finding(view: &View<'_>, number: usize, finding: &Finding) -> Value {
         .take(FRAMES)
         .map(|e| context! { frame => view.frame(e), text => line(&e.text) })
         .collect();
+    let remedies: Vec<Value> = view
+        .report
+        .remediations
+        .iter()
+        .filter(|r| finding.remediations.contains(&r.id))
+        .map(|r| context! { id => line(&r.id), title => line(&sentence(&r.title)) })
+        .collect();
     context! {
         number,
         id => line(&finding.id),
@@ -132,7 +160,9 @@ fn finding(view: &View<'_>, number: usize, finding: &Finding) -> Value {
         evidence_left_out => finding.evidence.len().saturating_sub(FRAMES),
         against => lines(&finding.against),
         filter => line(&finding.display_filter),
-        remedies => finding.remediations.iter().map(|id| line(id)).collect::<Vec<_>>(),
+        filter_note => finding.display_filter.contains("tcp.checksum.status").then_some(text::CHECKSUMS_ON),
+        graphs => view.report.plots.iter().map(|p| p.flow).filter(|f| finding.flows.contains(f)).collect::<Vec<_>>(),
+        remedies,
     }
 }
 
@@ -182,16 +212,7 @@ fn step(step: &Step) -> Value {
 
 fn flow(flow: &Flow) -> Value {
     let mean = |half: &super::model::Half| half.goodput_bps.as_ref().map(|g| rate(g.mean));
-    let mut x = 0.0;
-    let shares: Vec<Value> = life(flow)
-        .into_iter()
-        .map(|(cause, seconds)| {
-            let width = if flow.duration > 0.0 { seconds * 100.0 / flow.duration } else { 0.0 };
-            let start = x;
-            x += width;
-            context! { cause, seconds => duration(seconds), x => format!("{start:.2}"), width => format!("{width:.2}") }
-        })
-        .collect();
+    let shares = graph::life(&life(flow), flow.duration);
     context! {
         index => flow.index,
         client => line(&flow.client),
@@ -209,9 +230,144 @@ fn flow(flow: &Flow) -> Value {
     }
 }
 
-/// The sources that the policy allows: of the style sheet and of the script, as `sha256-…`.
-static HASHES: LazyLock<(String, String)> =
-    LazyLock::new(|| (source_hash(STYLE), source_hash(SCRIPT)));
+/// One flow in detail.
+fn plot(view: &View<'_>, plot: &Plot) -> Option<Value> {
+    let flow = view.report.flows.iter().find(|f| f.index == plot.flow)?;
+    let findings: Vec<Value> = (1_usize..)
+        .zip(&view.report.findings)
+        .filter(|(_, f)| super::build::hurts(f) && f.flows.contains(&flow.index))
+        .map(|(number, f)| context! { number, id => line(&f.id) })
+        .collect();
+    let phases: Vec<Value> = flow
+        .smtp
+        .iter()
+        .flat_map(|s| &s.phases)
+        .map(|(phase, p)| context! {
+            name => phase.replace('_', " "), count => count(p.count), min => duration(p.min), median => duration(p.median),
+            max => duration(p.max), sum => duration(p.sum),
+        })
+        .collect();
+    let commands: Vec<Value> = flow
+        .smb
+        .iter()
+        .flat_map(|s| &s.commands)
+        .map(|(name, c)| context! {
+            name => line(name), count => count(c.count), unanswered => count(c.unanswered), min => c.min.map(duration),
+            median => c.median.map(duration), max => c.max.map(duration), sum => c.sum.map(duration),
+        })
+        .collect();
+    Some(context! {
+        index => flow.index,
+        client => line(&view.endpoint(&flow.client)),
+        server => line(&view.endpoint(&flow.server)),
+        application => line(&flow.application),
+        held_up => held_up_by(flow),
+        repeats => (repeats(flow) > 0).then(|| format!("{} of {}", count(repeats(flow)), count(data_segments(flow)))),
+        start => moment(flow.start),
+        lasted => duration(flow.duration),
+        end => end_shown(flow),
+        vantage => flow.vantage,
+        vantage_basis => line(&flow.vantage_basis),
+        filter => view.stream_filter(flow),
+        life => graph::life(&life(flow), flow.duration),
+        findings,
+        sequence => graph::sequence(plot),
+        ladder => graph::ladder(plot, flow),
+        phases,
+        commands,
+    })
+}
+
+/// What the report says nothing of.
+fn unseen(report: &Report) -> Vec<String> {
+    let mut out = Vec::new();
+    let mut say = |number: u64, text: &dyn Fn(String) -> String| {
+        if number > 0 {
+            out.push(text(count(number)));
+        }
+    };
+    let captures = || report.captures.iter();
+    let totals = &report.totals;
+    let undecoded: u64 = captures().map(|c| c.undecoded_frames).sum();
+    let dropped: u64 = captures().filter_map(|c| c.dropped_by_capture).sum();
+    let cut: u64 = captures().map(|c| c.truncated_frames).sum();
+    let mid_stream = report
+        .flows
+        .iter()
+        .filter(|f| !f.handshake.complete && f.end != "unanswered" && f.end != "refused");
+    let sealed = report.flows.iter().filter(|f| {
+        f.application == "tls"
+            || f.smtp.as_ref().is_some_and(|s| s.tls != "none")
+            || f.smb.as_ref().is_some_and(|s| s.encrypted == Some(true))
+    });
+    say(
+        totals
+            .frames
+            .saturating_sub(totals.tcp_segments)
+            .saturating_sub(undecoded),
+        &|n| {
+            format!("{n} frames are no TCP: only what ICMP and DNS say of TCP was taken from them.")
+        },
+    );
+    say(undecoded, &|n| {
+        format!("{n} frames could not be decoded; the list of captures says why.")
+    });
+    say(dropped, &|n| {
+        format!("{n} frames never reached the capture: the capturing system dropped them.")
+    });
+    say(cut, &|n| {
+        format!("{n} frames are cut short: what their applications said is known in part only.")
+    });
+    say(sealed.count() as u64, &|n| {
+        format!(
+            "What was said inside encryption on {n} connections: only sizes and times were seen."
+        )
+    });
+    say(mid_stream.count() as u64, &|n| {
+        format!(
+            "The beginning of {n} connections: without it, window scales and round trips of the handshake are unknown."
+        )
+    });
+    say(totals.flows_omitted, &|n| {
+        format!("{n} connections without findings are not listed.")
+    });
+    out.push("What happened beyond the capture point: each capture shows one point of the path, and a second one at the other end would show the rest.".to_owned());
+    out.push("Logs and settings of hosts, apart from those that were given.".to_owned());
+    out
+}
+
+/// A style sheet or script inside the page, and the source that the policy allows for it: `sha256-…`.
+struct Inline {
+    text: &'static str,
+    source: String,
+}
+
+impl Inline {
+    fn new(text: &'static str) -> Self {
+        Self {
+            text,
+            source: source_hash(text),
+        }
+    }
+
+    /// Ours, or the plotting library's: no foreign text is in it.
+    fn as_value(&self) -> Value {
+        context! {
+            text => Value::from_safe_string(self.text.to_owned()),
+            source => Value::from_safe_string(self.source.clone()),
+        }
+    }
+}
+
+struct Inlines {
+    styles: [Inline; 2],
+    scripts: [Inline; 2],
+}
+
+static INLINE: LazyLock<Inlines> = LazyLock::new(|| Inlines {
+    styles: [Inline::new(GRAPH_STYLE), Inline::new(STYLE)],
+    scripts: [Inline::new(GRAPH_SCRIPT), Inline::new(SCRIPT)],
+});
 
 fn source_hash(text: &str) -> String {
     format!("sha256-{}", base64(&super::sha256::sha256(text.as_bytes())))
@@ -269,8 +425,10 @@ mod tests {
     fn one_file_that_asks_nobody() {
         let page = render("");
         assert!(page.starts_with("<!doctype html>"));
-        for hash in [&HASHES.0, &HASHES.1] {
-            assert!(page.contains(hash.as_str()));
+        for inline in INLINE.styles.iter().chain(&INLINE.scripts) {
+            assert!(page.contains(&format!("'{}'", inline.source)));
+            assert!(page.contains(inline.text));
+            assert!(!inline.text.contains("</script") && !inline.text.contains("</style"));
         }
         for (name, forbidden) in [
             ("style attribute", " style=\""),
@@ -281,7 +439,7 @@ mod tests {
         ] {
             assert!(!page.contains(forbidden), "{name}");
         }
-        assert_eq!(page.matches("<script").count(), 1);
+        assert_eq!(page.matches("<script").count(), 3, "two that run, and data");
         assert!(
             page.contains("storm.retransmission") && page.contains("Switch checksum offload off.")
         );

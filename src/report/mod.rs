@@ -13,6 +13,7 @@ mod html;
 pub mod json;
 mod markdown;
 pub mod model;
+pub mod plot;
 mod redact;
 mod sha256;
 mod text;

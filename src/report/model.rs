@@ -34,6 +34,9 @@ pub struct Report {
     pub names: BTreeMap<String, String>,
     /// What was left out, could not be joined, or was given up, in sentences.
     pub notes: Vec<String>,
+    /// What graphs are drawn of, where a format with graphs is wanted; in no other.
+    #[serde(skip)]
+    pub plots: Vec<super::plot::Plot>,
 }
 
 /// One capture.

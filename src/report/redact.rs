@@ -250,6 +250,9 @@ impl Redactor {
                 self.texts(on.iter_mut().chain([only_if, command, expect]), false);
             }
         }
+        for step in report.plots.iter_mut().flat_map(|p| &mut p.steps) {
+            self.texts([&mut step.name, &mut step.text], true);
+        }
         self.text(&mut report.verdict.text, true);
         self.texts(&mut report.notes, true);
         report.names = std::mem::take(&mut report.names)

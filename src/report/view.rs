@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::model::{Evidence, Finding, Flow, Remedy, Report};
 use super::words::duration;
 use super::{severity_named, words};
+use crate::detect;
 
 /// Causes that hold a transfer up, as opposed to those that are its work or its users' leisure.
 const HOLD_UPS: [&str; 9] = [
@@ -39,6 +40,18 @@ impl<'a> View<'a> {
         Self { report, worst }
     }
 
+    /// How bad the worst finding of a flow is: 0 none, 1 info, 2 warning, 3 critical.
+    pub(super) fn worst_of(&self, flow: &Flow) -> u8 {
+        self.worst.get(&flow.index).copied().unwrap_or_default()
+    }
+
+    /// Whether a finding that hurts names this flow.
+    pub(super) fn is_hurt(&self, flow: &Flow) -> bool {
+        self.worst
+            .get(&flow.index)
+            .is_some_and(|rank| *rank > detect::Severity::Info as u8 + 1)
+    }
+
     /// Findings with their number in the report, from 1, that hurt.
     pub(super) fn hurting(&self) -> Vec<(usize, &'a Finding)> {
         self.numbered(true)
@@ -62,6 +75,30 @@ impl<'a> View<'a> {
             Some(name) if name != addr => format!("{addr} ({name})"),
             _ => addr.to_owned(),
         }
+    }
+
+    /// `192.0.2.1:25 (mail.example)`, unescaped.
+    pub(super) fn endpoint(&self, endpoint: &str) -> String {
+        let host = endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host);
+        let addr = host.trim_start_matches('[').trim_end_matches(']');
+        match self.report.names.get(addr) {
+            Some(name) if name != addr => format!("{endpoint} ({name})"),
+            _ => endpoint.to_owned(),
+        }
+    }
+
+    /// A filter that shows one flow: by its number, which is Wireshark's too where one file is read; else by its ends.
+    pub(super) fn stream_filter(&self, flow: &Flow) -> String {
+        if self.report.captures.len() == 1 {
+            return format!("tcp.stream == {}", flow.index);
+        }
+        let end = |endpoint: &str| {
+            let (host, port) = endpoint.rsplit_once(':').unwrap_or((endpoint, "0"));
+            let addr = host.trim_start_matches('[').trim_end_matches(']');
+            let family = if addr.contains(':') { "ipv6" } else { "ip" };
+            format!("{family}.addr == {addr} && tcp.port == {port}")
+        };
+        format!("{} && {}", end(&flow.client), end(&flow.server))
     }
 
     /// `frame 1198`, with the capture's number where there are several.
@@ -142,14 +179,18 @@ fn hold_ups(flow: &Flow) -> impl Iterator<Item = (&'static str, f64)> {
         .map(|share| (share.cause, share.seconds))
 }
 
-/// What held a flow up most: `timeout 12.3 s`; empty where nothing did for as long as a tenth of a second.
-pub(super) fn held_up_by(flow: &Flow) -> String {
+/// What held a flow up most, and for how many seconds; `None` where nothing did for as long as a tenth of one.
+pub(super) fn held_up_most(flow: &Flow) -> Option<(&'static str, f64)> {
     hold_ups(flow)
         .max_by(|a, b| a.1.total_cmp(&b.1))
         .filter(|(_, seconds)| *seconds >= 0.1)
-        .map_or_else(String::new, |(cause, seconds)| {
-            format!("{cause} {}", duration(seconds))
-        })
+}
+
+/// The same in words: `timeout 12.3 s`.
+pub(super) fn held_up_by(flow: &Flow) -> String {
+    held_up_most(flow).map_or_else(String::new, |(cause, seconds)| {
+        format!("{cause} {}", duration(seconds))
+    })
 }
 
 /// Segments sent again, both ways.
