@@ -23,6 +23,7 @@ mod smb_status;
 mod smtp_ending;
 mod smtp_greeting;
 mod smtp_late;
+mod smtp_manner;
 mod smtp_refusal;
 mod smtp_reply;
 mod smtp_tls;
