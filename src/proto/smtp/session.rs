@@ -137,6 +137,8 @@ struct Reply {
     enhanced: Option<[u16; 3]>,
     lines: Vec<String>,
     start: Mark,
+    /// First octet of the last line so far.
+    last_line: Mark,
     octets: u64,
 }
 
@@ -680,8 +682,10 @@ impl Session {
             enhanced: records::enhanced(line.text),
             lines: Vec::new(),
             start: ended.start,
+            last_line: ended.start,
             octets: 0,
         });
+        reply.last_line = ended.start;
         reply.octets = reply.octets.saturating_add(ended.octets);
         reply.code = line.code;
         if reply.lines.len() < MAX_REPLY_LINES {
@@ -752,13 +756,15 @@ impl Session {
             phase: SmtpPhase::Greeting,
             verb: "CONNECT".to_owned(),
             frame: reply.start.frame,
-            sent: reply.start.sent,
+            sent: reply.last_line.sent,
             acked: None,
             code: Some(reply.code),
             enhanced: reply.enhanced,
             text: reply.text.clone(),
-            reply_frame: Some(reply.start.frame),
-            replied: Some(reply.start.sent),
+            // The first line may be a teaser: a client has to wait for the last one, and a screen that looks who does not wait sends
+            // that one late.
+            reply_frame: Some(reply.last_line.frame),
+            replied: Some(reply.last_line.sent),
             inferred: false,
         });
     }
