@@ -61,6 +61,8 @@ pub struct Message1 {
     pub pid: u32,
     /// Multiplex id.
     pub mid: u16,
+    /// Tree id.
+    pub tree: u16,
     /// Word count.
     pub words: u8,
     /// What else it says.
@@ -94,6 +96,21 @@ pub struct Message2 {
     pub body: Body,
 }
 
+/// Share of files (MS-SMB2 section 2.2.10).
+pub const DISK: u8 = 1;
+
+/// Share of named pipes.
+pub const PIPES: u8 = 2;
+
+/// Tree id of an element that relates to the one before it (MS-SMB2 section 3.2.4.1.4).
+pub const RELATED: u32 = u32::MAX;
+
+/// Pipes that services listen on (MS-SRVS, MS-WKST, MS-LSAD, MS-SAMR, MS-NRPC, MS-RPRN, MS-RRP, MS-SCMR, MS-EVEN and others).
+const PIPE_NAMES: &[&str] = &[
+    "atsvc", "browser", "epmapper", "eventlog", "lsarpc", "lsass", "netdfs", "netlogon", "ntsvcs",
+    "samr", "spoolss", "srvsvc", "svcctl", "winreg", "wkssvc",
+];
+
 /// What of a body matters.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Body {
@@ -110,12 +127,14 @@ pub enum Body {
     Logon(Box<Logon>),
     /// Host in the path of a share (hostile).
     Share(Option<String>),
-    /// Share type: 1 disk, 2 pipe, 3 printer.
+    /// Share type: [`DISK`], [`PIPES`], 3 printer.
     ShareType(u8),
     /// A control code.
     Control(u32),
     /// An open that takes up a durable handle again.
     Reconnect,
+    /// An open of a pipe that services listen on.
+    Pipe,
     /// A transaction whose parameters or data follow in secondary requests.
     InParts,
     /// An acknowledged oplock break, which gets no answer (MS-CIFS section 2.2.4.32).
@@ -327,6 +346,8 @@ fn body2(message: &Message2, octets: &[u8]) -> Option<Body> {
                 .any(|name| memmem::find(contexts, name).is_some());
             if taken_up {
                 Body::Reconnect
+            } else if is_pipe(buffer(44).unwrap_or(&[])) {
+                Body::Pipe
             } else {
                 Body::Other
             }
@@ -336,6 +357,12 @@ fn body2(message: &Message2, octets: &[u8]) -> Option<Body> {
         (Command2::IOCTL, false) => Body::Control(le32(body, 4)?),
         _ => Body::Other,
     })
+}
+
+/// Whether a file name in UTF-16 is that of a pipe.
+fn is_pipe(name: &[u8]) -> bool {
+    // No pipe of these has a longer name; the names of files are not kept.
+    name.len() <= 16 && PIPE_NAMES.contains(&utf16(name, 16).to_ascii_lowercase().as_str())
 }
 
 /// One negotiate context: type and data (MS-SMB2 section 2.2.3.1).
@@ -416,6 +443,7 @@ fn message1(octets: &[u8]) -> Option<Message1> {
         signed: flags2 & 4 != 0,
         pid: u32::from(le16(header, 12)?) << 16 | u32::from(le16(header, 26)?),
         mid: le16(header, 30)?,
+        tree: le16(header, 24)?,
         words,
         body: Body::Other,
     };
@@ -522,6 +550,12 @@ fn body1(
             let path = path.split('\0').next()?;
             Body::Share(spnego::host_of_path(path))
         }
+        // The service's name: "IPC" for pipes (MS-CIFS section 2.2.4.55.2).
+        (Command1::TREE_CONNECT_ANDX, true) => Body::ShareType(if data.starts_with(b"IPC") {
+            PIPES
+        } else {
+            DISK
+        }),
         (Command1::READ_ANDX, false) => Body::Io(u32::from(short(10)?)),
         (Command1::READ_ANDX, true) => {
             Body::Io(u32::from(short(10)?) | u32::from(short(14).unwrap_or(0)) << 16)

@@ -4,11 +4,13 @@
 //! Gives:  an [`SmbRecord`], lines of evidence, and exchanges
 //! Never:  takes an interim response for an answer; counts a CHANGE_NOTIFY as work that a server is slow with
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::command::{Command1, Command2};
-use super::records::{Agreed, Body, Logon, Message1, Message2, Unit, cipher_name, dialect_name};
+use super::records::{
+    Agreed, Body, Logon, Message1, Message2, PIPES, RELATED, Unit, cipher_name, dialect_name,
+};
 use super::status::NtStatus;
 use crate::net::{Direction, FrameNo, Sketch, Timestamp};
 use crate::proto::exchanges::Exchanges;
@@ -24,8 +26,12 @@ const MAX_SAID: usize = 400;
 /// Kinds of errors kept for one command; the rest is counted as `OTHER`.
 const MAX_ERRORS: usize = 64;
 
-/// Pipe shares remembered; a session has one as a rule.
-const MAX_PIPE_TREES: usize = 64;
+/// Shares whose type is remembered.
+const MAX_TREES: usize = 1_024;
+
+/// Octets of the requests that have next to nothing to say: CANCEL, ECHO, LOGOFF and TREE_DISCONNECT, and of the answers to the last
+/// three (MS-SMB2 sections 2.2.7, 2.2.11, 2.2.28 and 2.2.30). Nothing else is as short.
+const SHORTEST: u32 = 68;
 
 /// How soon after a grant a client must use it for the wait before to count as starved, while no shorter turn of the client
 /// has been seen: a round trip and a little.
@@ -41,8 +47,9 @@ enum Key {
     One(u32, u16),
     /// SMB2: message id.
     Two(u64),
-    /// Encrypted: the order alone.
+    /// Encrypted: the order alone; and among those of [`SHORTEST`], of which some are never answered.
     Sealed(u64),
+    SealedShort(u64),
 }
 
 /// A request under way.
@@ -246,7 +253,10 @@ pub struct Session {
     depth: Depth,
     /// Octets of READs and WRITEs: how many, and how many in all.
     io: (u64, u128),
-    pipe_trees: BTreeSet<u32>,
+    /// Type of each share that is in use, by tree id.
+    trees: BTreeMap<u32, u8>,
+    /// Tree of the last element: those related to it do not repeat it.
+    last_tree: u32,
     /// Breaks told to the client and not acknowledged.
     breaks: VecDeque<Timestamp>,
     break_waits: Sketch,
@@ -264,7 +274,7 @@ impl Session {
             match unit {
                 Unit::One(message) => self.one(direction, span, message),
                 Unit::Two(message) => self.two(direction, span, message),
-                Unit::Sealed(_) => self.sealed(direction, span),
+                Unit::Sealed(octets) => self.sealed(direction, span, *octets),
                 Unit::Compressed => {
                     self.say(direction, span, false, || {
                         "SMB2 compressed message".to_owned()
@@ -379,17 +389,31 @@ impl Session {
 
     // Encrypted messages
 
-    fn sealed(&mut self, direction: Direction, span: Span) {
+    fn sealed(&mut self, direction: Direction, span: Span, octets: u32) {
         self.seen_sealed = true;
         let client = *self.client.get_or_insert(Direction::ClientToServer);
+        let short = octets == SHORTEST;
         if direction == client {
-            let key = Key::Sealed(self.sealed_sent);
+            let key = if short { Key::SealedShort } else { Key::Sealed };
+            let key = key(self.sealed_sent);
             self.sealed_sent += 1;
-            self.requested(key, Pending::new(SEALED, direction, span));
-        } else if let Some((&key, _)) = self.pending.range(Key::Sealed(0)..).next()
-            && let Some(pending) = self.pending.remove(&key)
-        {
-            self.answered(&pending, span);
+            let pending = Pending {
+                waits: short,
+                ..Pending::new(SEALED, direction, span)
+            };
+            self.requested(key, pending);
+        } else {
+            // A CANCEL has no answer: if it stood at the head of the queue, all that follows would count as late.
+            let asked = if short {
+                self.pending.range(Key::SealedShort(0)..).next()
+            } else {
+                let sealed = Key::Sealed(0)..Key::SealedShort(0);
+                self.pending.range(sealed).next()
+            };
+            let asked = asked.map(|(&key, _)| key);
+            if let Some(pending) = asked.and_then(|key| self.pending.remove(&key)) {
+                self.answered(&pending, span);
+            }
         }
         let from = if direction == client {
             "client"
@@ -455,8 +479,16 @@ impl Session {
             _ => {}
         }
         // A pipe is read before there is anything in it, and a lock may be somebody else's.
+        let tree = match message.tree {
+            RELATED => self.last_tree,
+            tree => tree,
+        };
+        self.last_tree = tree;
+        if message.body == Body::Pipe {
+            self.trees.entry(tree).or_insert(PIPES);
+        }
         let pipe_read = matches!(message.command, Command2::READ | Command2::IOCTL)
-            && self.pipe_trees.contains(&message.tree);
+            && self.trees.get(&tree) == Some(&PIPES);
         waits |= pipe_read || message.command == Command2::LOCK;
         match message.command {
             // No answer, and no credit (MS-SMB2 section 3.2.4.24).
@@ -521,9 +553,7 @@ impl Session {
         match &message.body {
             Body::Agreed(agreed) => self.agreed2(agreed),
             Body::Logon(logon) => self.logon(logon),
-            Body::ShareType(2) if self.pipe_trees.len() < MAX_PIPE_TREES => {
-                self.pipe_trees.insert(message.tree);
-            }
+            Body::ShareType(kind) => self.share(message.tree, *kind),
             Body::Io(octets) if message.command == Command2::READ => self.io(*octets),
             _ => {}
         }
@@ -570,6 +600,13 @@ impl Session {
             if challenge.version.is_some() {
                 self.record.server_version = challenge.version;
             }
+        }
+    }
+
+    /// A share is in use from now on; ids are used again.
+    fn share(&mut self, tree: u32, kind: u8) {
+        if self.trees.len() < MAX_TREES || self.trees.contains_key(&tree) {
+            self.trees.insert(tree, kind);
         }
     }
 
@@ -655,11 +692,14 @@ impl Session {
             }
             _ => {}
         }
+        let pipe_read = matches!(message.command, Command1::READ_ANDX | Command1::READ)
+            && self.trees.get(&message.tree.into()) == Some(&PIPES);
         let pending = Pending {
-            waits: matches!(
-                name,
-                "NT_TRANSACT_NOTIFY_CHANGE" | "TRANS_WAIT_NMPIPE" | "LOCKING_ANDX"
-            ),
+            waits: pipe_read
+                || matches!(
+                    name,
+                    "NT_TRANSACT_NOTIFY_CHANGE" | "TRANS_WAIT_NMPIPE" | "LOCKING_ANDX"
+                ),
             in_parts: message.body == Body::InParts,
             ..Pending::new(name, direction, span)
         };
@@ -695,6 +735,9 @@ impl Session {
             }
             (body, _) => response_text("SMB", name, message.status, body),
         });
+        if let Body::ShareType(kind) = message.body {
+            self.share(message.tree.into(), kind);
+        }
         if let Body::Io(octets) = message.body
             && matches!(message.command, Command1::READ_ANDX | Command1::READ)
             && !error
@@ -728,8 +771,10 @@ impl Session {
     #[must_use]
     pub fn finish(mut self, ended: Timestamp, lost: u64, omitted: u64) -> DialogRecord {
         self.depth.at(ended);
-        for (_, pending) in std::mem::take(&mut self.pending) {
-            self.unanswered(pending);
+        for (key, pending) in std::mem::take(&mut self.pending) {
+            if !matches!(key, Key::SealedShort(_)) {
+                self.unanswered(pending);
+            }
         }
         let mut record = self.record;
         record.signing = match (self.seen_signed, self.seen_clear) {

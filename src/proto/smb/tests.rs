@@ -24,6 +24,7 @@ struct Two {
     status: Option<u32>,
     credits: u16,
     flags: u32,
+    tree: u32,
     body: Vec<u8>,
 }
 
@@ -33,6 +34,7 @@ const ASK: Two = Two {
     status: None,
     credits: 1,
     flags: 0,
+    tree: 0,
     body: Vec::new(),
 };
 
@@ -46,6 +48,8 @@ impl Two {
         all.extend(flags.to_le_bytes());
         all.extend(next.to_le_bytes());
         all.extend(self.id.to_le_bytes());
+        all.extend([0; 4]);
+        all.extend(self.tree.to_le_bytes());
         all.resize(64, 0);
         all.extend(&self.body);
         all
@@ -674,4 +678,137 @@ fn what_is_no_smb_is_let_go() {
         (record.application, record.smb.is_none()),
         ("unknown", true)
     );
+}
+
+/// Whether the READ of that tree, 900 ms long, counts as the server's slowness.
+fn slow_read(tree: u32, before: &[Sent]) -> bool {
+    let read = |status: Option<u32>| {
+        let body = vec![0; 17];
+        Ok(two(&Two {
+            command: 8,
+            id: 90,
+            status,
+            tree,
+            body,
+            ..ASK
+        }))
+    };
+    let mut sent = before.to_vec();
+    sent.push((C2S, 1_000, read(None)));
+    sent.push((S2C, 1_900, read(Some(0))));
+    let record = play(&sent, 512);
+    let smb = record.smb.unwrap();
+    assert_eq!(smb.commands["READ"].times.max, Duration::from_millis(900));
+    record.exchanges.iter().any(|e| e.name == "READ")
+}
+
+#[test]
+fn reads_of_pipes_wait_for_services() {
+    let share = |tree, kind: u8, ms| -> [Sent; 2] {
+        let id = u64::from(kind);
+        let (command, body) = (3, vec![16, 0, kind, 0, 0, 0, 0, 0]);
+        let ask = Two {
+            command,
+            id,
+            body: vec![9, 0, 0, 0, 72, 0, 0, 0],
+            ..ASK
+        };
+        let status = Some(0);
+        let tell = Two {
+            command,
+            id,
+            status,
+            tree,
+            body,
+            ..ASK
+        };
+        [(C2S, ms, Ok(two(&ask))), (S2C, ms + 1, Ok(two(&tell)))]
+    };
+    let open = |tree, name: &str| -> [Sent; 1] {
+        let mut body = vec![0; 56];
+        let wide: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        body[44..46].copy_from_slice(&120_u16.to_le_bytes());
+        body[46..48].copy_from_slice(&u16::try_from(wide.len()).unwrap().to_le_bytes());
+        body.extend(wide);
+        let ask = Two {
+            command: 5,
+            id: 50,
+            tree,
+            body,
+            ..ASK
+        };
+        [(C2S, 500, Ok(two(&ask)))]
+    };
+    for (name, before, want) in [
+        ("a file", share(7, 1, 0).to_vec(), true),
+        ("a pipe", share(7, 2, 0).to_vec(), false),
+        ("a pipe of another tree", share(8, 2, 0).to_vec(), true),
+        (
+            "the tree id used again, for files",
+            [share(7, 2, 0), share(7, 1, 100)].concat(),
+            true,
+        ),
+        ("in mid-stream", open(7, "srvsvc").to_vec(), false),
+        ("in mid-stream, of a file", open(7, "a.txt").to_vec(), true),
+        (
+            "a file with the name of a pipe",
+            [&share(7, 1, 0)[..], &open(7, "spoolss")].concat(),
+            true,
+        ),
+    ] {
+        assert_eq!(slow_read(7, &before), want, "{name}");
+    }
+    // READ_ANDX of SMB1 on a tree whose service is IPC; the tree id of `one` is 0.
+    for (service, want) in [(&b"IPC\0"[..], false), (b"A:\0", true)] {
+        let read = |status| one(0x2E, 5, status, &[0xFF; 24], b"");
+        let record = play(
+            &[
+                (
+                    C2S,
+                    0,
+                    Ok(one(0x75, 4, None, &[0xFF, 0, 0, 0, 0, 0, 0, 0], b"")),
+                ),
+                (
+                    S2C,
+                    1,
+                    Ok(one(0x75, 4, Some(0), &[0xFF, 0, 0, 0, 0, 0], service)),
+                ),
+                (C2S, 10, Ok(read(None))),
+                (S2C, 900, Ok(read(Some(0)))),
+            ],
+            512,
+        );
+        let seen = record.exchanges.iter().any(|e| e.name == "READ_ANDX");
+        assert_eq!(seen, want, "{service:?}");
+    }
+}
+
+#[test]
+fn a_sealed_cancel_shifts_nothing() {
+    let sealed = |octets: u32| {
+        let mut all = b"\xFDSMB".to_vec();
+        all.resize(36, 0);
+        all.extend(octets.to_le_bytes());
+        all.resize(52 + octets as usize, 0xAA);
+        framed(&all)
+    };
+    // A wait for changes with its interim answer, cancelled; then work.
+    let record = play(
+        &[
+            (C2S, 0, Ok(sealed(96))),
+            (S2C, 5, Ok(sealed(73))),
+            (C2S, 1_000, Ok(sealed(68))),
+            (C2S, 9_000, Ok(sealed(120))),
+            (S2C, 9_010, Ok(sealed(180))),
+            (C2S, 20_000, Ok(sealed(113))),
+            (S2C, 20_020, Ok(sealed(900))),
+        ],
+        512,
+    );
+    let smb = record.smb.unwrap();
+    let sealed = smb.sealed.unwrap();
+    assert_eq!(sealed.times.count, 3);
+    assert_eq!(sealed.times.max, Duration::from_millis(20));
+    assert_eq!(sealed.unanswered, 0);
+    assert_eq!(smb.max_outstanding, 1);
 }
