@@ -6,7 +6,11 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // every user takes a part of it only
 
 pub mod convo;
+#[cfg(target_os = "linux")]
+pub mod daemons;
 pub mod made;
+#[cfg(target_os = "linux")]
+pub mod mail;
 #[cfg(target_os = "linux")]
 pub mod netns;
 pub mod scene;
