@@ -378,20 +378,21 @@ impl Decoder {
         }
     }
 
-    /// Goes through the packets of an 802.11 aggregate. The frame counts by the first that yields nothing.
+    /// Goes through the packets of an 802.11 aggregate. The frame counts by the first that yields nothing, or as empty.
     fn aggregate(
         &mut self,
         mut packet: Packet,
         body: View<'_>,
         out: &mut Sink<'_>,
     ) -> Result<(), Stop> {
-        let mut result = Ok(());
+        let mut result = None;
         for inner in dot11::aggregated(body) {
             let (macs, view) = inner?;
             packet.macs = macs;
-            result = result.and(self.walk(packet, Proto::Llc, view, out));
+            let walked = self.walk(packet, Proto::Llc, view, out);
+            result = Some(result.unwrap_or(Ok(())).and(walked));
         }
-        result
+        result.unwrap_or(Err(Reason::Short("802.11 aggregate").into()))
     }
 }
 

@@ -1417,6 +1417,12 @@ fn reasons() {
             "802.11 frame is encrypted",
         ),
         (
+            "802.11 aggregate of nothing",
+            105,
+            dot11([0x88, 0x02], &[0x80, 0, 1, 2, 3]),
+            "802.11 aggregate cut short",
+        ),
+        (
             "VJ",
             9,
             vec![0xff, 3, 0, 0x2d, 0, 0],
