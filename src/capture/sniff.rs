@@ -22,7 +22,10 @@ pub(super) const PREFIX: usize = 64;
 
 /// How a format is made readable; `IN` and `OUT` stand for the file and its name with `.pcapng`.
 const EDITCAP: &str = "editcap -F pcapng IN OUT";
-const UNZIP: &str = "unzip IN, then give the files inside";
+const UNZIP: &str = "unzip -d OUT.d IN && tcptriage analyze OUT.d";
+
+/// No program converts these but the one that wrote them.
+const EXPORT: &str = "open it in Message Analyzer and export it as .cap (File, Save As, Export)";
 
 /// Formats by their first octets.
 const MAGIC: &[(&[u8], &str, &str)] = &[
@@ -55,7 +58,27 @@ const MAGIC: &[(&[u8], &str, &str)] = &[
     (b"ObserverPktBuffe", "Network Instruments Observer", EDITCAP),
     (b"\x42\xd2\x00\x34\x12\x66\x22\x88", "RADCOM", EDITCAP),
     (b"\x54\x52\x00\x64\x00", "HP-UX nettl", EDITCAP),
-    (b"\x00\x00\x03\x9f", "K12", EDITCAP),
+    (
+        b"\x00\x00\x00\x01\x00\x00\x00\x00\x00\x07\xd0\x00",
+        "HP-UX nettl",
+        EDITCAP,
+    ),
+    (
+        b"\x00\x00\x02\x00\x12\x05\x00\x10",
+        "Tektronix K12",
+        EDITCAP,
+    ),
+    (
+        b"+---------+---------------+----------+",
+        "K12 text",
+        EDITCAP,
+    ),
+    (
+        b"\x01\x10\x4c\x00\x01\x05Trace Display Trace File",
+        "Novell LANalyzer",
+        EDITCAP,
+    ),
+    (b"EyeSDN", "EyeSDN", EDITCAP),
     (b"\x1c\x00\x01\xab", "IXIA lcap", EDITCAP),
     (b"\x1c\x00\x01\xac", "IXIA lcap", EDITCAP),
     (b"\xab\x01\x00\x1c", "IXIA lcap", EDITCAP),
@@ -80,11 +103,17 @@ const ENDING: &[(&str, &str, &str)] = &[
     (".pkt", "EtherPeek", EDITCAP),
     (".wpz", "OmniPeek", EDITCAP),
     (".tr1", "Novell LANalyzer", EDITCAP),
-    (
-        ".mau",
-        "Microsoft Message Analyzer",
-        "open it in Message Analyzer and export it as .cap (File, Save As, Export)",
-    ),
+    (".mau", "Microsoft Message Analyzer", EXPORT),
+    (".ncf", "TamoSoft CommView", EDITCAP),
+    (".ncfx", "TamoSoft CommView", EDITCAP),
+];
+
+/// Citrix NetScaler's traces begin with a record whose text says so, a few octets in.
+const NETSCALER: &[&[u8]] = &[
+    b"NetScaler Performance Data",
+    b"NetScaler V20 Performance Data",
+    b"NetScaler V30 Performance Data",
+    b"Netscaler V35 Performance Data",
 ];
 
 /// Tells what a file is.
@@ -102,23 +131,20 @@ pub(super) fn sniff(path: &str, octets: &[u8]) -> Kind {
         return kind;
     }
     let lower = path.to_ascii_lowercase();
-    let refused = |name, command: &str| {
-        let out = format!(
-            "{}.pcapng",
-            path.rsplit_once('.').map_or(path, |(stem, _)| stem)
-        );
-        Kind::Refused(name, command.replace("IN", path).replace("OUT", &out))
-    };
+    let refused = |name, command: &str| Kind::Refused(name, typed(command, path));
     if octets.starts_with(b"PK\x03\x04") {
         let analyzer = [".matp", ".matu"].iter().any(|end| lower.ends_with(end));
         return if analyzer {
-            refused(
-                "Microsoft Message Analyzer",
-                "open it in Message Analyzer and export it as .cap (File, Save As, Export)",
-            )
+            refused("Microsoft Message Analyzer", EXPORT)
         } else {
             refused("zip", UNZIP)
         };
+    }
+    if NETSCALER
+        .iter()
+        .any(|text| memchr::memmem::find(octets, text).is_some())
+    {
+        return refused("Citrix NetScaler trace", EDITCAP);
     }
     if let Some((_, name, command)) = MAGIC.iter().find(|(magic, ..)| octets.starts_with(magic)) {
         return refused(name, command);
@@ -127,6 +153,32 @@ pub(super) fn sniff(path: &str, octets: &[u8]) -> Kind {
         return refused(name, command);
     }
     Kind::Unknown(describe(octets))
+}
+
+/// A command with the names of the file and of what is to come of it filled in.
+fn typed(command: &str, path: &str) -> String {
+    let stem = path
+        .rsplit_once('.')
+        .map(|(stem, _)| stem)
+        .filter(|stem| !stem.is_empty() && !stem.ends_with('/'))
+        .unwrap_or(path);
+    // No name holds a NUL, so that a file called OUT does no harm.
+    command
+        .replace("OUT.d", "\0d")
+        .replace("OUT", "\0")
+        .replace("IN", &quoted(path))
+        .replace("\0d", &quoted(stem))
+        .replace('\0', &quoted(&format!("{stem}.pcapng")))
+}
+
+/// A name as a shell takes it.
+fn quoted(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:\\".contains(c) || !c.is_ascii();
+    if name.chars().all(plain) && !name.starts_with('-') {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
+    }
 }
 
 /// What was found instead of a capture.
@@ -146,4 +198,54 @@ fn describe(octets: &[u8]) -> String {
         .map(|octet| format!("{octet:02x}"))
         .collect();
     format!("it begins with {}", shown.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No entry hides another, and none a format that is read.
+    #[test]
+    fn every_known_format_is_told() {
+        let told = |path: &str, octets: &[u8], name: &str, command: &str| match sniff(path, octets)
+        {
+            Kind::Refused(got, convert) => {
+                assert_eq!(got, name);
+                assert_eq!(convert, typed(command, path));
+            }
+            other => panic!("{name}: {other:?}"),
+        };
+        for (magic, name, command) in MAGIC {
+            told("a.cap", &[magic, &[1; 20][..]].concat(), name, command);
+        }
+        for (ending, name, command) in ENDING {
+            told(&format!("A{ending}"), &[1; 20], name, command);
+        }
+        for text in NETSCALER {
+            let file = [&[1, 0, 40, 0, 1, 2, 3, 4], *text].concat();
+            told("ns.cap", &file, "Citrix NetScaler trace", EDITCAP);
+        }
+    }
+
+    #[test]
+    fn commands_can_be_typed() {
+        for (command, path, want) in [
+            (EDITCAP, "a.erf", "editcap -F pcapng a.erf a.pcapng"),
+            (EDITCAP, "OUT.IN", "editcap -F pcapng OUT.IN OUT.pcapng"),
+            (
+                EDITCAP,
+                "my mail's.erf",
+                "editcap -F pcapng 'my mail'\\''s.erf' 'my mail'\\''s.pcapng'",
+            ),
+            (EDITCAP, "d/.erf", "editcap -F pcapng d/.erf d/.erf.pcapng"),
+            (
+                "xz -dc IN | tcptriage analyze -",
+                "$(x)",
+                "xz -dc '$(x)' | tcptriage analyze -",
+            ),
+            (UNZIP, "a.zip", "unzip -d a a.zip && tcptriage analyze a"),
+        ] {
+            assert_eq!(typed(command, path), want);
+        }
+    }
 }
