@@ -17,6 +17,8 @@ use crate::net::Direction;
 /// Round trip far above the least one: queues on the way.
 const BLOAT_FACTOR: f64 = 4.0;
 const BLOAT_SECONDS: f64 = 0.1;
+/// Frames without the timestamps that both ends agreed on.
+const UNSTAMPED: u64 = 5;
 /// Samples that it takes.
 const BLOAT_SAMPLES: u64 = 50;
 
@@ -300,6 +302,19 @@ impl Path {
                 + usize::from(h.timestamps == Some(true))
         };
         let (mc, ms) = (modern(c), modern(s));
+        let agreed = c.timestamps == Some(true) && s.timestamps == Some(true);
+        if agreed
+            && [c, s]
+                .iter()
+                .any(|h| h.unstamped >= UNSTAMPED && h.unstamped * 2 > h.frames)
+        {
+            note(
+                "timestamps",
+                client,
+                server,
+                "both SYNs offer timestamps, and most segments after them have none".to_owned(),
+            );
+        }
         // Timestamps and window scale came with one document (RFC 1323): an end that has the one and not the other had it taken out.
         if mc >= 2 && ms >= 1 {
             let stamped = if c.window_scale.is_none() {

@@ -1461,6 +1461,10 @@ impl Half {
         let r = &mut self.rec;
         r.frames += 1;
         r.bare_acks += u64::from(seg.payload_octets == 0 && seg.flags == TcpFlags::ACK);
+        let stamped = seg.timestamps.is_some()
+            || seg.flags.has(TcpFlags::SYN)
+            || seg.flags.has(TcpFlags::RST);
+        r.unstamped += u64::from(!stamped);
         match seg.checksum {
             Checksum::Good => r.good_checksums += 1,
             Checksum::UnfilledPartial | Checksum::UnfilledLso | Checksum::Zero => {

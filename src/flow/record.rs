@@ -200,6 +200,8 @@ pub struct HalfRecord {
     /// Holes that were not followed, because more than [`MAX_HOLES`] were open at the time: whether what filled them was late or sent again
     /// is less sure.
     pub holes_omitted: u64,
+    /// Frames without a timestamps option, SYNs and resets apart: where both SYNs offered it, none may lack it (RFC 7323 section 3.2).
+    pub unstamped: u64,
     /// Frames whose checksum is plainly wrong.
     pub bad_checksums: u64,
     /// Frames whose checksum was left for the adapter to fill in.
