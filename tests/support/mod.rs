@@ -14,4 +14,5 @@ pub mod mail;
 #[cfg(target_os = "linux")]
 pub mod netns;
 pub mod scene;
+pub mod scenes;
 pub mod wire;
