@@ -67,7 +67,17 @@ const MAP: &[(&str, &[&str], &[&str])] = &[
             "net", "capture", "decode", "flow", "proto", "detect", "facts", "rules", "compare",
             "report", "pipeline",
         ],
-        &["crossbeam_channel", "jiff", "serde_json"],
+        &[
+            "caps",
+            "crossbeam_channel",
+            "jiff",
+            "landlock",
+            "libc",
+            "nix",
+            "ratatui",
+            "seccompiler",
+            "serde_json",
+        ],
     ),
     // The binary: it names the library's stages by `tcptriage::`.
     (

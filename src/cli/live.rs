@@ -16,12 +16,14 @@ use signal_hook::flag;
 use tcptriage::capture::live::{Ring, RingOptions, Tap, TapOptions, filter_of_ports};
 use tcptriage::detect::Severity;
 use tcptriage::live::lines::{self, Look};
-use tcptriage::live::{self as running, News, Plan};
+use tcptriage::live::privileges::{self, Account, Needs};
+use tcptriage::live::{self as running, Hook, Metrics, News, Plan, Status, view};
 use tcptriage::pipeline::live::Run;
 use tcptriage::pipeline::{SMB_PORTS, SMTP_PORTS, Settings};
 use tcptriage::report::escape;
 
 use super::args::{Live, LiveFormat, ReportFormat, Talk};
+use super::output::Held;
 use super::{CANNOT, Outcome, check_targets, note, output, tell};
 
 /// News that wait for a slow reader at most; what comes then is left out, and told so.
@@ -53,7 +55,24 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
         promiscuous: args.promiscuous,
         filter,
     };
-    let tap = Tap::open(&args.interface, options)?;
+    let account = Account::choose(args.user.as_deref()).map_err(anyhow::Error::msg)?;
+    let mut hook = args
+        .exec_on_finding
+        .as_deref()
+        .map(Hook::new)
+        .transpose()
+        .map_err(anyhow::Error::msg)?;
+    let metrics = args
+        .metrics
+        .map(|address| {
+            Metrics::bind(address).with_context(|| format!("cannot serve metrics at {address}"))
+        })
+        .transpose()?;
+    let telling = &args.common.telling;
+    check_targets(telling, &settings)?;
+    let tap = Tap::open(&args.interface, &options)?;
+    let held = become_user(talk, args, account.as_ref())?;
+    // From here on, nothing is done as root unless the user said so.
     let ring = match &args.write {
         None => Ring::unwritten(tap.interfaces()),
         Some(folder) => Ring::begin(
@@ -65,10 +84,15 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
                 time: args.ring.time,
                 pre_trigger: args.pre_trigger,
             },
-        )?,
+        )
+        .map_err(|error| match &account {
+            Some(account) => anyhow::Error::new(error).context(format!(
+                "as the user {}, which --user changes",
+                account.name
+            )),
+            None => error.into(),
+        })?,
     };
-    let telling = &args.common.telling;
-    check_targets(telling, &settings)?;
 
     let speak_from = match args.on_finding.map(Severity::from) {
         Some(least) => least,
@@ -88,6 +112,7 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
     };
     let ndjson = args.format == LiveFormat::Ndjson;
     let run = Run::new(&settings, speak_from, ndjson && !settings.redact)?;
+    confine(talk, args, &held)?;
     let stop = signals()?;
     note(
         talk,
@@ -96,13 +121,30 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
             args.interface.join(", ")
         ),
     );
-    let (news, reader) = speaker(talk, args.format, settings.redact, &stop);
+    let (news, reader) = speaker(talk, args, settings.redact, &stop);
+    let metrics = metrics.map(|(metrics, listener)| {
+        metrics.serve(listener);
+        metrics
+    });
     let mut missed = 0u64;
     let report = running::run(tap, ring, run, &plan, &stop, &mut |item| {
+        if let News::Status(status) = &item {
+            if let Some(metrics) = &metrics {
+                metrics.set(status);
+            }
+            if let Some(hook) = &mut hook {
+                for text in call(hook, status, plan.trigger) {
+                    let _ = news.try_send(News::Trouble(status.snapshot.time, text));
+                }
+            }
+        }
         if let Err(TrySendError::Full(_)) = news.try_send(item) {
             missed += 1;
         }
     });
+    if let Some(hook) = hook {
+        hook.finish();
+    }
     drop(news);
     let spoken = reader.join().unwrap_or(Ok(()));
     if missed > 0 {
@@ -116,7 +158,7 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
         LiveFormat::Ndjson => {
             let mut report = report;
             let fail_on = telling.fail_on.map(Severity::from);
-            super::write_files(talk, telling, &mut report, &settings)?;
+            super::write_files(talk, telling, &mut report, &settings, &held)?;
             let mut out = io::stdout().lock();
             lines::report_event(&report, false, &mut out).context("cannot write the report")?;
             out.flush().context("cannot write the report")?;
@@ -127,7 +169,7 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
         LiveFormat::Markdown => ReportFormat::Markdown,
         LiveFormat::Html => ReportFormat::Html,
     };
-    tell(talk, telling, format, report, &settings)
+    tell(talk, telling, format, report, &settings, &held)
 }
 
 /// Says no to what cannot be done, before anything is opened.
@@ -149,6 +191,75 @@ fn check(args: &Live, settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Becomes another user than root, and opens the files before that this user could not open.
+fn become_user(talk: Talk, args: &Live, account: Option<&Account>) -> anyhow::Result<Held> {
+    let mut held = Held::new();
+    let Some(account) = account else {
+        return Ok(held);
+    };
+    if let Some(folder) = &args.write {
+        account
+            .make_folder(folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    for path in &args.common.telling.output {
+        if !account.may_write(output::folder_of(path)) {
+            held.push((path.clone(), output::hold(path)?));
+        }
+    }
+    account.take_on().map_err(anyhow::Error::msg)?;
+    if talk.verbose > 0 {
+        note(talk, &format!("going on as {}", account.name));
+    }
+    Ok(held)
+}
+
+/// Gives up what the run does not need.
+fn confine(talk: Talk, args: &Live, held: &Held) -> anyhow::Result<()> {
+    let mut needs = Needs {
+        folders: args.write.iter().cloned().collect(),
+        programs: args.exec_on_finding.is_some(),
+    };
+    for path in &args.common.telling.output {
+        if held.iter().any(|(held, _)| held == path) {
+            continue;
+        }
+        let folder = output::folder_of(path);
+        if !privileges::may_write(folder) {
+            bail!(
+                "cannot write {}: the folder may not be written to",
+                path.display()
+            );
+        }
+        needs.folders.push(folder.to_owned());
+    }
+    for text in privileges::confine(&needs).map_err(anyhow::Error::msg)? {
+        if talk.verbose > 0 {
+            note(talk, &text);
+        }
+    }
+    Ok(())
+}
+
+/// Starts the command for what began; gives sentences on what could not be started.
+fn call(hook: &mut Hook, status: &Status, least: Option<Severity>) -> Vec<String> {
+    let mut failed = Vec::new();
+    let begun = &status.snapshot.begun;
+    for alert in begun
+        .iter()
+        .filter(|a| least.is_some_and(|least| a.calls_for(least)))
+    {
+        let mut input = Vec::new();
+        let time = status.snapshot.time.into();
+        let written = lines::finding_event("finding-begin", alert, time, &mut input);
+        let started = written
+            .map_err(|error| error.to_string())
+            .and_then(|()| hook.start(input));
+        failed.extend(started.err());
+    }
+    failed
+}
+
 /// A flag that signals raise: the first asks for an end, a second Ctrl-C ends at once.
 fn signals() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -162,23 +273,32 @@ fn signals() -> anyhow::Result<Arc<AtomicBool>> {
 /// A thread that writes down the news: events as JSON, or lines. With a report for standard output, lines go to standard error.
 fn speaker(
     talk: Talk,
-    format: LiveFormat,
+    args: &Live,
     redact: bool,
     stop: &Arc<AtomicBool>,
 ) -> (Sender<News>, JoinHandle<anyhow::Result<()>>) {
     let (news_in, news_out) = crossbeam_channel::bounded(WAITING);
     let stop = Arc::clone(stop);
+    let format = args.format;
+    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let fills = terminal && format == LiveFormat::Text && !(args.plain || talk.quiet || redact);
+    let interfaces = args.interface.join(", ");
     let thread = std::thread::spawn(move || {
         let spoken = match format {
             LiveFormat::Ndjson => speak_json(&news_out, redact),
-            LiveFormat::Text => {
-                let color = output::stdout(talk.color, false).1.color;
-                speak(&news_out, talk, redact, color, &mut io::stdout())
+            LiveFormat::Text if fills => {
+                let shown = view::show(&interfaces, &news_out, &stop);
+                if shown
+                    .as_ref()
+                    .is_err_and(|e| e.kind() == io::ErrorKind::Interrupted)
+                {
+                    // Asked to end a second time.
+                    std::process::exit(i32::from(CANNOT));
+                }
+                shown.map_err(anyhow::Error::from)
             }
-            _ => {
-                let color = io::stderr().is_terminal();
-                speak(&news_out, talk, redact, color, &mut io::stderr())
-            }
+            LiveFormat::Text => speak(&news_out, talk, redact, &mut io::stdout()),
+            _ => speak(&news_out, talk, redact, &mut io::stderr()),
         };
         // Nobody reads any more: nothing is left to be done than to end in good order.
         if spoken.is_err() {
@@ -203,10 +323,9 @@ fn speak(
     news: &Receiver<News>,
     talk: Talk,
     redact: bool,
-    color: bool,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let mut look = Look::new(color, talk.verbose > 0);
+    let mut look = Look::new(talk.verbose > 0);
     for item in news {
         if talk.quiet || (redact && !matches!(item, News::Trouble(..))) {
             continue;

@@ -27,6 +27,7 @@ use tcptriage::pipeline::{self, Settings};
 use tcptriage::report::{self, escape, model};
 
 use args::{Cli, Command, Talk, Telling};
+use output::Held;
 
 /// How a run went that did its work.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -201,7 +202,7 @@ fn analyze(talk: Talk, args: &args::Analyze) -> anyhow::Result<Outcome> {
     if talk.verbose > 0 {
         note(talk, &effort(&report, started));
     }
-    tell(talk, telling, args.format, report, &settings)
+    tell(talk, telling, args.format, report, &settings, &Held::new())
 }
 
 /// What was read, and how fast.
@@ -258,8 +259,9 @@ fn tell(
     format: args::ReportFormat,
     mut report: model::Report,
     settings: &Settings,
+    held: &Held,
 ) -> anyhow::Result<Outcome> {
-    write_files(talk, telling, &mut report, settings)?;
+    write_files(talk, telling, &mut report, settings, held)?;
     let format = report::format_named(format.name())
         .ok_or_else(|| anyhow!("the format {} is not built yet", format.name()))?;
     let (mut out, look) = output::stdout_for(format, talk.color, talk.verbose > 0);
@@ -276,6 +278,7 @@ fn write_files(
     telling: &Telling,
     report: &mut model::Report,
     settings: &Settings,
+    held: &Held,
 ) -> anyhow::Result<()> {
     let read: Vec<PathBuf> = report
         .captures
@@ -283,13 +286,22 @@ fn write_files(
         .map(|c| PathBuf::from(&c.path))
         .collect();
     for path in &telling.output {
+        if held.iter().any(|(held, _)| held == path) {
+            continue;
+        }
         output::check_target(path, &read)?;
     }
     if settings.redact {
         report::redact(report);
     }
     for path in &telling.output {
-        output::write_report(path, report, settings.show_addresses, talk.verbose > 0)?;
+        output::write_report(
+            path,
+            report,
+            settings.show_addresses,
+            talk.verbose > 0,
+            held,
+        )?;
         if talk.verbose > 0 {
             note(talk, &format!("wrote {}", path.display()));
         }

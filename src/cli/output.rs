@@ -93,11 +93,25 @@ fn same_file(a: &Path, b: &Path) -> bool {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
+}
+
+/// Files that were opened while the right to write to their folders was there.
+pub(crate) type Held = Vec<(PathBuf, File)>;
+
+/// Opens a file before the right to do so is given up. What it holds stays until the report is written.
+#[cfg(all(feature = "live", target_os = "linux"))]
+pub(crate) fn hold(path: &Path) -> anyhow::Result<File> {
+    let there = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
+    OpenOptions::new()
+        .write(true)
+        .create_new(!there)
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes the report to a file, in the format of its ending; `payload`: cited frames are written with what they carry.
@@ -106,16 +120,32 @@ pub(crate) fn write_report(
     report: &Report,
     payload: bool,
     full: bool,
+    held: &Held,
 ) -> anyhow::Result<()> {
-    if is_evidence(path) {
-        return write_whole(path, |out| evidence::write(report, payload, out));
-    }
-    let format = format_of(path).context("the ending names no format")?;
+    let format = format_of(path);
     let look = Look {
         full,
         ..Look::default()
     };
-    write_whole(path, |out| format.write(report, look, out))
+    let write = |out: &mut dyn Write| match format {
+        _ if is_evidence(path) => evidence::write(report, payload, out),
+        Some(format) => format.write(report, look, out),
+        None => Err(io::Error::other("the ending names no format")),
+    };
+    match held.iter().find(|(held, _)| held == path) {
+        Some((_, file)) => {
+            write_into(file, write).with_context(|| format!("cannot write {}", path.display()))
+        }
+        None => write_whole(path, write),
+    }
+}
+
+/// Writes into an open file, in place of what it holds.
+fn write_into(file: &File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    file.set_len(0)?;
+    let mut out = BufWriter::new(file);
+    write(&mut out)?;
+    out.flush()
 }
 
 /// Writes a file by another name in the same folder and renames it at the end: a reader sees the old file or the new one, and

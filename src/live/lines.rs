@@ -21,18 +21,16 @@ const STANDING: Duration = Duration::from_secs(30);
 /// Writes lines for people.
 #[derive(Debug)]
 pub struct Look {
-    color: bool,
     full: bool,
     stood: Option<Instant>,
     drops: u64,
 }
 
 impl Look {
-    /// Lines with or without colours; `full`: with proof and filters.
+    /// `full`: with filters, and what speaks against findings.
     #[must_use]
-    pub const fn new(color: bool, full: bool) -> Self {
+    pub const fn new(full: bool) -> Self {
         Self {
-            color,
             full,
             stood: None,
             drops: 0,
@@ -110,7 +108,6 @@ impl Look {
                 lines.push(format!("         but: {against}"));
             }
         }
-        let _ = self.color;
     }
 }
 
@@ -222,17 +219,7 @@ pub fn events(item: &News, redact: bool, out: &mut dyn Write) -> io::Result<()> 
             ];
             for (event, alerts) in changed.into_iter().filter(|_| !redact) {
                 for alert in alerts {
-                    let (number, began, finding) = (alert.number, alert.began, &alert.finding);
-                    line(
-                        out,
-                        &OfFinding {
-                            event,
-                            time,
-                            number,
-                            began,
-                            finding,
-                        },
-                    )?;
+                    finding_event(event, alert, time, out)?;
                 }
             }
             line(out, &stats(status, time))
@@ -256,6 +243,29 @@ pub fn events(item: &News, redact: bool, out: &mut dyn Write) -> io::Result<()> 
         News::Interim(report) if !redact => report_event(report, true, out),
         News::Flow(_) | News::Interim(_) => Ok(()),
     }
+}
+
+/// Writes that a finding began or ended.
+///
+/// # Errors
+/// Where `out` refuses.
+pub fn finding_event(
+    event: &'static str,
+    alert: &Alert,
+    time: Epoch,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let (number, began, finding) = (alert.number, alert.began, &alert.finding);
+    line(
+        out,
+        &OfFinding {
+            event,
+            time,
+            number,
+            began,
+            finding,
+        },
+    )
 }
 
 fn stats(status: &Status, time: Epoch) -> OfStats<'_> {

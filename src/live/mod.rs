@@ -4,7 +4,13 @@
 //! Gives:  [`News`] while it goes on, a [`Report`] at its end
 //! Never:  reads a frame itself; lets a slow reader of its news hold up the capture
 
+mod hook;
 pub mod lines;
+mod metrics;
+pub mod privileges;
 mod run;
+pub mod view;
 
+pub use hook::Hook;
+pub use metrics::Metrics;
 pub use run::{News, Plan, Status, run};

@@ -138,7 +138,7 @@ fn capture(
         let over = plan
             .stop_after
             .is_some_and(|after| started.elapsed() >= after);
-        if over || left == 0 || stop.load(Ordering::Relaxed) {
+        if over || left == 0 || tap.is_dead() || stop.load(Ordering::Relaxed) {
             break;
         }
         let mut taken = empty.try_recv().unwrap_or_default();

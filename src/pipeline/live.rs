@@ -438,12 +438,12 @@ fn flow_now(flow: &FlowRecord, dialog: &DialogRecord, now: Timestamp, alerts: &[
     let [up, down] = &flow.halves;
     let main = if up.octets >= down.octets { up } else { down };
     let second = now.since(flow.start).unwrap_or_default().as_secs();
-    let first = second.saturating_sub(HISTORY as u64 - 1);
     let mut rate = vec![0; HISTORY];
     let mut repeats = vec![0; HISTORY];
     for half in &flow.halves {
         for (at, new, again) in half.per_second.iter().rev() {
-            let Some(place) = u64::from(*at).checked_sub(first) else {
+            // The present second stands last.
+            let Some(place) = (u64::from(*at) + HISTORY as u64 - 1).checked_sub(second) else {
                 break;
             };
             let place = usize::try_from(place).unwrap_or(usize::MAX);

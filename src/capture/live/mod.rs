@@ -36,7 +36,7 @@ const HOLD_NANOS: i64 = 200_000_000;
 /// Octets that wait for other interfaces at most.
 const MAX_HELD: usize = 16 << 20;
 
-/// A lost interface is tried again this often.
+/// Counters are asked for, and interfaces that are down looked after, this often.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The interface that stands for all of them.
@@ -141,7 +141,7 @@ pub struct Opened {
 struct Handle {
     opened: Opened,
     at: u16,
-    /// `None` while the interface is away.
+    /// `None` once the interface is gone.
     capture: Option<Capture<Active>>,
     down: bool,
     counted: (u32, u32),
@@ -151,7 +151,6 @@ struct Handle {
 /// Open interfaces.
 pub struct Tap {
     handles: Vec<Handle>,
-    options: TapOptions,
     drops: Drops,
     counted: Instant,
     /// Frames that wait for earlier ones of other interfaces.
@@ -163,10 +162,10 @@ impl Tap {
     ///
     /// # Errors
     /// Where one cannot be opened, or the filter is none.
-    pub fn open(names: &[String], options: TapOptions) -> Result<Self, CaptureError> {
+    pub fn open(names: &[String], options: &TapOptions) -> Result<Self, CaptureError> {
         let mut handles = Vec::new();
         for (at, name) in (0u16..).zip(names) {
-            let (capture, link) = open(name, &options)?;
+            let (capture, link) = open(name, options)?;
             handles.push(Handle {
                 opened: Opened {
                     name: name.clone(),
@@ -181,7 +180,6 @@ impl Tap {
         }
         Ok(Self {
             handles,
-            options,
             drops: Drops::default(),
             counted: Instant::now(),
             held: Taken::default(),
@@ -192,6 +190,12 @@ impl Tap {
     #[must_use]
     pub fn interfaces(&self) -> Vec<Opened> {
         self.handles.iter().map(|h| h.opened.clone()).collect()
+    }
+
+    /// Whether all interfaces are gone for good.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.handles.iter().all(|h| h.capture.is_none())
     }
 
     /// Clears `taken` and fills it with the next frames; waits for them no longer than `wait`, and gives what there is then.
@@ -234,7 +238,7 @@ impl Tap {
             }
         }
         for handle in &mut self.handles {
-            handle.look_after(&self.options, &mut taken.troubles);
+            handle.look_after(&mut taken.troubles);
         }
     }
 
@@ -353,43 +357,32 @@ impl Handle {
         }
     }
 
-    /// The interface cannot be read.
+    /// The interface cannot be read. Of one that is only down the handle works again once it is up; one that is gone would have to be
+    /// opened anew, and the right to that is given up before frames are read.
     fn lost(&mut self, why: &str, taken: &mut Taken) {
-        // Of an interface that is only down the handle goes on to work once it is up again.
-        let gone = why.contains("disappear") || why.contains("No such device");
-        if !self.down {
-            taken.troubles.push(format!(
-                "the interface {} cannot be read: {why}; it is tried again every second",
-                self.opened.name
-            ));
-        }
-        self.down = true;
+        let name = &self.opened.name;
+        let gone = list::is_up(name).is_none() && name != ANY;
         if gone {
             self.capture = None;
+            let text =
+                format!("the interface {name} is gone ({why}); nothing more is captured on it");
+            taken.troubles.push(text);
+        } else if !std::mem::replace(&mut self.down, true) {
+            let text =
+                format!("the interface {name} cannot be read: {why}; the capture waits for it");
+            taken.troubles.push(text);
         }
     }
 
-    /// Opens a lost interface again, where that is possible.
-    fn look_after(&mut self, options: &TapOptions, troubles: &mut Vec<String>) {
+    /// Looks whether an interface that was down is up again.
+    fn look_after(&mut self, troubles: &mut Vec<String>) {
         if !self.down || self.tried.elapsed() < RETRY {
             return;
         }
         self.tried = Instant::now();
-        if self.capture.is_some() {
-            if list::is_up(&self.opened.name) == Some(true) {
-                self.down = false;
-                troubles.push(format!("the interface {} is up again", self.opened.name));
-            }
-        } else if let Ok((capture, link)) = open(&self.opened.name, options)
-            && link == self.opened.link
-        {
-            self.capture = Some(capture);
-            self.counted = (0, 0);
+        if self.capture.is_some() && list::is_up(&self.opened.name) == Some(true) {
             self.down = false;
-            troubles.push(format!(
-                "the interface {} is back, and was opened again",
-                self.opened.name
-            ));
+            troubles.push(format!("the interface {} is up again", self.opened.name));
         }
     }
 }

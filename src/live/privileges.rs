@@ -1,0 +1,273 @@
+//! Gives up what a run no longer needs once its interfaces are open.
+//!
+//! Takes:  the user to become, the folders to write to
+//! Gives:  a process that has no capabilities, gains none, and (where the kernel can) sees few files, opens no connection and starts no program
+//! Never:  stays root unless told to; goes on where the user cannot be changed
+//!
+//! To be called before any thread is started, as some of it holds for the calling thread and those that it starts.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::{Path, PathBuf};
+
+use caps::CapSet;
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
+    RulesetAttr, RulesetCreatedAttr, RulesetStatus,
+};
+use nix::unistd::{
+    AccessFlags, Gid, Uid, User, access, geteuid, initgroups, setgroups, setresgid, setresuid,
+};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+
+/// Who becomes of root where nobody says else.
+const NOBODY: &str = "nobody";
+
+/// System calls of a program that takes over others, or changes the system: nothing of a run needs them.
+const REFUSED: &[i64] = &[
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_socket,
+    libc::SYS_connect,
+    libc::SYS_bind,
+    libc::SYS_listen,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_setns,
+    libc::SYS_unshare,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_personality,
+    libc::SYS_acct,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+];
+
+/// The user that the run is to be done as.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Account {
+    /// Its name, or number.
+    pub name: String,
+    uid: Uid,
+    gid: Gid,
+}
+
+impl Account {
+    /// Who it is to be: `wanted`, or for root who called sudo, or else nobody. `None`: the user need not change.
+    ///
+    /// # Errors
+    /// Where there is no such user, or the user may not be changed.
+    pub fn choose(wanted: Option<&str>) -> Result<Option<Self>, String> {
+        let own = geteuid();
+        let found = match wanted {
+            Some(name) => named(name)?,
+            None if !own.is_root() => return Ok(None),
+            None => match by_sudo() {
+                Some(account) => account,
+                None => named(NOBODY)?,
+            },
+        };
+        if found.uid == own {
+            return Ok(None);
+        }
+        if !own.is_root() {
+            return Err(format!("only root can become {}", found.name));
+        }
+        Ok(Some(found))
+    }
+
+    /// Whether this user may write to an existing folder, by its owner and mode.
+    #[must_use]
+    pub fn may_write(&self, folder: &Path) -> bool {
+        fs::metadata(folder).is_ok_and(|meta| {
+            let mode = meta.mode();
+            meta.is_dir()
+                && (self.uid.is_root()
+                    || (meta.uid() == self.uid.as_raw() && mode & 0o300 == 0o300)
+                    || (meta.gid() == self.gid.as_raw() && mode & 0o030 == 0o030)
+                    || mode & 0o003 == 0o003)
+        })
+    }
+
+    /// Makes a folder that this user may write to: a new one is its own, and so becomes one that is empty. Another stays as it is.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        if !folder.exists() {
+            fs::create_dir_all(folder)?;
+        }
+        let empty = fs::read_dir(folder)?.next().is_none();
+        if empty && !self.may_write(folder) {
+            chown(folder, Some(self.uid.as_raw()), Some(self.gid.as_raw()))?;
+        }
+        Ok(())
+    }
+
+    /// Becomes this user, for good.
+    ///
+    /// # Errors
+    /// Where the system refuses: then nothing must go on.
+    pub fn take_on(&self) -> Result<(), String> {
+        let refused = |error: nix::Error| format!("cannot become {}: {error}", self.name);
+        for capability in caps::all() {
+            // Of those that this kernel does not know, none can be gained.
+            let _ = caps::drop(None, CapSet::Bounding, capability);
+        }
+        let groups = CString::new(self.name.as_str())
+            .ok()
+            .and_then(|name| initgroups(&name, self.gid).ok());
+        if groups.is_none() {
+            setgroups(&[self.gid]).map_err(refused)?;
+        }
+        setresgid(self.gid, self.gid, self.gid).map_err(refused)?;
+        setresuid(self.uid, self.uid, self.uid).map_err(refused)?;
+        if !self.uid.is_root()
+            && setresuid(Uid::from_raw(0), Uid::from_raw(0), Uid::from_raw(0)).is_ok()
+        {
+            return Err(format!("became {}, and could become root again", self.name));
+        }
+        Ok(())
+    }
+}
+
+fn named(name: &str) -> Result<Account, String> {
+    let unknown = || format!("there is no user {name}");
+    let found = match name.parse() {
+        Ok(number) => User::from_uid(Uid::from_raw(number)),
+        Err(_) => User::from_name(name),
+    };
+    let user = found
+        .map_err(|error| format!("{}: {error}", unknown()))?
+        .ok_or_else(unknown)?;
+    Ok(Account {
+        name: user.name,
+        uid: user.uid,
+        gid: user.gid,
+    })
+}
+
+/// Who called sudo.
+fn by_sudo() -> Option<Account> {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    let (uid, gid) = (number("SUDO_UID")?, number("SUDO_GID")?);
+    (uid != 0).then(|| Account {
+        name: std::env::var("SUDO_USER").unwrap_or_else(|_| uid.to_string()),
+        uid: Uid::from_raw(uid),
+        gid: Gid::from_raw(gid),
+    })
+}
+
+/// Whether the process, as it is now, may write to a folder.
+#[must_use]
+pub fn may_write(folder: &Path) -> bool {
+    access(folder, AccessFlags::W_OK | AccessFlags::X_OK).is_ok()
+}
+
+/// What is left to a run.
+#[derive(Clone, Debug, Default)]
+pub struct Needs {
+    /// Folders that it writes to.
+    pub folders: Vec<PathBuf>,
+    /// Whether it starts programs: what they may do cannot be known, so files and system calls are left open then.
+    pub programs: bool,
+}
+
+/// Gives up capabilities and the right to gain any; then, where the kernel can, files and system calls that are not needed. Gives
+/// sentences on what could not be had.
+///
+/// # Errors
+/// Where capabilities stay although they should not.
+pub fn confine(needs: &Needs) -> Result<Vec<String>, String> {
+    let _ = caps::clear(None, CapSet::Ambient);
+    for set in [CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+        caps::clear(None, set).map_err(|error| format!("cannot drop capabilities: {error}"))?;
+    }
+    let mut missing = Vec::new();
+    if let Err(error) = nix::sys::prctl::set_no_new_privs() {
+        missing.push(format!("cannot renounce new privileges: {error}"));
+    }
+    if needs.programs {
+        missing.push(
+            "files and system calls are not restricted, as the command to be run may need any"
+                .to_owned(),
+        );
+        return Ok(missing);
+    }
+    match restrict_files(&needs.folders) {
+        Ok(RulesetStatus::NotEnforced) => {
+            missing.push("this kernel cannot restrict files (Landlock)".to_owned());
+        }
+        Ok(_) => {}
+        Err(error) => missing.push(format!("files are not restricted: {error}")),
+    }
+    if let Err(error) = restrict_calls() {
+        missing.push(format!("system calls are not restricted: {error}"));
+    }
+    Ok(missing)
+}
+
+/// Leaves the folders to write to, and what the state of interfaces and the terminal are read from.
+fn restrict_files(folders: &[PathBuf]) -> Result<RulesetStatus, landlock::RulesetError> {
+    const KNOWN: ABI = ABI::V4;
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(KNOWN))?
+        .handle_access(AccessNet::from_all(KNOWN))?
+        .create()?;
+    let read = AccessFs::from_read(KNOWN);
+    let both = AccessFs::from_all(KNOWN);
+    let fixed = [
+        ("/sys", read),
+        ("/dev/tty", AccessFs::ReadFile | AccessFs::WriteFile),
+    ];
+    let named = folders.iter().map(|folder| (folder.as_path(), both));
+    for (path, rights) in fixed
+        .map(|(path, rights)| (Path::new(path), rights))
+        .into_iter()
+        .chain(named)
+    {
+        // What is not there needs no right.
+        if let Ok(place) = PathFd::new(path) {
+            rules = rules.add_rule(PathBeneath::new(place, rights))?;
+        }
+    }
+    Ok(rules.restrict_self()?.ruleset)
+}
+
+/// Refuses the system calls that a run does not need.
+fn restrict_calls() -> Result<(), Box<dyn std::error::Error>> {
+    let rules: BTreeMap<i64, Vec<_>> = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+    let refusal = u32::try_from(libc::EPERM)?;
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Errno(refusal),
+        TargetArch::try_from(std::env::consts::ARCH)?,
+    )?;
+    let program: BpfProgram = filter.try_into()?;
+    seccompiler::apply_filter(&program)?;
+    Ok(())
+}
