@@ -385,13 +385,13 @@ impl View {
         });
         let widths = [
             Constraint::Length(6),
-            Constraint::Fill(3),
+            Constraint::Min(20),
             Constraint::Length(8),
             Constraint::Length(20),
             Constraint::Length(20),
             Constraint::Length(11),
             Constraint::Length(7),
-            Constraint::Fill(1),
+            Constraint::Length(19),
         ];
         let head = [
             "flow",
@@ -598,8 +598,10 @@ mod tests {
     }
 
     fn status(frames: u64) -> Box<Status> {
-        let mut status = Status::default();
-        status.elapsed = Duration::from_secs(frames);
+        let mut status = Status {
+            elapsed: Duration::from_secs(frames),
+            ..Status::default()
+        };
         status.snapshot.frames = frames;
         status.snapshot.flows = vec![
             flow(3, "192.0.2.1:40000", 12),
