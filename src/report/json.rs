@@ -5,7 +5,7 @@
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
-use serde_json::ser::{CharEscape, Formatter, PrettyFormatter, Serializer};
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 use super::model::Report;
 use super::{Format, Look, escape};
@@ -23,7 +23,7 @@ impl Format for Json {
     }
 
     fn write(&self, report: &Report, _: Look, out: &mut dyn Write) -> io::Result<()> {
-        pretty(report, out)
+        write(report, Lines::default(), out)
     }
 }
 
@@ -40,7 +40,81 @@ pub fn pretty<T: Serialize + ?Sized>(object: &T, out: &mut dyn Write) -> io::Res
 /// # Errors
 /// Where `out` refuses.
 pub fn one_line<T: Serialize + ?Sized>(object: &T, out: &mut dyn Write) -> io::Result<()> {
-    write(object, serde_json::ser::CompactFormatter, out)
+    write(object, CompactFormatter, out)
+}
+
+/// Each member of the object on a line of its own, and of its lists each element: one flow a line, one finding a line. Indenting all of
+/// it would double the text of a report, and most of the time that it takes.
+#[derive(Default)]
+struct Lines {
+    depth: usize,
+    /// Whether the list or object that ends next holds anything.
+    filled: bool,
+}
+
+impl Lines {
+    /// Down to this depth each element begins a line.
+    const BROKEN: usize = 2;
+
+    fn begin<W: Write + ?Sized>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth += 1;
+        self.filled = false;
+        out.write_all(bracket)
+    }
+
+    fn element<W: Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if !first {
+            out.write_all(b",")?;
+        }
+        self.line(out)
+    }
+
+    fn end<W: Write + ?Sized>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        let broken = self.depth <= Self::BROKEN && self.filled;
+        self.depth -= 1;
+        if broken {
+            self.line(out)?;
+        }
+        self.filled = true;
+        out.write_all(bracket)
+    }
+
+    fn line<W: Write + ?Sized>(&self, out: &mut W) -> io::Result<()> {
+        const INDENT: [&[u8]; Lines::BROKEN + 1] = [b"\n", b"\n  ", b"\n    "];
+        out.write_all(INDENT.get(self.depth).unwrap_or(&&b""[..]))
+    }
+}
+
+impl Formatter for Lines {
+    fn begin_array<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.begin(out, b"[")
+    }
+    fn end_array<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.end(out, b"]")
+    }
+    fn begin_array_value<W: Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.element(out, first)
+    }
+    fn end_array_value<W: Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
+        self.filled = true;
+        Ok(())
+    }
+    fn begin_object<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.begin(out, b"{")
+    }
+    fn end_object<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.end(out, b"}")
+    }
+    fn begin_object_key<W: Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.element(out, first)
+    }
+    fn begin_object_value<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
+    fn end_object_value<W: Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
+        self.filled = true;
+        Ok(())
+    }
 }
 
 /// Gathers the many small pieces before they go to `out`, which may be slow with each.
@@ -131,6 +205,25 @@ impl<F: Formatter> Formatter for Harmless<F> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn elements_of_lists_stand_on_a_line_each() {
+        let object = serde_json::json!({
+            "a": [], "b": {}, "c": [1, [2, 3], {"x": {"y": []}}], "d": {"e": "f", "g": {"h": 1}}
+        });
+        let mut out = Vec::new();
+        write(&object, Lines::default(), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": [\n    1,\n    [2,3],\n    {\"x\": {\"y\": []}}\n  ],\n  \
+             \"d\": {\n    \"e\": \"f\",\n    \"g\": {\"h\": 1}\n  }\n}\n"
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            object
+        );
+    }
 
     #[test]
     fn text_comes_back_whole() {
