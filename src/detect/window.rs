@@ -34,6 +34,8 @@ struct Pair {
     rtt: f64,
     goodput: f64,
     scaled: Option<bool>,
+    /// Octets that the window seems to be where the sender is, and those offered here.
+    lowered: Option<(u64, u64)>,
     full_trace: Trace,
     life: f64,
 }
@@ -86,7 +88,14 @@ impl Detector for Window {
             p.life += f.duration().as_secs_f64();
             if limited > 0.0 {
                 p.full += limited;
-                p.window = p.window.max(data.max_flight);
+                let pinned = data.pinned.filter(|p| p.by_window);
+                p.lowered = pinned
+                    .map(|pinned| (pinned.octets, owner.max_window))
+                    .or(p.lowered);
+                p.window = p
+                    .window
+                    .max(data.max_flight)
+                    .max(pinned.map_or(0, |p| p.octets));
                 if let Some(r) = f
                     .handshake
                     .rtt
@@ -148,7 +157,7 @@ impl Detector for Window {
                 let mut f = p.full_trace.finding(
                     "limit.receive-window",
                     if small || p.full > 1.0 { Severity::Warning } else { Severity::Info },
-                    0.85,
+                    if p.lowered.is_some() { 0.65 } else { 0.85 },
                     format!(
                         "{from} waited for the receive window of {to} in {} of the time with data on its way: {} octets at most in each round trip of {} allow {}",
                         percent(p.full / p.busy.max(p.full)),
@@ -160,6 +169,12 @@ impl Detector for Window {
                 f.subject = Some(to);
                 f.peer = Some(from);
                 f.seconds_lost = Some(p.full);
+                if let Some((octets, offered)) = p.lowered {
+                    f.against.push(format!(
+                        "{to} offers {offered} octets here, and {from} stops at {octets} each round trip as only a window makes it do: a device \
+                         between here and {from} seems to lower the window; a capture beside {from} decides"
+                    ));
+                }
                 f.measures = vec![
                     ("window_octets", p.window as f64),
                     ("rtt_ms", p.rtt * 1e3),

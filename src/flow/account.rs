@@ -144,6 +144,18 @@ impl Account {
         }
     }
 
+    /// Gives up to so much time of other causes to this one.
+    pub(super) fn give(&mut self, from: &[Cause], to: Cause, time: Duration) {
+        let mut left = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+        for cause in from {
+            let nanos = &mut self.nanos[*cause as usize & 15];
+            let taken = left.min(*nanos).max(0);
+            *nanos -= taken;
+            left -= taken;
+            self.nanos[to as usize & 15] += taken;
+        }
+    }
+
     /// The books, in the order of the causes.
     pub(super) fn shares(&self) -> Vec<(Cause, Duration)> {
         CAUSES

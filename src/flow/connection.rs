@@ -10,7 +10,7 @@ use super::account::{Account, Before, Ended};
 use super::half::{Context, Events, Half, NEAR, Verdict};
 use super::order::STEP_NANOS;
 use super::reassembly::{Ready, Reassembler};
-use super::record::{Close, End, EventKind, FlowRecord, Goodput, Handshake};
+use super::record::{Cause, Close, End, EventKind, FlowRecord, Goodput, Handshake};
 use super::reuse::{Numbers, Rival};
 use super::vantage;
 use crate::decode::{FlowKey, Note, NoteKind, Segment, TcpFlags};
@@ -18,6 +18,9 @@ use crate::net::{Direction, FrameNo, MacAddr, SeqNum, StreamOffset, Timestamp};
 
 /// Seconds kept one by one in the series of a half.
 const MAX_SECONDS: usize = 100_000;
+
+/// From this window scale on a number of octets that is a multiple of the unit is no accident.
+const TELLING_SHIFT: u8 = 6;
 
 /// Ports on which a server listens by custom; used where no SYN tells.
 const SERVICES: [u16; 12] = [25, 587, 465, 445, 139, 135, 80, 443, 110, 143, 389, 88];
@@ -862,6 +865,7 @@ impl Connection {
         // copies does so now and then, and the receiver reports it.
         let by_capture = copies * 5 >= frames
             || self.halves.iter().map(|h| h.copies_by_ttl).sum::<u64>() * 2 > copies;
+        self.pinned();
         let end = self.end;
         let events = &mut self.events;
         let [a, b] = &mut self.halves;
@@ -908,6 +912,32 @@ impl Connection {
             clock_steps: self.clock_steps,
             truncated: self.truncated,
             evicted,
+        }
+    }
+
+    /// Gives time that passed for the path's to what held a sender to the same burst each round trip.
+    fn pinned(&mut self) {
+        for n in 0..2 {
+            let owner = &self.halves[1 - n].rec;
+            let (offered, shift) = (owner.max_window, owner.window_scale.unwrap_or(0));
+            let h = &mut self.halves[n];
+            let Some(mut pinned) = h.rounds.pinned.filter(|p| p.octets * 2 <= offered) else {
+                continue;
+            };
+            let whole = u64::from(h.rec.largest_segment.max(1));
+            pinned.by_window = pinned.exact
+                && shift >= TELLING_SHIFT
+                && pinned.octets % whole != 0
+                && pinned.octets.trailing_zeros() >= u32::from(shift);
+            let cause = if pinned.by_window {
+                h.rec.window_limited += pinned.time;
+                Cause::ReceiveWindow
+            } else {
+                Cause::SendBuffer
+            };
+            h.rec.pinned = Some(pinned);
+            self.account
+                .give(&[Cause::Transfer, Cause::Latency], cause, pinned.time);
         }
     }
 

@@ -12,6 +12,7 @@ use super::ipid::IpIds;
 use super::record::{
     Event, EventKind, HalfRecord, IpIdUse, MAX_EVENTS, MAX_HOLES, Repeat, Trigger,
 };
+use super::rounds::Rounds;
 use super::rtt::Estimator;
 use crate::decode::{Checksum, Segment, TcpFlags};
 use crate::net::{Direction, FrameNo, SeqNum, Sketch, StreamOffset, Timestamp};
@@ -206,6 +207,7 @@ pub(super) struct Half {
     /// Where the last segment ends by a length that its frame had no room for, and whether such lengths were borne out.
     claimed: Option<u64>,
     pub(super) believed: bool,
+    pub(super) rounds: Rounds,
     pub(super) last_data: Option<Timestamp>,
     /// Payload of the last segment.
     pub(super) last_octets: u32,
@@ -409,6 +411,11 @@ impl Half {
             return verdict;
         }
         self.count(seg, segments, start, end, verdict);
+        if let Some(rtt) = ctx.path_rtt
+            && self.rec.retransmitted_segments == 0
+        {
+            self.rounds.data(seg.time, octets, self.unit, rtt);
+        }
         self.advance(end);
         self.probe_octet = false;
         self.last_data = Some(seg.time);

@@ -13,6 +13,7 @@ pub mod order;
 pub mod reassembly;
 mod record;
 mod reuse;
+mod rounds;
 mod rtt;
 mod series;
 mod table;

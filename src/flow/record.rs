@@ -268,6 +268,8 @@ pub struct HalfRecord {
     pub first_seq: Option<SeqNum>,
     /// Time in which everything that could be sent was on its way and the peer's window allowed no more.
     pub window_limited: Duration,
+    /// Flights that never grew, although the receive window had room for twice as much as seen here.
+    pub pinned: Option<Pinned>,
     /// Time with octets of this direction on their way.
     pub busy: Duration,
     /// Octets still not acknowledged at the end.
@@ -358,6 +360,20 @@ pub struct Repeat {
     pub rtt_before: Option<Duration>,
     /// Whether an ACK covered it in the end.
     pub acked: bool,
+}
+
+/// A run of round trips, each with the same burst.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pinned {
+    /// Octets of one burst.
+    pub octets: u64,
+    /// How long they went on.
+    pub time: Duration,
+    /// Nearly all bursts had these octets to the last one.
+    pub exact: bool,
+    /// That number cuts a segment short, and is a multiple of the receiver's unit of its window: only a window, lowered between here and
+    /// the sender, makes a sender stop there.
+    pub by_window: bool,
 }
 
 /// Round-trip times.
