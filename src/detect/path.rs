@@ -19,6 +19,8 @@ const BLOAT_FACTOR: f64 = 4.0;
 const BLOAT_SECONDS: f64 = 0.1;
 /// Frames without the timestamps that both ends agreed on.
 const UNSTAMPED: u64 = 5;
+/// Segments smaller than any path must carry (RFC 9293 section 3.7.1) do not show that size alone decides.
+const TELLING_SIZE: u32 = 536;
 /// Samples that it takes.
 const BLOAT_SAMPLES: u64 = 50;
 
@@ -189,7 +191,11 @@ impl Detector for Path {
                 let mut f = p.hole_trace.finding(
                     "path.mtu-black-hole",
                     Severity::Critical,
-                    if p.discovery > 0 { 0.95 } else { 0.85 },
+                    match (p.discovery, p.passes) {
+                        (0, ..TELLING_SIZE) => 0.7,
+                        (0, _) => 0.85,
+                        _ => 0.95,
+                    },
                     format!(
                         "full-size segments ({} octets) from {from} never reach {to}, while segments up to {} octets do: something on the path drops large packets{}",
                         p.stuck_at,
@@ -197,6 +203,9 @@ impl Detector for Path {
                         if p.discovery > 0 { " and the sender does not follow its ICMP messages" } else { " and no ICMP message says so" }
                     ),
                 );
+                if p.discovery == 0 && p.passes < TELLING_SIZE {
+                    f.against.push(format!("nothing between {} and {} octets was tried: whether size decides is not proved", p.passes, p.stuck_at));
+                }
                 if p.discovery == 0 {
                     f.against.push("a host that loses only large segments by itself (offload, driver) looks the same from here; a ping of full size with don't-fragment from the sender decides".to_owned());
                 }
