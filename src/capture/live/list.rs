@@ -69,14 +69,6 @@ pub fn interfaces(ports: &[u16]) -> Result<Vec<Interface>, CaptureError> {
     Ok(found)
 }
 
-/// Whether an interface is up; `None` where there is none of this name.
-pub(super) fn is_up(name: &str) -> Option<bool> {
-    let flags = fs::read_to_string(folder(name).join("flags")).ok()?;
-    let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).ok()?;
-    // IFF_UP of netdevice(7).
-    Some(flags & 1 != 0)
-}
-
 /// The local ends of connections to or from these ports, with the port.
 fn connections(ports: &[u16]) -> Vec<(IpAddr, u16)> {
     ["/proc/net/tcp", "/proc/net/tcp6"]

@@ -9,6 +9,7 @@
 
 mod list;
 mod ring;
+mod state;
 
 use std::ops::Range;
 use std::os::fd::AsFd;
@@ -23,6 +24,7 @@ use crate::net::{FrameNo, Timestamp};
 
 pub use list::{Interface, interfaces};
 pub use ring::{Numbered, Ring, RingOptions, RingState};
+use state::{State, States};
 
 /// Octets after which a batch is handed on although frames are missing.
 const MAX_BATCH_OCTETS: usize = 1 << 20;
@@ -145,7 +147,7 @@ struct Handle {
     capture: Option<Capture<Active>>,
     down: bool,
     counted: (u32, u32),
-    tried: Instant,
+    inode: u64,
 }
 
 /// Open interfaces.
@@ -153,6 +155,8 @@ pub struct Tap {
     handles: Vec<Handle>,
     drops: Drops,
     counted: Instant,
+    states: States,
+    looked: Instant,
     /// Frames that wait for earlier ones of other interfaces.
     held: Taken,
 }
@@ -172,16 +176,18 @@ impl Tap {
                     link,
                 },
                 at,
+                inode: state::inode(&capture),
                 capture: Some(capture),
                 down: false,
                 counted: (0, 0),
-                tried: Instant::now(),
             });
         }
         Ok(Self {
             handles,
             drops: Drops::default(),
             counted: Instant::now(),
+            states: States::open(),
+            looked: Instant::now(),
             held: Taken::default(),
         })
     }
@@ -237,8 +243,12 @@ impl Tap {
                 dry &= handle.read(taken) == 0;
             }
         }
-        for handle in &mut self.handles {
-            handle.look_after(&mut taken.troubles);
+        if self.looked.elapsed() >= RETRY {
+            self.looked = Instant::now();
+            self.states.read();
+            for handle in &mut self.handles {
+                handle.stands(self.states.of(handle.inode), &mut taken.troubles);
+            }
         }
     }
 
@@ -247,7 +257,6 @@ impl Tap {
         let open: Vec<_> = self
             .handles
             .iter()
-            .filter(|h| !h.down)
             .filter_map(|h| h.capture.as_ref())
             .collect();
         if open.is_empty() {
@@ -340,49 +349,32 @@ impl Handle {
             let time = Timestamp(seconds.saturating_mul(1_000_000_000).saturating_add(nanos));
             taken.push(time, packet.data, packet.header.len, link, at);
         });
-        match read {
-            Ok(read) => {
-                if read > 0 && self.down {
-                    self.down = false;
-                    taken
-                        .troubles
-                        .push(format!("the interface {} is up again", self.opened.name));
-                }
-                read
-            }
-            Err(error) => {
-                self.lost(&error.to_string(), taken);
-                0
-            }
+        read.unwrap_or_else(|error| {
+            self.complain(&error.to_string(), &mut taken.troubles);
+            0
+        })
+    }
+
+    /// The interface cannot be read, or frames come no more. Of one that is only down the handle works again once it is up.
+    fn complain(&mut self, why: &str, troubles: &mut Vec<String>) {
+        if !std::mem::replace(&mut self.down, true) {
+            let name = &self.opened.name;
+            troubles.push(format!("nothing is captured on {name} now: {why}"));
         }
     }
 
-    /// The interface cannot be read. Of one that is only down the handle works again once it is up; one that is gone would have to be
-    /// opened anew, and the right to that is given up before frames are read.
-    fn lost(&mut self, why: &str, taken: &mut Taken) {
-        let name = &self.opened.name;
-        let gone = list::is_up(name).is_none() && name != ANY;
-        if gone {
-            self.capture = None;
-            let text =
-                format!("the interface {name} is gone ({why}); nothing more is captured on it");
-            taken.troubles.push(text);
-        } else if !std::mem::replace(&mut self.down, true) {
-            let text =
-                format!("the interface {name} cannot be read: {why}; the capture waits for it");
-            taken.troubles.push(text);
-        }
-    }
-
-    /// Looks whether an interface that was down is up again.
-    fn look_after(&mut self, troubles: &mut Vec<String>) {
-        if !self.down || self.tried.elapsed() < RETRY {
-            return;
-        }
-        self.tried = Instant::now();
-        if self.capture.is_some() && list::is_up(&self.opened.name) == Some(true) {
-            self.down = false;
-            troubles.push(format!("the interface {} is up again", self.opened.name));
+    /// Tells what became of the interface.
+    fn stands(&mut self, state: Option<State>, troubles: &mut Vec<String>) {
+        let name = self.opened.name.clone();
+        match state {
+            Some(State::Gone) if self.capture.take().is_some() => troubles.push(format!(
+                "the interface {name} is gone; nothing more is captured on it, even if it comes back: start the run again then"
+            )),
+            Some(State::Down) => self.complain("the interface is down", troubles),
+            Some(State::Up) if std::mem::take(&mut self.down) => {
+                troubles.push(format!("the interface {name} is up again"));
+            }
+            _ => {}
         }
     }
 }

@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -417,25 +417,26 @@ impl Keeper {
         fill: impl FnOnce(&mut PcapngWriter<Vec<u8>>) -> io::Result<()>,
     ) {
         let Some(open) = &mut self.open else { return };
-        let frames = frames as u64;
-        let done = fill(&mut open.writer).and_then(|()| open.file.write_all(open.writer.out()));
-        match done {
-            Ok(()) => {
-                let octets = open.writer.out().len() as u64;
-                open.octets += octets;
-                open.first = open.first.or(first);
-                self.state.octets += octets;
-                self.state.frames += frames;
-                self.frames += frames;
-                open.writer.out().clear();
-            }
-            Err(error) => {
-                let _ = open.file.set_len(open.octets);
-                self.open = None;
-                self.state.file = None;
-                self.state.lost += frames;
-                self.failed(&error, troubles);
-            }
+        let filled = fill(&mut open.writer);
+        let (written, error) = put_all(&mut open.file, open.writer.out());
+        let whole = if error.is_none() {
+            (written, frames as u64)
+        } else {
+            whole_blocks(open.writer.out().get(..written).unwrap_or(&[]))
+        };
+        let (octets, whole) = whole;
+        open.octets += octets as u64;
+        open.first = open.first.or(first);
+        self.state.octets += octets as u64;
+        self.state.frames += whole;
+        self.frames += whole;
+        open.writer.out().clear();
+        if let Some(error) = filled.err().or(error) {
+            let _ = open.file.set_len(open.octets);
+            self.open = None;
+            self.state.file = None;
+            self.state.lost += (frames as u64).saturating_sub(whole);
+            self.failed(&error, troubles);
         }
     }
 
@@ -461,8 +462,70 @@ impl Keeper {
     }
 }
 
+/// Writes as much as the file takes; gives the octets that it took.
+fn put_all(file: &mut File, mut octets: &[u8]) -> (usize, Option<io::Error>) {
+    let all = octets.len();
+    while !octets.is_empty() {
+        match file.write(octets) {
+            Ok(0) => return (all - octets.len(), Some(io::ErrorKind::WriteZero.into())),
+            Ok(n) => octets = octets.get(n..).unwrap_or(&[]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (all - octets.len(), Some(error)),
+        }
+    }
+    (all, None)
+}
+
+/// Octets and number of the blocks at the start of `octets` that are there as a whole.
+fn whole_blocks(octets: &[u8]) -> (usize, u64) {
+    let (mut at, mut blocks) = (0, 0);
+    while let Some(length) = octets.get(at + 4..at + 8).and_then(|l| l.first_chunk()) {
+        let next = at + u32::from_le_bytes(*length) as usize;
+        if next > octets.len() || next == at {
+            break;
+        }
+        (at, blocks) = (next, blocks + 1);
+    }
+    (at, blocks)
+}
+
 /// The interfaces as one name.
 fn names(interfaces: &[Opened]) -> String {
     let names: Vec<&str> = interfaces.iter().map(|i| i.name.as_str()).collect();
     names.join("+")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::capture::LinkType;
+
+    #[test]
+    fn what_was_written_in_part_ends_with_a_whole_block() {
+        let mut writer = PcapngWriter::new(Vec::new(), LinkType::ETHERNET).unwrap();
+        writer.out().clear();
+        for octets in [60, 61, 1500] {
+            let octets = vec![0; octets];
+            writer.frame_of(0, Timestamp(1), &octets, 1500).unwrap();
+        }
+        let all = writer.out().clone();
+        let first = BLOCK_OCTETS as usize + 60 - 4;
+        for (name, written, want) in [
+            ("nothing", 0, (0, 0)),
+            ("a few octets", 7, (0, 0)),
+            ("one short of a block", first - 1, (0, 0)),
+            ("a block", first, (first, 1)),
+            ("a block and a bit", first + 9, (first, 1)),
+            ("one short of all", all.len() - 1, (2 * first + 4, 2)),
+            ("all", all.len(), (all.len(), 3)),
+        ] {
+            assert_eq!(whole_blocks(&all[..written]), want, "{name}");
+        }
+        assert_eq!(
+            whole_blocks(&[0; 64]),
+            (0, 0),
+            "a length of nothing ends it"
+        );
+    }
 }
