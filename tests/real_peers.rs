@@ -579,6 +579,17 @@ fn with_postfix(setup: &Setup) -> Vec<String> {
         let smtp = report.flows.iter().filter_map(|f| f.smtp.as_ref());
         let messages = smtp.flat_map(|smtp| &smtp.messages);
         let accepted = messages.filter(|m| m.accepted == Some(true)).count();
+        let by_pair: u64 = report
+            .mail
+            .iter()
+            .flat_map(|m| &m.pairs)
+            .map(|p| p.accepted)
+            .sum();
+        if by_pair != accepted as u64 {
+            wrong.push(format!(
+                "{name} at the {end}: the pairs have {by_pair} messages"
+            ));
+        }
         if accepted != setup.accepted {
             wrong.push(format!(
                 "{name} at the {end}: {accepted} messages accepted, not {}",
@@ -685,7 +696,7 @@ fn with_samba(share: &Share) -> Vec<String> {
     };
     let up = folder.0.join("up.bin");
     let down = folder.0.join("down.bin");
-    fs::write(&up, vec![7; 300_000]).unwrap();
+    fs::write(&up, vec![7; 40_000]).unwrap();
     let orders = format!(
         "put {} up.bin; ls; get up.bin {}; del up.bin",
         up.display(),
@@ -720,6 +731,15 @@ fn with_samba(share: &Share) -> Vec<String> {
         check(
             "protection",
             [smb.signing, smb.encrypted] == share.protection,
+        );
+        // Encrypted or not: a file goes there and back and is looked at, which takes some ten requests.
+        let sealed = smb.encrypted_requests.as_ref();
+        let answered: u64 = smb.commands.values().chain(sealed).map(|c| c.count).sum();
+        check("requests", answered >= 12);
+        check(
+            "response times",
+            sealed.is_some() == (smb.encrypted == Some(true))
+                && sealed.is_none_or(|c| c.median.is_some() && c.unanswered == 0),
         );
         check(
             "nothing unanswered",

@@ -251,6 +251,8 @@ pub struct SmtpMessage {
     pub accepted: Option<bool>,
     /// MAIL FROM to the reply to the end of data.
     pub length: Duration,
+    /// First octet of the message to its last.
+    pub transfer: Duration,
     /// Phase that took longest.
     pub slowest_phase: SmtpPhase,
     /// `Received:` fields of its head, the newest first, as far as it was sent in the clear; at most 32. The delay of a hop is the

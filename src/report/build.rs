@@ -10,16 +10,18 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::model::{
-    Capture, Evidence, Finding, Flow, Goodput, Half, Handshake, Message, Phase, Problem, Refusal,
-    Remedy, Report, Retransmissions, Rtt, SCHEMA, Smb, SmbCommand, Smtp, Stall, Step, TimeShare,
-    Totals, Undecoded,
+    Capture, Evidence, Finding, Flow, Goodput, Half, Handshake, Hop, Message, Phase, Problem,
+    Refusal, Remedy, Report, Retransmissions, Rpc, RpcInterface, RpcOperation, Rtt, SCHEMA, Smb,
+    SmbCommand, Smtp, Stall, Step, TimeShare, Totals, Undecoded,
 };
-use super::{severity_name, severity_named, verdict};
+use super::{mail, severity_name, severity_named, verdict};
 use crate::capture::{self, CaptureInfo};
 use crate::flow::{Cause, End, FlowRecord, HalfRecord, Vantage};
 use crate::net::{Direction, Side};
+use crate::proto::dcerpc::{self, RpcRecord};
+use crate::proto::smtp::{codes, records};
 use crate::proto::{DialogRecord, DurationStats, SmbRecord, SmtpPhase, SmtpRecord};
-use crate::{decode, detect, rules};
+use crate::{decode, detect, proto, rules};
 
 /// Flows listed in a report. Beyond that, those with findings and the longest-lived are kept, and the rest is counted.
 pub const MAX_FLOWS: usize = 100_000;
@@ -190,9 +192,11 @@ pub fn build(parts: Parts) -> Report {
         remediations,
         verdict: super::model::Verdict::default(),
         names,
+        mail: None,
         notes,
         plots: Vec::new(),
     };
+    report.mail = mail::mail(&report.flows);
     report.verdict = verdict::verdict(&report, wanted);
     report
 }
@@ -373,6 +377,7 @@ pub fn flow(record: &FlowRecord, dialog: &DialogRecord, encapsulation: Option<St
             .collect(),
         smtp: dialog.smtp.as_deref().map(smtp),
         smb: dialog.smb.as_deref().map(smb),
+        rpc: dialog.rpc.as_deref().map(rpc),
         capture_duplicates: record.capture_duplicates,
         truncated_frames: record.truncated,
         disordered_segments: record.disordered,
@@ -441,6 +446,7 @@ fn half(record: &FlowRecord, direction: Direction) -> Half {
     }
 }
 
+#[allow(clippy::cast_precision_loss)] // a rate of a message's octets
 fn smtp(record: &SmtpRecord) -> Smtp {
     let enhanced = |code: [u16; 3]| {
         let [class, subject, detail] = code;
@@ -475,6 +481,9 @@ fn smtp(record: &SmtpRecord) -> Smtp {
                 accepted: m.accepted,
                 seconds: secs(m.length),
                 slowest_phase: phase_name(m.slowest_phase),
+                bps: (m.transfer > Duration::ZERO)
+                    .then(|| m.octets as f64 * 8.0 / m.transfer.as_secs_f64()),
+                hops: hops(&m.hops),
             })
             .collect(),
         refusals: record
@@ -488,6 +497,9 @@ fn smtp(record: &SmtpRecord) -> Smtp {
                 code: r.code,
                 enhanced: r.enhanced.map(enhanced),
                 text: r.text.clone(),
+                meaning: codes::explain(Some(r.code), r.enhanced, &r.text)
+                    .first()
+                    .map(|row| row.meaning),
             })
             .collect(),
         client_name: record.client_name.clone(),
@@ -516,25 +528,88 @@ fn smb(record: &SmbRecord) -> Smb {
         commands: record
             .commands
             .iter()
-            .map(|(name, command)| {
-                let times = &command.times;
-                let seen = |time: Duration| (times.count > 0).then(|| secs(time));
-                let command = SmbCommand {
-                    count: times.count,
-                    unanswered: command.unanswered,
-                    errors: command.errors.clone(),
-                    min: seen(times.min),
-                    median: seen(times.median),
-                    p95: seen(times.p95),
-                    max: seen(times.max),
-                    sum: seen(times.sum),
-                };
-                (name.clone(), command)
-            })
+            .map(|(name, command)| (name.clone(), smb_command(command)))
             .collect(),
         server_name: record.server_name.clone(),
         mean_io_octets: record.io_size.map(|(_, mean)| mean),
+        mean_outstanding: record.mean_outstanding,
+        max_credits: record.max_credits,
+        authentication: record.authentication,
+        cipher: record.cipher,
+        compression: record.compression,
+        multichannel: record.multichannel_bound,
+        durable_reconnects: record.durable_reconnects,
+        breaks: record.breaks,
+        break_wait_seconds: secs(record.break_waits.sum),
+        encrypted_requests: record.sealed.as_ref().map(smb_command),
     }
+}
+
+fn smb_command(command: &proto::SmbCommand) -> SmbCommand {
+    let times = &command.times;
+    let seen = |time: Duration| (times.count > 0).then(|| secs(time));
+    SmbCommand {
+        count: times.count,
+        unanswered: command.unanswered,
+        errors: command.errors.clone(),
+        min: seen(times.min),
+        median: seen(times.median),
+        p95: seen(times.p95),
+        max: seen(times.max),
+        sum: seen(times.sum),
+    }
+}
+
+fn rpc(record: &RpcRecord) -> Rpc {
+    let operation = |o: &dcerpc::RpcOperation| {
+        let times = &o.times;
+        let seen = |time: Duration| (times.count > 0).then(|| secs(time));
+        RpcOperation {
+            count: times.count,
+            unanswered: o.unanswered,
+            faults: o.faults.clone(),
+            min: seen(times.min),
+            median: seen(times.median),
+            p95: seen(times.p95),
+            max: seen(times.max),
+            sum: seen(times.sum),
+        }
+    };
+    Rpc {
+        interfaces: record
+            .interfaces
+            .iter()
+            .map(|i| RpcInterface {
+                uuid: i.uuid.clone(),
+                name: i.name,
+                accepted: i.accepted,
+            })
+            .collect(),
+        binds_refused: record.binds_refused,
+        max_outstanding: record.max_outstanding,
+        operations: record
+            .operations
+            .iter()
+            .map(|(name, o)| (name.clone(), operation(o)))
+            .collect(),
+    }
+}
+
+/// The newest hop comes first, so each came after the one behind it.
+fn hops(hops: &[records::Hop]) -> Vec<Hop> {
+    let before = hops.iter().skip(1).map(Some).chain([None]);
+    hops.iter()
+        .zip(before)
+        .map(|(hop, before)| Hop {
+            by: hop.by.clone(),
+            from: hop.from.clone(),
+            time: hop.time,
+            delay: hop
+                .time
+                .zip(before.and_then(|before| before.time))
+                .and_then(|(time, before)| time.checked_sub(before)),
+        })
+        .collect()
 }
 
 /// The contract's word for the manner of an end.

@@ -247,14 +247,22 @@ fn plot(view: &View<'_>, plot: &Plot) -> Option<Value> {
             max => duration(p.max), sum => duration(p.sum),
         })
         .collect();
-    let commands: Vec<Value> = flow
+    let sealed = flow
         .smb
         .iter()
-        .flat_map(|s| &s.commands)
+        .filter_map(|s| s.encrypted_requests.as_ref());
+    let commands = flow.smb.iter().flat_map(|s| &s.commands);
+    let commands: Vec<Value> = commands
+        .map(|(name, c)| (name.as_str(), c))
+        .chain(sealed.map(|c| ("encrypted requests", c)))
         .map(|(name, c)| context! {
             name => line(name), count => count(c.count), unanswered => count(c.unanswered), min => c.min.map(duration),
             median => c.median.map(duration), max => c.max.map(duration), sum => c.sum.map(duration),
         })
+        .chain(flow.rpc.iter().flat_map(|r| &r.operations).map(|(name, o)| context! {
+            name => line(name), count => count(o.count), unanswered => count(o.unanswered), min => o.min.map(duration),
+            median => o.median.map(duration), max => o.max.map(duration), sum => o.sum.map(duration),
+        }))
         .collect();
     Some(context! {
         index => flow.index,

@@ -11,6 +11,7 @@ pub mod escape;
 pub mod evidence;
 mod html;
 pub mod json;
+mod mail;
 mod markdown;
 pub mod model;
 pub mod plot;

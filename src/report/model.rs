@@ -32,11 +32,67 @@ pub struct Report {
     pub verdict: Verdict,
     /// Names of hosts, by address, as far as the captures told them.
     pub names: BTreeMap<String, String>,
+    /// Who sends how much mail to whom; absent where nobody spoke SMTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
     /// What was left out, could not be joined, or was given up, in sentences.
     pub notes: Vec<String>,
     /// What graphs are drawn of, where a format with graphs is wanted; in no other.
     #[serde(skip)]
     pub plots: Vec<super::plot::Plot>,
+}
+
+/// What the SMTP dialogs that are listed say together.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Mail {
+    /// By client and server, the busiest first; at most 200.
+    pub pairs: Vec<MailPair>,
+    /// By the hosts that wrote two `Received:` fields in a row, the busiest first; at most 200.
+    pub hops: Vec<HopDelay>,
+}
+
+/// What one client sends to one server.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct MailPair {
+    /// Address.
+    pub client: String,
+    /// Address and port.
+    pub server: String,
+    /// Connections.
+    pub connections: u64,
+    /// Messages sent whole.
+    pub messages: u64,
+    /// Of these, taken.
+    pub accepted: u64,
+    /// Replies of class 4 and 5.
+    pub refusals: u64,
+    /// Recipients accepted.
+    pub recipients: u64,
+    /// Octets of the messages.
+    pub octets: u64,
+    /// Messages by connections.
+    pub messages_per_connection: f64,
+    /// From the first to the last start of a connection; `None` of one.
+    pub connections_per_minute: Option<f64>,
+}
+
+/// How long messages took from one host to the next, by both hosts' own clocks.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct HopDelay {
+    /// Host that had the message (hostile).
+    pub from: String,
+    /// Host that took it (hostile).
+    pub by: String,
+    /// Messages.
+    pub messages: u64,
+    /// Seconds.
+    pub min: i64,
+    /// Seconds.
+    pub median: i64,
+    /// Seconds.
+    pub max: i64,
+    /// A message arrived before it was sent: the clocks of the two differ, and no delay here can be believed.
+    pub clocks_differ: bool,
 }
 
 /// One capture.
@@ -154,6 +210,9 @@ pub struct Flow {
     /// SMB in depth.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smb: Option<Smb>,
+    /// DCE/RPC, where it was spoken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rpc: Option<Rpc>,
     /// Copies that the capture made, left out of all counts.
     pub capture_duplicates: u64,
     /// Frames whose payload the snap length cut.
@@ -350,6 +409,23 @@ pub struct Message {
     pub seconds: f64,
     /// Longest phase.
     pub slowest_phase: &'static str,
+    /// Its octets over the time from the first to the last of them; `None` where one frame held all.
+    pub bps: Option<f64>,
+    /// Its `Received:` fields, the newest first, where it was sent in the clear.
+    pub hops: Vec<Hop>,
+}
+
+/// A host that a message had come through, as it says itself.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Hop {
+    /// Host that took the message.
+    pub by: Option<String>,
+    /// Host that it took it from.
+    pub from: Option<String>,
+    /// When, by its own clock, to the second.
+    pub time: Option<i64>,
+    /// Seconds from the hop before it. Two hosts' clocks are in it: one below zero proves that they differ.
+    pub delay: Option<i64>,
 }
 
 /// A reply of class 4 or 5.
@@ -369,6 +445,8 @@ pub struct Refusal {
     pub enhanced: Option<String>,
     /// Start of its text.
     pub text: String,
+    /// What such a reply means; `None` where it is in no table.
+    pub meaning: Option<&'static str>,
 }
 
 /// An SMB dialog.
@@ -390,6 +468,72 @@ pub struct Smb {
     pub server_name: Option<String>,
     /// Mean octets of a READ or WRITE.
     pub mean_io_octets: Option<f64>,
+    /// Mean requests under way, while any was.
+    pub mean_outstanding: f64,
+    /// Most credits that the client held.
+    pub max_credits: Option<u64>,
+    /// `NTLM`, `Kerberos`.
+    pub authentication: Option<&'static str>,
+    /// `AES-128-GCM`, …
+    pub cipher: Option<&'static str>,
+    /// Whether both agreed on compression.
+    pub compression: bool,
+    /// Whether this connection is a further channel of a session.
+    pub multichannel: bool,
+    /// Durable handles taken up again.
+    pub durable_reconnects: u64,
+    /// Oplock and lease breaks that the server announced, and seconds that it waited for the client's word in all.
+    pub breaks: u64,
+    /// Seconds.
+    pub break_wait_seconds: f64,
+    /// Encrypted requests, told and timed by their order alone: inferred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encrypted_requests: Option<SmbCommand>,
+}
+
+/// A DCE/RPC dialog.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Rpc {
+    /// Interfaces that the client asked for.
+    pub interfaces: Vec<RpcInterface>,
+    /// Binds refused as a whole.
+    pub binds_refused: u64,
+    /// Most calls under way.
+    pub max_outstanding: u64,
+    /// By interface and operation: name or number.
+    pub operations: BTreeMap<String, RpcOperation>,
+}
+
+/// An interface of DCE/RPC.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct RpcInterface {
+    /// UUID.
+    pub uuid: String,
+    /// `EMSMDB`, `NSPI`, …
+    pub name: Option<&'static str>,
+    /// Whether the server took the bind.
+    pub accepted: Option<bool>,
+}
+
+/// An operation of DCE/RPC.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct RpcOperation {
+    /// Answered, faults included.
+    pub count: u64,
+    /// Never answered.
+    pub unanswered: u64,
+    /// By status.
+    pub faults: BTreeMap<String, u64>,
+    /// Seconds.
+    pub min: Option<f64>,
+    /// Seconds.
+    pub median: Option<f64>,
+    /// Seconds.
+    pub p95: Option<f64>,
+    /// Seconds.
+    pub max: Option<f64>,
+    /// Seconds.
+    pub sum: Option<f64>,
 }
 
 /// One SMB command.

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::mail;
 use super::model::{Flow, Problem, Report, Step};
 
 /// Replaces what names a host.
@@ -203,6 +204,7 @@ impl Redactor {
         for flow in &mut report.flows {
             self.flow(flow);
         }
+        report.mail = mail::mail(&report.flows);
         for finding in &mut report.findings {
             self.text(&mut finding.summary, true);
             self.texts(
@@ -275,6 +277,9 @@ impl Redactor {
                 .chain(&mut smtp.server_name);
             self.texts(names.chain(&mut smtp.capabilities), true);
             self.texts(smtp.refusals.iter_mut().map(|r| &mut r.text), true);
+            let hops = smtp.messages.iter_mut().flat_map(|m| &mut m.hops);
+            let hosts = hops.flat_map(|hop| hop.by.iter_mut().chain(&mut hop.from));
+            self.texts(hosts, true);
         }
         if let Some(smb) = &mut flow.smb {
             self.texts(&mut smb.server_name, true);

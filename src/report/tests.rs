@@ -134,6 +134,7 @@ fn smtp(text: &str) -> DialogRecord {
                 recipients: 1,
                 accepted: None,
                 length: Duration::from_secs(60),
+                transfer: Duration::ZERO,
                 slowest_phase: SmtpPhase::Transfer,
                 hops: Vec::new(),
             }],

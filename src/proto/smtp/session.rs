@@ -958,6 +958,7 @@ impl Session {
             recipients: transaction.recipients,
             accepted,
             length: end.since(transaction.start).unwrap_or_default(),
+            transfer: sent.transfer,
             slowest_phase: slowest.map_or(SmtpPhase::EndOfData, |(phase, _)| *phase),
             hops: sent.hops,
         });
