@@ -74,7 +74,7 @@ enum Fit {
     /// The octets end inside a record.
     BreaksOff,
     Sound,
-    /// Nothing odd in several of them.
+    /// Nothing odd in two of them or more.
     Certain,
 }
 
@@ -140,22 +140,21 @@ impl Pcap {
     }
 
     fn fit(&self, extra: usize, octets: &[u8]) -> Fit {
-        let (mut at, mut records, mut is_odd) = (0, 0, false);
+        let (mut at, mut records, mut is_odd, mut breaks_off) = (0, 0, false, false);
         let mut before = None;
-        while records < TELLING_RECORDS {
-            let rest = octets.get(at..).unwrap_or(&[]);
-            if rest.is_empty() {
+        while records < TELLING_RECORDS && at < octets.len() {
+            let header = octets.get(at..).and_then(|rest| self.header(rest));
+            let Some((seconds, fraction, captured, wire)) = header else {
+                breaks_off = true;
                 break;
-            }
-            let Some((seconds, fraction, captured, wire)) = self.header(rest) else {
-                return Fit::BreaksOff;
             };
             if captured > self.longest || wire > self.longest || fraction >= 1_000_000 {
                 return Fit::Absurd;
             }
             at += RECORD_HEADER + extra + captured as usize;
             if at > octets.len() {
-                return Fit::BreaksOff;
+                breaks_off = true;
+                break;
             }
             is_odd |= captured == 0
                 || captured > wire
@@ -163,10 +162,10 @@ impl Pcap {
             before = Some(seconds);
             records += 1;
         }
-        if is_odd || records < 2 {
-            Fit::Sound
-        } else {
-            Fit::Certain
+        match (records >= 2 && !is_odd, breaks_off) {
+            (true, _) => Fit::Certain,
+            (false, true) => Fit::BreaksOff,
+            (false, false) => Fit::Sound,
         }
     }
 

@@ -241,6 +241,41 @@ fn pcap_variants() {
     }
 }
 
+/// Three frames of 15, 14 and 16 octets, with so many octets more in each record header.
+fn old_pcap(order: Order, magic: u32, extra: usize) -> Vec<u8> {
+    let mut file = pcap_header(order, magic, (2, 4), 65_535, 1).1;
+    for (second, length) in [(100, 15), (100, 14), (101, 16)] {
+        file.extend(record(order, second, 7, length, 60, &vec![0xee; extra]));
+        file.extend((1..).take(length as usize));
+    }
+    file
+}
+
+#[test]
+fn kinds_of_pcap_without_a_magic_number_are_told_by_their_records() {
+    for (name, magic, extra, format) in [
+        ("plain", MICRO, 0, "pcap"),
+        ("Nokia", MICRO, 4, "pcap-nokia"),
+        ("Red Hat 6.1", MICRO, 8, "pcap-modified"),
+        ("modified", MODIFIED, 8, "pcap-modified"),
+        ("SuSE 6.3", MODIFIED, 12, "pcap-modified"),
+    ] {
+        for order in [Big, Little] {
+            let (frames, info) = read(&old_pcap(order, magic, extra)).unwrap();
+            assert_eq!(info.format, format, "{name}");
+            assert_eq!(info.problems, [], "{name}");
+            let lengths: Vec<usize> = frames.iter().map(|frame| frame.2.len()).collect();
+            assert_eq!(lengths, [15, 14, 16], "{name}");
+            assert!(frames.iter().all(|frame| frame.2[0] == 1), "{name}");
+        }
+    }
+    // A plain file with a broken record stays one.
+    let mut broken = old_pcap(Little, MICRO, 0);
+    broken[24 + 31 + 8..24 + 31 + 12].copy_from_slice(&[0xff; 4]);
+    let (frames, info) = read(&broken).unwrap();
+    assert_eq!((frames.len(), &*info.format), (1, "pcap"));
+}
+
 #[test]
 fn absurd_lengths_stop_pcap() {
     for (name, snap, claimed, want) in [
@@ -356,8 +391,8 @@ fn pcapng_packets_and_times() {
     }
 }
 
-#[test]
-fn pcapng_holds_more_than_packets() {
+/// Every kind of block, in two sections, with two packets that lie.
+fn rich_pcapng() -> Vec<u8> {
     let mut file = section(Little);
     file.extend(interface(Little, 1, 0, &[]));
     // A second interface, whose reserved field and comment pcap-file refuses.
@@ -390,7 +425,12 @@ fn pcapng_holds_more_than_packets() {
     file.extend(block(Big, 6, enhanced(Big, 9, 0, &[4], 4)));
     let lying = Octs::new(Big).u32(0).u64(0).u32(400).u32(400).u32(0);
     file.extend(block(Big, 6, lying));
-    let (frames, info) = read(&file).unwrap();
+    file
+}
+
+#[test]
+fn pcapng_holds_more_than_packets() {
+    let (frames, info) = read(&rich_pcapng()).unwrap();
     assert_eq!(
         frames,
         [
@@ -633,9 +673,18 @@ fn small_captures() -> Vec<(&'static str, Vec<u8>, u64)> {
     let frames: &[(u16, &[u8])] = &[(1, &[1, 2, 3]), (0xffe0, &[4]), (1, &[5; 9])];
     vec![
         ("pcap", small_pcap(), 3),
+        ("pcap, big-endian, nanoseconds", old_pcap(Big, NANO, 0), 3),
+        ("pcap, Nokia", old_pcap(Little, MICRO, 4), 3),
+        ("pcap, Red Hat 6.1", old_pcap(Big, MICRO, 8), 3),
+        ("pcap, modified", old_pcap(Little, MODIFIED, 8), 3),
+        ("pcap, SuSE 6.3", old_pcap(Little, MODIFIED, 12), 3),
         ("pcapng", small_pcapng(), 2),
-        ("netmon1", netmon((1, 1), frames), 3),
-        ("netmon2", netmon((2, 3), frames), 3),
+        ("pcapng, all blocks", rich_pcapng(), 4),
+        ("netmon 1", netmon((1, 1), frames), 3),
+        ("netmon 2.0", netmon((2, 0), frames), 3),
+        ("netmon 2.1", netmon((2, 1), frames), 3),
+        ("netmon 2.2", netmon((2, 2), frames), 3),
+        ("netmon 2.3", netmon((2, 3), frames), 3),
         ("snoop", small_snoop(), 2),
     ]
 }
