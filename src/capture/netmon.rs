@@ -60,11 +60,14 @@ pub(super) struct NetMon {
     next: usize,
     /// Where the record read last ended.
     read: usize,
+    /// Comments by the place of the record that they were made on.
+    comments: Vec<(usize, String)>,
     tally: Tally,
 }
 
 /// One record of the capture.
 struct Record {
+    place: usize,
     start: usize,
     captured: usize,
     wire: u32,
@@ -117,7 +120,7 @@ impl NetMon {
             let text = "times are the local time of the capturing machine, whose time zone the file does not tell";
             tally.problem(None, text.to_owned());
         }
-        comments(octets, (long(40), long(44)), (major, minor), &mut tally);
+        let comments = comments(octets, (long(40), long(44)), (major, minor));
         let begin = civil_nanos([word(8), word(10), word(14), word(16), word(18), word(20)])
             .saturating_add(i64::from(word(22)) * 1_000_000);
         Ok(Box::new(Self {
@@ -129,6 +132,7 @@ impl NetMon {
             entries: there,
             next: 0,
             read: 0,
+            comments,
             tally,
             store,
         }))
@@ -190,6 +194,7 @@ impl NetMon {
             );
         }
         let mut record = Record {
+            place,
             start: place + size,
             captured,
             wire,
@@ -236,6 +241,10 @@ impl Source for NetMon {
             let Some(link) = record.link else {
                 continue;
             };
+            let number = self.tally.next_number();
+            for (_, text) in self.comments.iter().filter(|(at, _)| *at == record.place) {
+                self.tally.comment(Some(number), text.as_bytes());
+            }
             let mut range = record.start..self.read;
             if let Some(buffer) = &mut buffer {
                 let octets = self.store.octets().get(range).unwrap_or(&[]);
@@ -287,10 +296,16 @@ fn link(media: u16) -> Option<LinkType> {
     })
 }
 
-/// Comments on frames (from version 2.2): entries of place of the frame, title and text in UTF-16.
-fn comments(octets: &[u8], (place, length): (usize, usize), version: (u8, u8), tally: &mut Tally) {
+/// Comments on frames (from version 2.2): entries of the number of frames, the place of the first, title and text in UTF-16. The
+/// text is rich text, and the title says what it is about.
+fn comments(
+    octets: &[u8],
+    (place, length): (usize, usize),
+    version: (u8, u8),
+) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
     if version < (2, 2) {
-        return;
+        return found;
     }
     let mut rest = octets
         .get(place..)
@@ -310,16 +325,16 @@ fn comments(octets: &[u8], (place, length): (usize, usize), version: (u8, u8), t
         Some(text.trim_end_matches('\0').to_owned())
     };
     for _ in 0..super::MAX_COMMENTS {
-        let Some(mut entry) = rest.get(8..) else {
-            return;
+        let (Some(at), Some(mut entry)) = (ORDER.u32(rest, 4), rest.get(8..)) else {
+            break;
         };
-        let (Some(title), Some(text)) = (part(&mut entry), part(&mut entry)) else {
-            return;
+        let (Some(title), Some(_)) = (part(&mut entry), part(&mut entry)) else {
+            break;
         };
-        let _ = text;
-        tally.comment(None, title.as_bytes());
+        found.push((at as usize, title));
         rest = entry;
     }
+    found
 }
 
 /// UTF-16 units read of a comment.

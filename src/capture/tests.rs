@@ -634,6 +634,37 @@ fn netmon_versions() {
     }
 }
 
+#[test]
+fn netmon_comments_name_their_frames() {
+    let frames: &[(u16, &[u8])] = &[(1, &[1]), (0xfffd, &[2]), (1, &[3])];
+    for (version, told) in [((2, 3), true), ((2, 2), true), ((2, 1), false)] {
+        let mut file = netmon(version, frames);
+        let table = Little.u32(&file, 24).unwrap() as usize;
+        let last = Little.u32(&file, table + 8).unwrap();
+        let wide = |text: &str| -> Vec<u8> {
+            let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            Octs::new(Little).u32(units.len() as u32).put(&units).1
+        };
+        let entry = Octs::new(Little).u32(1).u32(last);
+        let entry = entry.put(&wide("caf\u{e9}\0")).put(&wide("{\\rtf}")).1;
+        let place = file.len() as u32;
+        file.extend(&entry);
+        file[40..44].copy_from_slice(&place.to_le_bytes());
+        file[44..48].copy_from_slice(&(entry.len() as u32).to_le_bytes());
+        let (seen, info) = read(&file).unwrap();
+        assert_eq!(seen.len(), if version >= (2, 1) { 2 } else { 3 });
+        let want = Problem {
+            frame: Some(FrameNo(2)),
+            text: "caf\u{e9}".to_owned(),
+        };
+        let want = if told { vec![want] } else { vec![] };
+        assert_eq!(info.comments, want, "{version:?}");
+        for cut in 0..file.len() {
+            drop(read(&file[..cut]));
+        }
+    }
+}
+
 fn small_snoop() -> Vec<u8> {
     let rec = |wire: u32, octets: &[u8], drops: u32| {
         let padded = Octs::new(Big).put(octets).pad().1;
