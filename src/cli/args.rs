@@ -209,8 +209,8 @@ impl ReportFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct Analyze {
-    /// Captures: files, folders, 'patterns*.pcap', - for standard input
-    #[arg(required = true, value_name = "CAPTURE")]
+    /// Captures: files, folders, 'patterns*.pcap', - for standard input; with --logs or --facts none is needed
+    #[arg(required_unless_present_any = ["logs", "facts"], value_name = "CAPTURE")]
     captures: Vec<String>,
     /// Format on standard output
     #[arg(long, value_name = "FORMAT", default_value = "text")]

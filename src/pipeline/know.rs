@@ -15,10 +15,14 @@ use crate::facts::{self, Fact, Facts};
 use crate::net::{Timestamp, seconds};
 use crate::rules::{Engine, HostFacts, Inferred, Remedy, SYSTEMS, Versions};
 
+use super::logged::{self, Span};
 use super::{Error, Settings};
 
 /// Octets read of one file of facts or logs; the parsers say so where they leave out some of them.
 const MAX_FILE: u64 = 1 << 28;
+
+/// Servers whose logs tell their version.
+const MAX_SERVERS: usize = 1_000;
 
 /// What is known besides the captures.
 pub(super) struct Knowledge {
@@ -65,16 +69,21 @@ impl Knowledge {
         })
     }
 
-    /// Adds what follows from the facts and from the logs, once the captures were read; `last` is their last moment. Gives sentences for
-    /// the reader.
-    pub(super) fn complete(&mut self, flows: &[FlowSpan], last: Option<Timestamp>) -> Vec<String> {
+    /// Adds what follows from the facts and from the logs, once the captures were read; `last` is their last moment. Logs prove
+    /// findings, cast doubt on them, and add their own. Gives sentences for the reader.
+    pub(super) fn complete(
+        &mut self,
+        findings: &mut Vec<Finding>,
+        flows: &[Span],
+        last: Option<Timestamp>,
+    ) -> Vec<String> {
         if let Some(last) = last {
             facts::derive(&mut self.facts, last);
         }
         let mut notes = std::mem::take(&mut self.of_no_use);
         notes.extend(self.of_facts());
         if !self.logs.sessions.is_empty() || !self.logs.not_understood.is_empty() {
-            notes.extend(self.of_logs(flows));
+            notes.extend(self.of_logs(findings, flows));
         }
         notes
     }
@@ -83,13 +92,40 @@ impl Knowledge {
     pub(super) fn advise(
         &self,
         findings: &[Finding],
-        inferred: Vec<Inferred>,
+        mut inferred: Vec<Inferred>,
         names: Vec<(IpAddr, String)>,
         last: Option<Timestamp>,
     ) -> (Vec<Remedy>, Vec<String>) {
+        inferred.extend(self.servers());
         let hosts = HostFacts::new(&self.facts, inferred, names);
         let remedies = self.engine.advise(findings, &hosts, last);
         (remedies, self.engine.doubts(findings, &hosts))
+    }
+
+    /// What logs tell of the servers that wrote them: their version stands at the head.
+    fn servers(&self) -> Vec<Inferred> {
+        let mut all: Vec<Inferred> = Vec::new();
+        for session in &self.logs.sessions {
+            let value = match session.version {
+                Some(8) => "ex2007",
+                Some(14) => "ex2010",
+                Some(15) => "ex2013..exse",
+                _ => continue,
+            };
+            let Some(local) = session.local.filter(|_| all.len() < MAX_SERVERS) else {
+                continue;
+            };
+            if !all.iter().any(|i| i.host == local.addr && i.value == value) {
+                all.push(Inferred {
+                    host: local.addr,
+                    name: "exchange",
+                    value: value.to_owned(),
+                    confidence: 0.9,
+                    basis: format!("the head of its log {}", session.file),
+                });
+            }
+        }
+        all
     }
 
     fn of_facts(&self) -> Vec<String> {
@@ -109,13 +145,15 @@ impl Knowledge {
         notes
     }
 
-    fn of_logs(&self, flows: &[FlowSpan]) -> Vec<String> {
+    fn of_logs(&self, findings: &mut Vec<Finding>, flows: &[Span]) -> Vec<String> {
         let Logs {
             sessions,
             not_understood,
             left_out,
         } = &self.logs;
-        let joined = logs::join(sessions, flows);
+        let ends: Vec<FlowSpan> = flows.iter().map(|span| span.ends).collect();
+        let joined = logs::join(sessions, &ends);
+        logged::weigh(findings, &self.logs, &joined, flows);
         let mut note = format!(
             "sessions in the logs: {}; of these among the flows: {}",
             sessions.len(),
@@ -134,18 +172,6 @@ impl Knowledge {
             );
         }
         let mut notes = vec![note];
-        for session in joined.pairs.iter().filter_map(|p| sessions.get(p.session)) {
-            if notes.len() > MAX_NOTES {
-                break;
-            }
-            let held: f64 = session.tarpits.iter().map(|t| seconds(t.nanos)).sum();
-            if held > 0.0 {
-                notes.push(format!(
-                    "{} line {}: the server says that it held replies back for {held:.1} s in this session ({})",
-                    session.file, session.line, session.connector
-                ));
-            }
-        }
         if let Some((file, line, _)) = not_understood.first() {
             notes.push(format!(
                 "{} of the logs not understood (the first: {file} line {line})",
@@ -156,9 +182,6 @@ impl Knowledge {
         notes
     }
 }
-
-/// Sentences on single sessions of logs.
-const MAX_NOTES: usize = 20;
 
 /// `1 line was`, `3 lines were`.
 fn were(n: usize, one: &str) -> String {

@@ -11,6 +11,7 @@ mod compare;
 mod hand_over;
 mod know;
 pub mod live;
+mod logged;
 mod lossy;
 mod plots;
 mod read;
@@ -179,7 +180,6 @@ fn conclude(
     let mut notes = read.notes;
     notes.extend(tracked.notes);
     let last = read.captures.iter().filter_map(|(info, _)| info.last).max();
-    notes.extend(knowledge.complete(&tracked.spans, last));
     let mut names = tracked.names;
     names.extend(
         read.captures
@@ -188,6 +188,7 @@ fn conclude(
     );
     let mut findings = tracked.findings;
     lossy::weigh(&mut findings, &read.captures);
+    notes.extend(knowledge.complete(&mut findings, &tracked.spans, last));
     let (remedies, doubts) = knowledge.advise(&findings, tracked.inferred, names.clone(), last);
     notes.extend(doubts);
     let mut report = build::build(Parts {

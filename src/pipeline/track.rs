@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use crate::decode::SegmentBatch;
 use crate::detect::{self, Detector, Finding, Seen};
-use crate::facts::logs::FlowSpan;
 use crate::flow::{ChunkData, FlowRecord, FlowTable, Limits, MAX_HOLES, Observed, order::Order};
-use crate::net::Timestamp;
+use crate::net::{FrameRef, Timestamp};
 use crate::proto::{self, Dialog, DialogRecord, Interest, Piece, Ports};
 use crate::report::build::{self, FlowList};
 use crate::rules::Inferred;
 use crate::rules::fingerprint::Fingerprints;
 
+use super::logged::Span;
 use super::window::Window;
 use super::{Error, Settings};
 
@@ -87,7 +87,7 @@ struct Found {
     /// Names of the encapsulations of the capture being followed: the first one's number is 1.
     encapsulations: Vec<String>,
     /// Ends and times of flows, where logs are to be joined with them.
-    spans: Option<Vec<FlowSpan>>,
+    spans: Option<Vec<Span>>,
     /// Holes that the flow stage did not follow.
     holes_omitted: u64,
     /// Told of each flow that has ended, where somebody watches the run.
@@ -103,7 +103,7 @@ pub(super) struct Tracked {
     pub(super) inferred: Vec<Inferred>,
     /// The names that they use.
     pub(super) names: Vec<(IpAddr, String)>,
-    pub(super) spans: Vec<FlowSpan>,
+    pub(super) spans: Vec<Span>,
     pub(super) notes: Vec<String>,
 }
 
@@ -324,7 +324,14 @@ impl Found {
         self.fingerprints.flow(seen);
         self.holes_omitted += record.halves.iter().map(|h| h.holes_omitted).sum::<u64>();
         if let Some(spans) = self.spans.as_mut().filter(|s| s.len() < MAX_SPANS) {
-            spans.push((record.client, record.server, record.start, record.end));
+            spans.push(Span {
+                flow: record.index,
+                first: FrameRef {
+                    capture: record.capture,
+                    frame: record.first_frame,
+                },
+                ends: (record.client, record.server, record.start, record.end),
+            });
         }
         let encapsulation = (record.encapsulation as usize)
             .checked_sub(1)

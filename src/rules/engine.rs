@@ -245,8 +245,8 @@ impl Case<'_> {
         let omitted = hosts.len().saturating_sub(MAX_HOSTS);
         hosts.truncate(MAX_HOSTS);
         let mut whole: Option<Remedy> = None;
-        for (subject, peer) in hosts {
-            let Some(one) = self.for_host(subject, peer) else {
+        for (subject, peer, facts_only) in hosts {
+            let Some(one) = self.for_host(subject, peer, facts_only) else {
                 continue;
             };
             whole = Some(match whole {
@@ -264,11 +264,11 @@ impl Case<'_> {
     }
 
     /// Hosts that a finding which this rule asks for suspects, each with its peer (or the other way round, where the rule says
-    /// so); and hosts with facts, where those alone may call for it.
-    fn suspects(&self) -> Vec<(Option<IpAddr>, Option<IpAddr>)> {
+    /// so); and hosts with facts, where those alone may call for it: whether only they may, stands last.
+    fn suspects(&self) -> Vec<(Option<IpAddr>, Option<IpAddr>, bool)> {
         let mut anchors: Vec<&Finding> = self.anchors().collect();
         anchors.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
-        let mut hosts: Vec<(Option<IpAddr>, Option<IpAddr>)> = Vec::new();
+        let mut hosts = Vec::new();
         let mut seen = BTreeSet::new();
         for finding in anchors {
             if seen.insert(finding.subject) {
@@ -278,9 +278,9 @@ impl Case<'_> {
                 };
                 let peer = finding.peer.or_else(other);
                 hosts.push(if self.rule.of_peer {
-                    (peer, finding.subject)
+                    (peer, finding.subject, false)
                 } else {
-                    (finding.subject, peer)
+                    (finding.subject, peer, false)
                 });
             }
         }
@@ -288,12 +288,12 @@ impl Case<'_> {
             let nameless = self.facts.has_unplaced();
             for host in (self.facts.hosts().into_iter()).chain(self.sole.filter(|_| nameless)) {
                 if seen.insert(Some(host)) {
-                    hosts.push((Some(host), None));
+                    hosts.push((Some(host), None, false));
                 }
             }
-            // Of a host that nobody names, only its own facts may speak: see `for_host`.
+            // Of a host that nobody names, only its own facts may speak.
             if self.sole.is_none() && nameless && !seen.contains(&None) {
-                hosts.push((None, None));
+                hosts.push((None, None, true));
             }
         }
         hosts
@@ -308,7 +308,12 @@ impl Case<'_> {
         (self.findings.iter()).filter(move |f| tests.iter().any(|t| t.matches(f) != Truth::No))
     }
 
-    fn for_host(&self, subject: Option<IpAddr>, peer: Option<IpAddr>) -> Option<Remedy> {
+    fn for_host(
+        &self,
+        subject: Option<IpAddr>,
+        peer: Option<IpAddr>,
+        facts_only: bool,
+    ) -> Option<Remedy> {
         let rule = self.rule;
         let world = World {
             findings: self.findings,
@@ -319,10 +324,9 @@ impl Case<'_> {
             now: self.now,
         };
         let mut trace = Trace::default();
-        // Without a host, all findings would be its; those that name none themselves are anybody's.
-        let nobody = subject.is_none() && self.anchors().all(|f| f.subject.is_some());
+        // Without a host, all findings would be its.
         let called = match &rule.when {
-            Some(when) if !nobody => when.eval(&world, &mut trace),
+            Some(when) if !facts_only => when.eval(&world, &mut trace),
             _ => Truth::No,
         };
         let alone = match &rule.facts_alone {

@@ -37,6 +37,14 @@ fn cell<'a>(row: &[&'a str], at: usize) -> &'a str {
     row.get(at).copied().unwrap_or("").trim()
 }
 
+/// Name and meaning of a Winsock error: `WSAETIMEDOUT, …`; `None` for a code that is not known.
+#[must_use]
+pub fn winsock(code: u32) -> Option<String> {
+    let code = code.to_string();
+    let row = rows(WINSOCK).find(|row| cell(row, 0) == code)?;
+    Some(format!("{}, {}", cell(&row, 2), cell(&row, 4)))
+}
+
 impl Engine {
     /// What `query` means: a symptom, a remedy, an SMTP reply or status code, an NTSTATUS, a Winsock error.
     #[must_use]

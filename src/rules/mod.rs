@@ -19,7 +19,7 @@ mod words;
 
 pub use condition::{Condition, SymptomTest, Test, Trace, Truth, Whose, World};
 pub use engine::{Engine, check};
-pub use explain::{explain, nearest};
+pub use explain::{explain, nearest, winsock};
 pub use file::{Applies, On, Rule, RuleError, RuleStep, Stage, Weigh, parse};
 pub use host::{HostFacts, Inferred, Known, KnownVersions};
 pub use symptoms::Symptom;

@@ -938,13 +938,15 @@ fn each_condition<'a>(rule: &'a Rule, each: &mut impl FnMut(&'a Condition)) {
         .for_each(|c| walk(c, each));
 }
 
-/// The sources of the detectors, without their tests.
+/// The sources of the detectors, and of what reads findings out of logs, without their tests.
 fn detectors() -> Vec<String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/detect");
-    std::fs::read_dir(folder)
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    std::fs::read_dir(src.join("detect"))
         .unwrap()
-        .map(|entry| {
-            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        .map(|entry| entry.unwrap().path())
+        .chain([src.join("pipeline/logged.rs")])
+        .map(|path| {
+            let text = std::fs::read_to_string(path).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
             // As if each call stood on one line.
             code.split_whitespace().collect::<Vec<_>>().join(" ")

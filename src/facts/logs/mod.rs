@@ -123,6 +123,8 @@ pub struct LogSession {
     pub line: usize,
     /// The session's id: 16 hexadecimal digits.
     pub id: String,
+    /// Major version of the server that wrote it, as the log's head says: 8, 14 or 15.
+    pub version: Option<u32>,
     /// Connector, or the next hop in a connectivity log.
     pub connector: String,
     /// This server's end.
@@ -167,6 +169,7 @@ pub struct Logs {
 /// The columns of a log, as its `#Fields` names them.
 struct Columns {
     kind: LogKind,
+    version: Option<u32>,
     names: Vec<String>,
 }
 
@@ -197,6 +200,7 @@ pub fn read_log(file_name: &str, octets: &[u8], into: &mut Logs) {
         .map(|(at, s)| ((s.kind, s.id.clone()), at))
         .collect();
     let mut kind = None;
+    let mut version: Option<u32> = None;
     let mut columns: Option<Columns> = None;
     for line in text::lines(octets) {
         if line.text.trim().is_empty() {
@@ -207,6 +211,7 @@ pub fn read_log(file_name: &str, octets: &[u8], into: &mut Logs) {
             let value = value.trim().to_lowercase();
             match name.trim().to_lowercase().as_str() {
                 "log-type" => kind = kind_of(&value),
+                "version" => version = value.split('.').next().and_then(|major| major.parse().ok()),
                 "fields" => {
                     let names: Vec<String> =
                         value.split(',').map(|n| n.trim().to_owned()).collect();
@@ -218,7 +223,11 @@ pub fn read_log(file_name: &str, octets: &[u8], into: &mut Logs) {
                     columns = kind
                         .or(by_columns)
                         .or_else(|| kind_of(&file_name.to_lowercase()))
-                        .map(|kind| Columns { kind, names });
+                        .map(|kind| Columns {
+                            kind,
+                            version,
+                            names,
+                        });
                 }
                 _ => {}
             }
@@ -297,6 +306,7 @@ fn take(
                 file: file.to_owned(),
                 line: line.number,
                 id: id.to_owned(),
+                version: columns.version,
                 connector: get(&["connector-id", "destination"]).to_owned(),
                 local: None,
                 remote: None,
