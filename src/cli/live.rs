@@ -24,7 +24,7 @@ use tcptriage::report::escape;
 
 use super::args::{Live, LiveFormat, ReportFormat, Talk};
 use super::output::Held;
-use super::{CANNOT, Outcome, check_targets, note, output, tell};
+use super::{CANNOT, Outcome, check_targets, note, output};
 
 /// News that wait for a slow reader at most; what comes then is left out, and told so.
 const WAITING: usize = 4_096;
@@ -154,22 +154,27 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
         );
     }
     spoken?;
+    let mut report = report;
+    // The report is printed even where a file of -o could not be written.
+    let written = super::write_files(talk, telling, &mut report, &settings, &held);
     let format = match args.format {
-        LiveFormat::Ndjson => {
-            let mut report = report;
-            let fail_on = telling.fail_on.map(Severity::from);
-            super::write_files(talk, telling, &mut report, &settings, &held)?;
+        LiveFormat::Ndjson => None,
+        LiveFormat::Text => Some(ReportFormat::Text),
+        LiveFormat::Json => Some(ReportFormat::Json),
+        LiveFormat::Markdown => Some(ReportFormat::Markdown),
+        LiveFormat::Html => Some(ReportFormat::Html),
+    };
+    let outcome = match format {
+        Some(format) => super::show(talk, telling, format, &report)?,
+        None => {
             let mut out = io::stdout().lock();
             lines::report_event(&report, false, &mut out).context("cannot write the report")?;
             out.flush().context("cannot write the report")?;
-            return Ok(super::outcome(&report, fail_on));
+            super::outcome(&report, telling.fail_on.map(Severity::from))
         }
-        LiveFormat::Text => ReportFormat::Text,
-        LiveFormat::Json => ReportFormat::Json,
-        LiveFormat::Markdown => ReportFormat::Markdown,
-        LiveFormat::Html => ReportFormat::Html,
     };
-    tell(talk, telling, format, report, &settings, &held)
+    written?;
+    Ok(outcome)
 }
 
 /// Says no to what cannot be done, before anything is opened.

@@ -202,7 +202,7 @@ fn analyze(talk: Talk, args: &args::Analyze) -> anyhow::Result<Outcome> {
     if talk.verbose > 0 {
         note(talk, &effort(&report, started));
     }
-    tell(talk, telling, args.format, report, &settings, &Held::new())
+    tell(talk, telling, args.format, report, &settings)
 }
 
 /// What was read, and how fast.
@@ -259,17 +259,26 @@ fn tell(
     format: args::ReportFormat,
     mut report: model::Report,
     settings: &Settings,
-    held: &Held,
 ) -> anyhow::Result<Outcome> {
-    write_files(talk, telling, &mut report, settings, held)?;
+    write_files(talk, telling, &mut report, settings, &Held::new())?;
+    show(talk, telling, format, &report)
+}
+
+/// Prints the report, and says how it went.
+fn show(
+    talk: Talk,
+    telling: &Telling,
+    format: args::ReportFormat,
+    report: &model::Report,
+) -> anyhow::Result<Outcome> {
     let format = report::format_named(format.name())
         .ok_or_else(|| anyhow!("the format {} is not built yet", format.name()))?;
     let (mut out, look) = output::stdout_for(format, talk.color, talk.verbose > 0);
     format
-        .write(&report, look, &mut out)
+        .write(report, look, &mut out)
         .context("cannot write the report")?;
     out.flush().context("cannot write the report")?;
-    Ok(outcome(&report, telling.fail_on.map(Severity::from)))
+    Ok(outcome(report, telling.fail_on.map(Severity::from)))
 }
 
 /// Writes the files of `-o`.

@@ -240,12 +240,12 @@ fn analyse(
         let calls = |least: Option<Severity>, alerts: &[crate::pipeline::live::Alert]| {
             least.is_some_and(|least| alerts.iter().any(|a| a.calls_for(least)))
         };
-        if calls(plan.until, &state.snapshot.alerts) {
-            stop.store(true, Ordering::Relaxed);
-        }
         if calls(plan.trigger, &state.snapshot.alerts) {
             let nanos = i64::try_from(AFTER_TRIGGER.as_nanos()).unwrap_or(i64::MAX);
             trigger.store(now().plus_nanos(nanos).0, Ordering::Relaxed);
+        }
+        if calls(plan.until, &state.snapshot.alerts) {
+            stop.store(true, Ordering::Relaxed);
         }
         tell(News::Status(Box::new(state.clone())));
         if next_report.is_some_and(|at| begun >= at) {

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::super::tally::Tally;
-use super::super::{CaptureError, CaptureInfo, Frame, PcapngWriter};
+use super::super::{CaptureError, CaptureInfo, Frame, PcapngWriter, Problem};
 use super::{Drops, Opened, Taken, now, octets_at};
 use crate::net::Timestamp;
 
@@ -212,9 +212,11 @@ impl Ring {
         let mut of_file = dropped;
         if let Some(keeper) = &mut self.keeper {
             of_file = dropped.saturating_sub(keeper.dropped);
-            let mut troubles = Vec::new();
-            keeper.close(dropped, &mut troubles);
-            for text in troubles {
+            let mut last = Taken::default();
+            // What still waits after a trigger.
+            keeper.write(&self.interfaces, &mut last, dropped);
+            keeper.close(dropped, &mut last.troubles);
+            for text in last.troubles {
                 self.tally.problem(None, text);
             }
             if keeper.state.lost > 0 {
@@ -231,6 +233,15 @@ impl Ring {
         }
         self.tally.dropped(Some(of_file));
         self.told.push(self.tally.info());
+        if let Some(keeper) = &self.keeper {
+            let last = self.told.len().saturating_sub(keeper.kept.len());
+            for info in self.told.iter_mut().take(last).filter(|_| keeper.files > 0) {
+                info.problems.push(Problem {
+                    frame: None,
+                    text: "the ring has given this file up for later ones since".to_owned(),
+                });
+            }
+        }
         self.told
     }
 

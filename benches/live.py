@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Live capture beside dumpcap and tcpdump on one veth pair, in one run: the highest rate without a dropped frame.
+
+    sudo benches/live.py target/release/tcptriage                 # rates, each capturer in turn
+    sudo benches/live.py target/release/tcptriage --soak 30m --rate 20000
+
+Takes root, iproute2, tcpreplay, and the peers that are installed. Makes two network namespaces and takes them away again. Frames are those
+of a capture of the project, sent over and over by tcpreplay, each time between other addresses. A rate counts as kept if every frame that was
+sent was captured and the kernel dropped none. Sender and capturers share the machine's processors: compare figures of one run alone.
+"""
+import argparse, json, os, re, shutil, signal, subprocess, sys, tempfile, time
+
+A, B = "tcptriage-bench-a", "tcptriage-bench-b"
+BUFFER = 32  # MiB, for all of them
+
+
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+def inside(space, *command):
+    return ["ip", "netns", "exec", space, *command]
+
+
+def make_hosts():
+    for space in (A, B):
+        subprocess.run(["ip", "netns", "del", space], capture_output=True)
+        run("ip", "netns", "add", space)
+    run("ip", "link", "add", "veth0", "netns", A, "type", "veth", "peer", "name", "veth0", "netns", B)
+    for space in (A, B):
+        run(*inside(space, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"))
+        run(*inside(space, "ip", "link", "set", "veth0", "arp", "off", "up"))
+
+
+def processor_seconds(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Capturer:
+    """One way to capture; `counts` gives (captured, dropped) once it has ended."""
+
+    def __init__(self, name, command, counts):
+        self.name, self.command, self.counts = name, command, counts
+
+    def start(self, folder):
+        self.log = open(os.path.join(folder, "log"), "w+")
+        command = [word.replace("FOLDER", folder) for word in self.command]
+        self.process = subprocess.Popen(inside(B, *command), stdout=self.log, stderr=self.log)
+        time.sleep(2)
+
+    def stop(self):
+        time.sleep(1.5)
+        self.seconds = processor_seconds(self.process.pid)
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(120)
+        self.log.seek(0)
+        return self.counts(self.log.read())
+
+
+def of_dumpcap(text):
+    received, dropped = re.search(r"on interface '?\S+?'?: (\d+)/(\d+)", text).groups()
+    return int(received), int(dropped)
+
+
+def of_tcpdump(text):
+    captured = int(re.search(r"(\d+) packets? captured", text).group(1))
+    return captured, int(re.search(r"(\d+) packets? dropped by kernel", text).group(1))
+
+
+def of_tcptriage(text):
+    stats = [json.loads(line) for line in text.splitlines() if line.startswith('{"event":"stats"')]
+    return stats[-1]["frames"], stats[-1]["dropped_by_kernel"] + stats[-1]["dropped_by_interface"]
+
+
+def capturers(binary):
+    live = [binary, "live", "-i", "veth0", "--format", "ndjson", "--user", "root", "--buffer", f"{BUFFER}MiB"]
+    found = [
+        Capturer("tcptriage live", live, of_tcptriage),
+        Capturer("tcptriage live --write", [*live, "--write", "FOLDER/ring", "--ring", "10x1GB"], of_tcptriage),
+    ]
+    if shutil.which("dumpcap"):
+        words = f"dumpcap -q -i veth0 -B {BUFFER} -w FOLDER/d.pcapng"
+        found.append(Capturer("dumpcap -w", words.split(), of_dumpcap))
+    if shutil.which("tcpdump"):
+        words = f"tcpdump -i veth0 -s 0 -Z root -B {BUFFER * 1024} -w FOLDER/t.pcap"
+        found.append(Capturer("tcpdump -w", words.split(), of_tcpdump))
+    return found
+
+
+def send(capture, rate, frames):
+    out = run(*inside(A, "tcpreplay", "-q", "-K", "-i", "veth0", "--unique-ip", "--loop=0", f"--pps={rate}", f"--limit={frames}", capture))
+    text = out.stdout + out.stderr
+    sent = int(re.search(r"Successful packets:\s+(\d+)", text).group(1))
+    seconds = float(re.search(r"in (\d+(?:\.\d+)?) seconds", text).group(1))
+    return sent, seconds
+
+
+def rates(args, capture, folder):
+    print(f"{'sent a second':>14} {'capturer':<24} {'sent':>9} {'captured':>9} {'dropped':>8} {'processor s':>11}", flush=True)
+    best = {}
+    for rate in args.rates:
+        for capturer in capturers(args.binary):
+            place = tempfile.mkdtemp(dir=folder)
+            capturer.start(place)
+            sent, seconds = send(capture, rate, rate * args.seconds)
+            captured, dropped = capturer.stop()
+            shutil.rmtree(place)
+            reached = sent / seconds
+            print(f"{reached:14.0f} {capturer.name:<24} {sent:9} {captured:9} {dropped:8} {capturer.seconds:11.2f}", flush=True)
+            if dropped == 0 and captured >= sent:
+                best[capturer.name] = max(best.get(capturer.name, 0), reached)
+    for name, rate in best.items():
+        print(f"{name}: no frame dropped at {rate:.0f} a second")
+
+
+def soak(args, capture, folder):
+    """Resident memory and drops each half minute, at a steady rate."""
+    unit = {"s": 1, "m": 60, "h": 3600}
+    until = time.time() + float(args.soak[:-1]) * unit[args.soak[-1]]
+    live = capturers(args.binary)[1 if args.write else 0]
+    live.start(folder)
+    sender = subprocess.Popen(inside(A, "tcpreplay", "-q", "-K", "-i", "veth0", "--unique-ip", "--loop=0", f"--pps={args.rate}", capture),
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    started = time.time()
+    try:
+        while time.time() < until:
+            time.sleep(30)
+            with open(f"/proc/{live.process.pid}/status") as status:
+                resident = int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
+            with open(os.path.join(folder, "log"), "rb") as log:
+                log.seek(max(0, os.path.getsize(log.name) - 200_000))
+                lines = [line for line in log.read().decode(errors="replace").splitlines() if '"event":"stats"' in line]
+            stats = json.loads(lines[-1]) if lines else {}
+            print(f"{time.time() - started:7.0f} s  {resident / 1024:7.1f} MiB  {stats.get('frames')} frames  "
+                  f"{stats.get('flows_under_way')} flows under way  {stats.get('dropped_by_kernel')} dropped", flush=True)
+    finally:
+        sender.kill()
+        live.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binary")
+    parser.add_argument("--capture", default=os.path.join(os.path.dirname(__file__), "../captures/exchange2007-nic-team/capture.pcapng"))
+    parser.add_argument("--rates", type=lambda text: [int(rate) for rate in text.split(",")], default=[10_000, 25_000, 50_000, 100_000, 150_000, 200_000, 300_000])
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--soak", help="instead: run so long (30m) at one rate")
+    parser.add_argument("--rate", type=int, default=20_000)
+    parser.add_argument("--write", action="store_true", help="soak with --write")
+    args = parser.parse_args()
+    args.binary = os.path.abspath(args.binary)
+    capture = os.path.abspath(args.capture)
+    folder = tempfile.mkdtemp(prefix="tcptriage-bench-")
+    make_hosts()
+    try:
+        (soak if args.soak else rates)(args, capture, folder)
+    finally:
+        for space in (A, B):
+            subprocess.run(["ip", "netns", "del", space], capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
