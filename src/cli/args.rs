@@ -144,9 +144,12 @@ pub(crate) struct Telling {
     /// Show the addresses of mail users, and write what frames carry into .pcapng files; both are left out otherwise
     #[arg(long)]
     show_addresses: bool,
-    /// Replace addresses and names, the same one always by the same
+    /// Replace addresses, names and domains, in .pcapng files too, the same one always by the same; hosts of one subnet stay together
     #[arg(long)]
     redact: bool,
+    /// Write to a file, for yourself alone, what stands for what
+    #[arg(long, value_name = "FILE", requires = "redact")]
+    pub(crate) redact_key: Option<PathBuf>,
 }
 
 /// Options of every command that analyses.

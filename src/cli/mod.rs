@@ -24,6 +24,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use tcptriage::detect::Severity;
 use tcptriage::pipeline::{self, Settings};
+use tcptriage::report::evidence::Keeping;
 use tcptriage::report::{self, escape, model};
 
 use args::{Cli, Command, Talk, Telling};
@@ -236,18 +237,15 @@ fn check_targets(telling: &Telling, settings: &Settings) -> anyhow::Result<()> {
     let inputs = inputs(settings);
     for path in &telling.output {
         output::check_target(path, &inputs)?;
-        if output::is_evidence(path) && settings.redact {
-            bail!(
-                "cannot write {}: frames cannot be redacted; leave out --redact or this file",
-                path.display()
-            );
-        }
         if output::is_evidence(path) && settings.captures.iter().any(|c| c == "-") {
             bail!(
                 "cannot write {}: standard input cannot be read a second time; save it to a file first",
                 path.display()
             );
         }
+    }
+    if let Some(path) = &telling.redact_key {
+        output::check_target(path, &inputs)?;
     }
     Ok(())
 }
@@ -289,31 +287,29 @@ fn write_files(
     settings: &Settings,
     held: &Held,
 ) -> anyhow::Result<()> {
-    let read: Vec<PathBuf> = report
-        .captures
-        .iter()
-        .map(|c| PathBuf::from(&c.path))
-        .collect();
-    for path in &telling.output {
+    let paths: Vec<String> = report.captures.iter().map(|c| c.path.clone()).collect();
+    let read: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
+    for path in telling.output.iter().chain(&telling.redact_key) {
         if held.iter().any(|(held, _)| held == path) {
             continue;
         }
         output::check_target(path, &read)?;
     }
-    if settings.redact {
-        report::redact(report);
-    }
+    let mut redaction = settings.redact.then(|| report::redact(report));
     for path in &telling.output {
-        output::write_report(
-            path,
-            report,
-            settings.show_addresses,
-            talk.verbose > 0,
-            held,
-        )?;
+        let keeping = Keeping {
+            paths: &paths,
+            payload: settings.show_addresses,
+            redaction: redaction.as_mut(),
+        };
+        output::write_report(path, report, keeping, talk.verbose > 0, held)?;
         if talk.verbose > 0 {
             note(talk, &format!("wrote {}", path.display()));
         }
+    }
+    // Last, as the evidence may show addresses that the report does not.
+    if let (Some(path), Some(redaction)) = (&telling.redact_key, &redaction) {
+        output::write_secret(path, |out| redaction.write_key(out))?;
     }
     Ok(())
 }

@@ -114,11 +114,11 @@ pub(crate) fn hold(path: &Path) -> anyhow::Result<File> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Writes the report to a file, in the format of its ending; `payload`: cited frames are written with what they carry.
+/// Writes the report to a file, in the format of its ending; `keeping` says what is kept of cited frames.
 pub(crate) fn write_report(
     path: &Path,
     report: &Report,
-    payload: bool,
+    keeping: evidence::Keeping<'_>,
     full: bool,
     held: &Held,
 ) -> anyhow::Result<()> {
@@ -128,7 +128,7 @@ pub(crate) fn write_report(
         ..Look::default()
     };
     let write = |out: &mut dyn Write| match format {
-        _ if is_evidence(path) => evidence::write(report, payload, out),
+        _ if is_evidence(path) => evidence::write(report, keeping, out),
         Some(format) => format.write(report, look, out),
         None => Err(io::Error::other("the ending names no format")),
     };
@@ -154,8 +154,27 @@ pub(crate) fn write_whole(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> anyhow::Result<()> {
+    write_with(path, OpenOptions::new().write(true), write)
+}
+
+/// The same for a file that nobody else may read.
+pub(crate) fn write_secret(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    write_with(path, options.write(true), write)
+}
+
+fn write_with(
+    path: &Path,
+    options: &mut OpenOptions,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> anyhow::Result<()> {
     let cannot = || format!("cannot write {}", path.display());
-    let (temporary, file) = create_beside(path).with_context(cannot)?;
+    let (temporary, file) = create_beside(path, options.create_new(true)).with_context(cannot)?;
     let mut out = BufWriter::new(file);
     let done = write(&mut out)
         .and_then(|()| out.flush())
@@ -169,7 +188,7 @@ pub(crate) fn write_whole(
 }
 
 /// A new file in the folder of `path`; never one that was there before.
-fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+fn create_beside(path: &Path, options: &OpenOptions) -> io::Result<(PathBuf, File)> {
     let name = path
         .file_name()
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
@@ -177,11 +196,7 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     loop {
         let temporary =
             folder_of(path).join(format!(".{name}.{}-{attempt}.tmp", std::process::id()));
-        match OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-        {
+        match options.open(&temporary) {
             Ok(file) => return Ok((temporary, file)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {
                 attempt += 1
@@ -301,6 +316,11 @@ mod tests {
             "a new file"
         );
         write_whole(&link, |out| out.write_all(b"new")).unwrap();
+        let key = folder.join("key.txt");
+        write_secret(&key, |out| out.write_all(b"key")).unwrap();
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&key).unwrap().permissions());
+        assert_eq!(mode & 0o077, 0, "the key is for its owner");
         assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
         assert_eq!(fs::read_to_string(&link).unwrap(), "new");
         fs::remove_dir_all(folder).unwrap();

@@ -8,32 +8,24 @@ use super::dot11::{self, Body};
 use super::encapsulation::Encapsulations;
 use super::ip::{self, Behind, protocol};
 use super::reason::Reason;
-use super::step::{IpHeader, Other, Packet, Proto, Step, Stop};
+use super::step::{Other, Packet, Proto, Step, Stop};
 use super::view::View;
 use super::{link, tunnel};
 use crate::capture::LinkType;
-use crate::net::{Family, FrameNo, MacAddr, Timestamp};
+use crate::net::Family;
 
 /// Headers looked at in one frame.
-const MAX_DEPTH: u32 = 32;
+pub(super) const MAX_DEPTH: u32 = 32;
 /// No header follows (RFC 8200 section 4.7).
 const NOTHING: u8 = 59;
 /// Octets of a UDP header, and of an ICMP header before what it quotes.
-const UDP_OR_ICMP: usize = 8;
+pub(super) const UDP_OR_ICMP: usize = 8;
 
 /// How many octets at the start of a frame are headers: to the end of the TCP header with its options, where there is one, or else to
 /// the end of the last header known. Of what an ICMP error quotes, the IP header and the eight octets behind it count (RFC 792).
 #[must_use]
 pub fn header_octets(link: LinkType, captured: &[u8], wire_octets: usize) -> usize {
-    let mut packet = Packet {
-        frame: FrameNo::default(),
-        time: Timestamp(0),
-        macs: [MacAddr::default(); 2],
-        outgoing: None,
-        encapsulation: 0,
-        depth: 0,
-        ip: IpHeader::default(),
-    };
+    let mut packet = Packet::unknown();
     let mut around = Encapsulations::default();
     let mut proto = Proto::Link(link.0);
     let mut view = View::new(captured, 0, wire_octets);
@@ -52,7 +44,7 @@ pub fn header_octets(link: LinkType, captured: &[u8], wire_octets: usize) -> usi
     place(view)
 }
 
-fn place(view: View<'_>) -> usize {
+pub(super) fn place(view: View<'_>) -> usize {
     usize::try_from(view.at).unwrap_or_default()
 }
 
@@ -90,7 +82,7 @@ fn quoted(family: Family, view: View<'_>) -> usize {
 }
 
 /// The next layer. Of a datagram in pieces, the first goes on as if it were whole.
-fn step<'a>(
+pub(super) fn step<'a>(
     proto: Proto,
     view: View<'a>,
     packet: &mut Packet,

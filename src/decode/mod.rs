@@ -14,6 +14,7 @@ mod headers;
 mod icmp;
 mod ip;
 mod link;
+mod masked;
 mod options;
 mod pieces;
 mod reason;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use decoder::{Decoder, OtherPackets};
 pub use headers::header_octets;
+pub use masked::{Mask, masked};
 pub use tcp::flow_hash;
 
 use std::net::IpAddr;

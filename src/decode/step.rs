@@ -83,6 +83,21 @@ pub(super) struct Packet {
     pub(super) ip: IpHeader,
 }
 
+impl Packet {
+    /// One of which nothing is known but its octets.
+    pub(super) fn unknown() -> Self {
+        Self {
+            frame: FrameNo::default(),
+            time: Timestamp(0),
+            macs: [MacAddr::default(); 2],
+            outgoing: None,
+            encapsulation: 0,
+            depth: 0,
+            ip: IpHeader::default(),
+        }
+    }
+}
+
 /// What later layers need of an IP header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IpHeader {

@@ -181,8 +181,10 @@ impl Detector for Window {
                     ("share", p.full / p.busy.max(p.full)),
                     ("scaled", p.scaled.map_or(-1.0, |s| f64::from(u8::from(s)))),
                 ];
+                // Wireshark calls a window full at one moment only; the receiver's offers show it all along.
                 f.display_filter = format!(
-                    "tcp.analysis.window_full && {ip}.src == {from}",
+                    "(tcp.analysis.window_full && {ip}.src == {from}) || ({ip}.src == {to} && {ip}.dst == {from} && tcp.window_size <= {})",
+                    p.window,
                     ip = ip_field(from)
                 );
                 out.push(f);

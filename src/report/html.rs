@@ -160,6 +160,7 @@ fn finding(view: &View<'_>, number: usize, finding: &Finding) -> Value {
         evidence_left_out => finding.evidence.len().saturating_sub(FRAMES),
         against => lines(&finding.against),
         filter => line(&finding.display_filter),
+        proof_filter => View::proof_filter(finding),
         filter_note => finding.display_filter.contains("tcp.checksum.status").then_some(text::CHECKSUMS_ON),
         graphs => view.report.plots.iter().map(|p| p.flow).filter(|f| finding.flows.contains(f)).collect::<Vec<_>>(),
         remedies,

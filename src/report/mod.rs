@@ -22,7 +22,7 @@ mod verdict;
 mod view;
 mod words;
 
-pub use redact::redact;
+pub use redact::{Redaction, redact};
 
 use std::io;
 

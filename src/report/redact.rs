@@ -7,20 +7,35 @@
 //! IP addresses keep their common prefixes (after Xu, Fan, Ammar, Moon, "Prefix-preserving IP address anonymization", 2002): two
 //! hosts of one subnet stay so. The key is made anew for each run, so two reports cannot be joined.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::escape;
 use super::mail;
 use super::model::{Flow, Problem, Report, Step};
+use crate::decode::Mask;
+use crate::net::MacAddr;
 
-/// Replaces what names a host.
-pub fn redact(report: &mut Report) {
-    Redactor::new(report, RandomState::new()).report(report);
+/// Addresses of a kind that the key remembers.
+const MAX_KEYS: usize = 1_000_000;
+
+/// Replaces what names a host. What is returned replaces the same elsewhere by the same, and knows what stands for what.
+pub fn redact(report: &mut Report) -> Redaction {
+    let mut redaction = Redaction::new(report, RandomState::new());
+    redaction.report(report);
+    redaction
 }
 
-struct Redactor {
+/// What stands for what.
+#[derive(Debug)]
+pub struct Redaction {
     key: RandomState,
+    /// Addresses replaced so far, and paths, for whoever wants the key.
+    addresses: BTreeMap<IpAddr, IpAddr>,
+    macs: BTreeMap<[u8; 6], [u8; 6]>,
+    paths: Vec<(String, String)>,
     /// Labels of hosts, in lower case, and what stands for them.
     labels: HashMap<String, String>,
     /// Domains, likewise.
@@ -29,10 +44,13 @@ struct Redactor {
     ids: Vec<String>,
 }
 
-impl Redactor {
+impl Redaction {
     fn new(report: &Report, key: RandomState) -> Self {
         let mut redactor = Self {
             key,
+            addresses: BTreeMap::new(),
+            macs: BTreeMap::new(),
+            paths: Vec::new(),
             labels: HashMap::new(),
             domains: HashMap::new(),
             ids: report.findings.iter().map(|f| f.id.clone()).collect(),
@@ -95,8 +113,68 @@ impl Redactor {
             .clone()
     }
 
+    /// The key: one line for each address, name, domain and path, its kind, what it was and what stands for it, parted by tabs.
+    ///
+    /// # Errors
+    /// Where `out` refuses.
+    pub fn write_key(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "kind\twas\tis")?;
+        for (was, is) in &self.addresses {
+            writeln!(out, "address\t{was}\t{is}")?;
+        }
+        for (was, is) in &self.macs {
+            writeln!(out, "hardware\t{}\t{}", MacAddr(*was), MacAddr(*is))?;
+        }
+        let mut names: Vec<_> = self
+            .labels
+            .iter()
+            .map(|(was, is)| ("host", was, is))
+            .collect();
+        names.extend(self.domains.iter().map(|(was, is)| ("domain", was, is)));
+        names.extend(self.paths.iter().map(|(was, is)| ("capture", was, is)));
+        names.sort_unstable();
+        for (kind, was, is) in names {
+            writeln!(out, "{kind}\t{}\t{is}", escape::line(was))?;
+        }
+        Ok(())
+    }
+
+    /// What stands for an address, remembered for the key.
+    fn address(&mut self, addr: IpAddr) -> IpAddr {
+        let is = self.masked(addr);
+        if self.addresses.len() < MAX_KEYS {
+            self.addresses.insert(addr, is);
+        }
+        is
+    }
+
+    /// Hardware addresses of groups stay, and so do those that name nobody. Those that Network Load Balancing makes (`02-bf`, `03-bf`,
+    /// or the number of the host in place of `bf`) hold an IP address.
+    fn hardware(&mut self, addr: [u8; 6]) -> [u8; 6] {
+        let [a, b, rest @ ..] = addr;
+        if addr == [0; 6] || (a & 1 == 1 && a != 3) {
+            return addr;
+        }
+        let of_balancing = matches!((a, b), (2, 1..=32 | 0xbf) | (3, 0xbf));
+        let is = match self.masked(IpAddr::from(rest)) {
+            IpAddr::V4(inner) if of_balancing => {
+                let [c, d, e, f] = inner.octets();
+                [a, b, c, d, e, f]
+            }
+            _ => {
+                let [c, d, e, f, g, h, ..] = self.key.hash_one(addr).to_ne_bytes();
+                // Locally administered, and one host.
+                [(c | 2) & !1, d, e, f, g, h]
+            }
+        };
+        if self.macs.len() < MAX_KEYS {
+            self.macs.insert(addr, is);
+        }
+        is
+    }
+
     /// Each bit is flipped or not by a hash of the bits before it.
-    fn address(&self, addr: IpAddr) -> IpAddr {
+    fn masked(&self, addr: IpAddr) -> IpAddr {
         let kept = match addr {
             IpAddr::V4(a) => {
                 a.is_unspecified() || a.is_loopback() || a.is_broadcast() || a.is_multicast()
@@ -142,6 +220,11 @@ impl Redactor {
     fn token(&mut self, token: &str, domains: bool) -> String {
         let core = token.trim_end_matches(['.', ':', '-']);
         let tail = token.get(core.len()..).unwrap_or_default();
+        if let Some(addr) = hardware_address(core) {
+            let parted = if core.contains('-') { "-" } else { ":" };
+            let is = self.hardware(addr).map(|o| format!("{o:02x}"));
+            return format!("{}{tail}", is.join(parted));
+        }
         if let Ok(addr) = core.parse::<IpAddr>() {
             return format!("{}{tail}", self.address(addr));
         }
@@ -198,6 +281,7 @@ impl Redactor {
             for note in &mut report.notes {
                 *note = note.replace(&path, &capture.path);
             }
+            self.paths.push((path, capture.path.clone()));
             self.problems(&mut capture.problems);
             self.problems(&mut capture.comments);
         }
@@ -287,6 +371,27 @@ impl Redactor {
     }
 }
 
+impl Mask for Redaction {
+    fn ip(&mut self, addr: IpAddr) -> IpAddr {
+        self.address(addr)
+    }
+
+    fn mac(&mut self, addr: [u8; 6]) -> [u8; 6] {
+        self.hardware(addr)
+    }
+}
+
+/// `02-bf-c0-00-02-01`, with colons too.
+fn hardware_address(text: &str) -> Option<[u8; 6]> {
+    let mut out = [0; 6];
+    let mut parts = text.split([':', '-']);
+    for octet in &mut out {
+        let part = parts.next().filter(|p| p.len() == 2)?;
+        *octet = u8::from_str_radix(part, 16).ok()?;
+    }
+    parts.next().is_none().then_some(out)
+}
+
 /// What host names are made of.
 fn is_of_name(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '-' | '_' | '.')
@@ -311,11 +416,15 @@ fn looks_like_a_domain(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn redactor() -> Redactor {
-        let mut redactor = Redactor {
+    fn redactor() -> Redaction {
+        let mut redactor = Redaction {
             key: RandomState::new(),
+            addresses: BTreeMap::new(),
+            macs: BTreeMap::new(),
+            paths: Vec::new(),
             labels: HashMap::new(),
             domains: HashMap::new(),
             ids: vec!["smtp.tarpit".to_owned()],
@@ -369,9 +478,37 @@ mod tests {
     }
 
     #[test]
+    fn hardware_addresses() {
+        let mut redactor = redactor();
+        let group = "01:00:5e:00:00:01 ff-ff-ff-ff-ff-ff";
+        let mut text = format!("00-0c-29-12-34-56 00:0c:29:12:34:56 {group} at 12:34:56");
+        redactor.text(&mut text, true);
+        let words: Vec<&str> = text.split(' ').collect();
+        assert!(text.ends_with(&format!("{group} at 12:34:56")), "{text}");
+        assert_eq!(words[0].replace('-', ":"), words[1], "the same by the same");
+        assert!(!text.contains("12-34-56 "), "{text}");
+        // 02-bf-192.0.2.1: what stands for it holds what stands for that address.
+        let was = [2, 0xbf, 192, 0, 2, 1];
+        let IpAddr::V4(inner) = redactor.address("192.0.2.1".parse().unwrap()) else {
+            panic!("another family");
+        };
+        assert_eq!(redactor.hardware(was)[..2], [2, 0xbf]);
+        assert_eq!(redactor.hardware(was)[2..], inner.octets());
+        let mut key = Vec::new();
+        redactor.write_key(&mut key).unwrap();
+        let key = String::from_utf8(key).unwrap();
+        for line in [
+            format!("address\t192.0.2.1\t{inner}"),
+            "host\thub1\thost-1".to_owned(),
+        ] {
+            assert!(key.contains(&line), "{key}");
+        }
+    }
+
+    #[test]
     fn addresses_keep_their_prefixes() {
-        let redactor = redactor();
-        let octets = |text: &str| match text.parse().map(|a| redactor.address(a)) {
+        let mut redactor = redactor();
+        let mut octets = |text: &str| match text.parse().map(|a| redactor.address(a)) {
             Ok(IpAddr::V4(a)) => a.octets(),
             other => panic!("{other:?}"),
         };
@@ -386,7 +523,6 @@ mod tests {
         assert_ne!(a[2], c[2]);
         assert_eq!(a, octets("192.168.24.34"), "the same by the same");
         let mut text = "from 192.168.24.34:25 to [2001:db8::1]:25, 127.0.0.1.".to_owned();
-        let mut redactor = redactor;
         redactor.text(&mut text, true);
         assert!(!text.contains("192.168.24.34") || a == [192, 168, 24, 34]);
         assert!(!text.contains("2001:db8::1"), "{text}");

@@ -8,15 +8,19 @@ use std::time::Duration;
 
 use super::build::{FlowList, Parts, build, flow};
 use super::model::Report;
+use super::plot::Plot;
 use super::{FORMATS, Look, format_named};
 use crate::capture::{CaptureInfo, Problem};
 use crate::decode::Undecoded;
 use crate::detect::{Evidence, Finding, Severity};
 use crate::flow::{
-    Cause, Close, End, FlowRecord, HalfRecord, Handshake, RetransmissionCounts, RttStats, Vantage,
+    Cause, Close, End, FlowRecord, HalfRecord, Handshake, RetransmissionCounts, RttStats, Series,
+    Vantage,
 };
 use crate::net::{Endpoint, FrameNo, FrameRef, MacAddr, Side, Timestamp};
-use crate::proto::{DialogRecord, DurationStats, SmtpMessage, SmtpPhase, SmtpRecord, SmtpRefusal};
+use crate::proto::{
+    DialogRecord, DurationStats, SmtpMessage, SmtpPhase, SmtpRecord, SmtpRefusal, SmtpStep,
+};
 use crate::rules::{Remedy, Step};
 
 const T0: i64 = 1_262_704_920_123_456_789;
@@ -185,6 +189,29 @@ fn finding(id: &'static str, severity: Severity, confidence: f64, summary: &str)
 
 /// The report of an invented case; `text` stands wherever packets and files have their say.
 pub(super) fn sample(text: &str) -> Report {
+    let mut report = without_graphs(text);
+    let (start, end) = (at(0), at(90));
+    let mut dialog = smtp(text);
+    if let Some(smtp) = &mut dialog.smtp {
+        smtp.steps = vec![SmtpStep {
+            phase: SmtpPhase::Ehlo,
+            verb: format!("EHLO{text}"),
+            frame: FrameNo(20),
+            sent: at(1),
+            acked: None,
+            code: Some(421),
+            enhanced: None,
+            text: text.to_owned(),
+            reply_frame: Some(FrameNo(21)),
+            replied: Some(at(61)),
+            inferred: false,
+        }];
+    }
+    report.plots = vec![Plot::new(1, Series::new(start, end), &dialog)];
+    report
+}
+
+fn without_graphs(text: &str) -> Report {
     let mut flows = FlowList::default();
     flows.push(
         flow(

@@ -210,6 +210,11 @@ impl Page<'_> {
                 self.labelled("", CHECKSUMS_ON)?;
             }
         }
+        if self.look.full
+            && let Some(filter) = View::proof_filter(finding)
+        {
+            self.code("its proof", &filter)?;
+        }
         if !finding.remediations.is_empty() {
             self.labelled("remedy", &finding.remediations.join(", "))?;
         }

@@ -1,6 +1,6 @@
 //! What formats made for people show of a report, and in which order: shared, so that all tell the same.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::model::{Evidence, Finding, Flow, Remedy, Report};
 use super::words::duration;
@@ -19,6 +19,9 @@ const HOLD_UPS: [&str; 9] = [
     "path-delay",
     "server-think",
 ];
+
+/// Frames in a filter of proof.
+const PROOF_FRAMES: usize = 50;
 
 /// A report and what is looked up in it time and again.
 pub(super) struct View<'a> {
@@ -112,6 +115,21 @@ impl<'a> View<'a> {
         } else {
             format!("frame {}", evidence.frame)
         }
+    }
+
+    /// A filter that shows the frames of proof and nothing else; `None` where they are of several captures.
+    pub(super) fn proof_filter(finding: &Finding) -> Option<String> {
+        let capture = finding.evidence.first()?.capture;
+        if finding.evidence.iter().any(|e| e.capture != capture) {
+            return None;
+        }
+        let frames: BTreeSet<u64> = finding.evidence.iter().map(|e| e.frame).collect();
+        let frames: Vec<String> = frames
+            .iter()
+            .take(PROOF_FRAMES)
+            .map(u64::to_string)
+            .collect();
+        Some(format!("frame.number in {{{}}}", frames.join(", ")))
     }
 
     /// The first finding before this one, by its number, that is proven by the same frames; a single one must be

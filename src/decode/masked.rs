@@ -1,0 +1,362 @@
+//! Other addresses in place of those in the headers of a frame.
+//!
+//! Takes:  the headers of one frame, as far as [`header_octets`](super::header_octets) says
+//! Gives:  the same with other addresses; each checksum that covers them is as right, as wrong or as unfinished as it was (RFC 1624)
+//! Never:  lets an address through: of layers that it does not know it gives nothing
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::checksum::{fold, sum};
+use super::encapsulation::Encapsulations;
+use super::headers::{self, MAX_DEPTH, UDP_OR_ICMP, step};
+use super::ip::protocol;
+use super::step::{Packet, Proto};
+use super::view::View;
+use crate::capture::LinkType;
+use crate::net::Family;
+
+/// Says what stands for an address.
+pub trait Mask {
+    /// For one of IP.
+    fn ip(&mut self, addr: IpAddr) -> IpAddr;
+    /// For one of hardware.
+    fn mac(&mut self, addr: [u8; 6]) -> [u8; 6];
+}
+
+/// The headers with other addresses; `None` where a layer is met whose addresses are not known.
+pub fn masked(
+    link: LinkType,
+    headers: &[u8],
+    wire_octets: usize,
+    mask: &mut dyn Mask,
+) -> Option<Vec<u8>> {
+    let mut out = headers.to_vec();
+    let mut packet = Packet::unknown();
+    let mut around = Encapsulations::default();
+    let mut proto = Proto::Link(link.0);
+    let mut view = View::new(headers, 0, wire_octets);
+    let mut change = Change::default();
+    for _ in 0..MAX_DEPTH {
+        let here = headers::place(view);
+        match proto {
+            Proto::Link(number) => macs_of_link(number, &mut out, here, mask)?,
+            Proto::Dot11 | Proto::Dot11Padded => {
+                for at in [4, 10, 16, 24] {
+                    mac(&mut out, here + at, mask);
+                }
+            }
+            Proto::Ipv4 => change = ipv4(&mut out, here, mask),
+            Proto::Ipv6 => change = ipv6(&mut out, here, mask),
+            Proto::Transport(number) => {
+                transport(
+                    &mut out,
+                    here,
+                    number,
+                    view.wire,
+                    packet.ip.family,
+                    change,
+                    mask,
+                );
+            }
+            _ => {}
+        }
+        match step(proto, view, &mut packet, &mut around) {
+            Ok((next, behind)) => {
+                // What covers a tunnel's contents cannot be kept: 0 says that there is no checksum (RFC 768, RFC 6935).
+                if proto == Proto::Transport(protocol::UDP) {
+                    put(&mut out, here + 6, &[0, 0]);
+                }
+                (proto, view) = (next, behind);
+            }
+            Err(_) => return Some(out),
+        }
+    }
+    None
+}
+
+/// What became of the sum of both addresses of an IP header.
+#[derive(Clone, Copy, Default)]
+struct Change {
+    before: u32,
+    by: u32,
+}
+
+impl Change {
+    fn add(&mut self, old: &[u8], new: &[u8]) {
+        self.before = plus(self.before, word(old));
+        self.by = plus(self.by, difference(old, new));
+    }
+}
+
+fn put(out: &mut [u8], at: usize, new: &[u8]) {
+    for (to, from) in out.iter_mut().skip(at).zip(new) {
+        *to = *from;
+    }
+}
+
+fn array<const N: usize>(out: &[u8], at: usize) -> Option<[u8; N]> {
+    out.get(at..)?.first_chunk().copied()
+}
+
+fn mac(out: &mut [u8], at: usize, mask: &mut dyn Mask) {
+    if let Some(old) = array(out, at) {
+        put(out, at, &mask.mac(old));
+    } else {
+        // A piece of one is one too.
+        out.iter_mut().skip(at).for_each(|o| *o = 0);
+    }
+}
+
+/// `None` for link layers whose addresses are not known.
+fn macs_of_link(number: u16, out: &mut [u8], here: usize, mask: &mut dyn Mask) -> Option<()> {
+    match number {
+        1 => {
+            mac(out, here, mask);
+            mac(out, here + 6, mask);
+        }
+        // Linux cooked, both versions: the address has eight octets of room.
+        113 | 276 => {
+            let at = here + if number == 113 { 6 } else { 12 };
+            mac(out, at, mask);
+            put(out, at + 6, &[0, 0]);
+        }
+        // Loopback, PPP, HDLC, and IP with nothing before it; 802.11 is looked at as a layer of its own.
+        0 | 9 | 12 | 14 | 50 | 51 | 101 | 104 | 105 | 108 | 119 | 127 | 163 | 228 | 229 => {}
+        _ => return None,
+    }
+    Some(())
+}
+
+/// Both addresses of an IPv4 header, its options gone.
+fn ipv4(out: &mut [u8], here: usize, mask: &mut dyn Mask) -> Change {
+    let words = out.get(here).map_or(5, |o| usize::from(o & 15));
+    let mut change = Change::default();
+    for at in [here + 12, here + 16] {
+        let Some(old) = array::<4>(out, at) else {
+            out.iter_mut().skip(at).for_each(|o| *o = 0);
+            continue;
+        };
+        if let IpAddr::V4(new) = mask.ip(Ipv4Addr::from(old).into()) {
+            change.add(&old, &new.octets());
+            put(out, at, &new.octets());
+        }
+    }
+    // Options may hold addresses (record route, source route); 1 is no operation (RFC 791).
+    let options = here + 20..here + words * 4;
+    let before = out.get(options.clone()).unwrap_or_default().to_vec();
+    let nothing = vec![1; before.len()];
+    put(out, options.start, &nothing);
+    adjust(
+        out,
+        here + 10,
+        plus(change.by, difference(&before, &nothing)),
+    );
+    change
+}
+
+fn ipv6(out: &mut [u8], here: usize, mask: &mut dyn Mask) -> Change {
+    let mut change = Change::default();
+    for at in [here + 8, here + 24] {
+        let Some(old) = array::<16>(out, at) else {
+            out.iter_mut().skip(at).for_each(|o| *o = 0);
+            continue;
+        };
+        if let IpAddr::V6(new) = mask.ip(Ipv6Addr::from(old).into()) {
+            change.add(&old, &new.octets());
+            put(out, at, &new.octets());
+        }
+    }
+    change
+}
+
+fn transport(
+    out: &mut [u8],
+    here: usize,
+    number: u8,
+    octets: usize,
+    family: Family,
+    change: Change,
+    mask: &mut dyn Mask,
+) {
+    match number {
+        protocol::TCP => {
+            let pseudo = plus(change.before, u32::from(protocol::TCP));
+            let length = u32::try_from(octets & 0xffff).unwrap_or_default();
+            let field = array::<2>(out, here + 16).map(|f| u32::from(u16::from_be_bytes(f)));
+            // Unfinished fields, as the checksum's judge knows them, hold the sum itself and not its complement.
+            if field == Some(pseudo) || field == Some(plus(pseudo, length)) {
+                adjust(out, here + 16, 0xffff - change.by);
+            } else {
+                adjust(out, here + 16, change.by);
+            }
+        }
+        protocol::UDP => adjust(out, here + 6, change.by),
+        protocol::ICMP | protocol::ICMPV6 => {
+            let quoted = here + UDP_OR_ICMP;
+            // What an IPv4 header's addresses change, its checksum takes back.
+            let inside = match out.get(quoted).map(|o| o >> 4) {
+                Some(4) => {
+                    ipv4(out, quoted, mask);
+                    0
+                }
+                Some(6) => ipv6(out, quoted, mask).by,
+                _ => 0,
+            };
+            if family == Family::V6 {
+                adjust(out, here + 2, plus(change.by, inside));
+            }
+        }
+        // Extension headers may hold addresses (routing, home address); in options 0 is padding (RFC 8200).
+        0 | 43 | 60 => {
+            let length = out.get(here + 1).map_or(0, |o| (usize::from(*o) + 1) * 8);
+            let nothing = vec![0; length.saturating_sub(4)];
+            put(out, here + 4, &nothing);
+        }
+        _ => {}
+    }
+}
+
+/// One's complement sum of two numbers below 65536, in the order of the network.
+const fn plus(a: u32, b: u32) -> u32 {
+    let sum = a + b;
+    (sum & 0xffff) + (sum >> 16)
+}
+
+fn word(octets: &[u8]) -> u32 {
+    u32::from(u16::from_be_bytes(fold(sum(octets)).to_ne_bytes()))
+}
+
+/// What has to be added to the sum of `old` to get that of `new`.
+fn difference(old: &[u8], new: &[u8]) -> u32 {
+    plus(word(new), 0xffff - word(old))
+}
+
+/// Keeps a checksum as right or as wrong as it was while the sum that it covers changes (RFC 1624).
+fn adjust(out: &mut [u8], at: usize, change: u32) {
+    let Some(old) = array::<2>(out, at).map(u16::from_be_bytes) else {
+        return;
+    };
+    // 0 stands for none.
+    if old == 0 || change == 0 || change == 0xffff {
+        return;
+    }
+    let new = plus(u32::from(old), 0xffff - change);
+    let new = if new == 0 { 0xffff } else { new };
+    put(out, at, &u16::try_from(new).unwrap_or(0xffff).to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::capture::{Frame, FrameBatch, Octets};
+    use crate::decode::{Checksum, Decoder, SegmentBatch};
+    use crate::net::{FrameNo, Timestamp};
+
+    struct Other;
+
+    impl Mask for Other {
+        fn ip(&mut self, addr: IpAddr) -> IpAddr {
+            match addr {
+                IpAddr::V4(a) => Ipv4Addr::from_bits(!a.to_bits()).into(),
+                IpAddr::V6(a) => Ipv6Addr::from_bits(a.to_bits() ^ 0x1234_5678_9abc).into(),
+            }
+        }
+
+        fn mac(&mut self, _: [u8; 6]) -> [u8; 6] {
+            [2, 9, 9, 9, 9, 9]
+        }
+    }
+
+    /// Ethernet, IPv4 with a record-route option, TCP with three octets; `field` makes the checksum from the right one and the
+    /// pseudo-header's sum.
+    fn frame(field: impl Fn(u32, u32) -> u32) -> Vec<u8> {
+        let mut ip = vec![
+            0x46, 0, 0, 47, 0, 1, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 198, 51, 100, 7, 7, 4, 192, 0,
+        ];
+        let check = 0xffff - word(&ip);
+        put(&mut ip, 10, &u16::try_from(check).unwrap().to_be_bytes());
+        let mut tcp = vec![
+            0x9c, 0x40, 0, 25, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x18, 0x10, 0, 0, 0, 0, 0, b'a', b'b',
+            b'c',
+        ];
+        let pseudo = plus(plus(word(&ip[12..20]), 6), 23);
+        let right = 0xffff - plus(word(&tcp), pseudo);
+        put(
+            &mut tcp,
+            16,
+            &u16::try_from(field(right, pseudo)).unwrap().to_be_bytes(),
+        );
+        [
+            &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 8, 0][..],
+            &ip,
+            &tcp,
+        ]
+        .concat()
+    }
+
+    fn judged(frame: &[u8]) -> (Checksum, IpAddr) {
+        let mut frames = FrameBatch {
+            octets: Octets::Owned(frame.to_vec()),
+            frames: vec![Frame {
+                number: FrameNo(1),
+                time: Timestamp(0),
+                range: 0..frame.len(),
+                wire_octets: frame.len() as u32,
+                link: LinkType::ETHERNET,
+            }],
+        };
+        let mut batch = SegmentBatch::default();
+        Decoder::new(0).push(&mut frames, &mut batch);
+        let segment = batch.segments[0];
+        let addr = segment.key.addrs[usize::from(!segment.from_first)];
+        (segment.checksum, Ipv6Addr::from(addr).to_canonical())
+    }
+
+    #[test]
+    fn checksums_stay_what_they_were() {
+        for (name, field, want) in [
+            (
+                "right",
+                (|right, _| right) as fn(u32, u32) -> u32,
+                Checksum::Good,
+            ),
+            ("wrong", |right, _| right ^ 0x0101, Checksum::Wrong),
+            ("unfinished", |_, pseudo| pseudo, Checksum::UnfilledPartial),
+            (
+                "unfinished, without length",
+                |_, pseudo| plus(pseudo, 0xffff - 23),
+                Checksum::UnfilledLso,
+            ),
+            ("none", |_, _| 0, Checksum::Zero),
+        ] {
+            let old = frame(field);
+            assert_eq!(judged(&old).0, want, "{name} before");
+            let new = masked(LinkType::ETHERNET, &old, old.len(), &mut Other).unwrap();
+            assert_eq!(new.len(), old.len());
+            let (checksum, from) = judged(&new);
+            assert_eq!(checksum, want, "{name}");
+            assert_eq!(from, "63.255.253.254".parse::<IpAddr>().unwrap(), "{name}");
+            assert_eq!(
+                word(&new[14..38]),
+                0xffff,
+                "{name}: the IP header's own checksum"
+            );
+            assert_eq!(&new[..12], &[2, 9, 9, 9, 9, 9, 2, 9, 9, 9, 9, 9], "{name}");
+            assert_eq!(&new[34..38], &[1; 4], "{name}: options");
+        }
+    }
+
+    #[test]
+    fn nothing_of_an_unknown_layer_and_no_panic() {
+        let whole = frame(|right, _| right);
+        assert!(masked(LinkType(147), &whole, whole.len(), &mut Other).is_none());
+        for cut in 0..whole.len() {
+            let new = masked(LinkType::ETHERNET, &whole[..cut], whole.len(), &mut Other).unwrap();
+            assert_eq!(new.len(), cut);
+            for secret in [&[192, 0, 2, 1][..], &[198, 51, 100, 7], &[1, 2, 3, 4, 5, 6]] {
+                assert!(!new.windows(secret.len()).any(|w| w == secret), "{cut}");
+            }
+        }
+    }
+}
