@@ -158,9 +158,27 @@ fn either(opening: &Opening<'_>, guess: impl Fn(&[u8]) -> Guess) -> Guess {
     }
 }
 
-/// A request line or status line of HTTP/1 (RFC 9112), or the preface of HTTP/2 (RFC 9113 section 3.4).
+/// A whole request line or status line of HTTP/1 (RFC 9112 sections 3 and 4), or the preface of HTTP/2 (RFC 9113 section 3.4).
 fn http(opening: &Opening<'_>) -> Guess {
-    const METHODS: [&[u8]; 10] = [
+    let [client, server] = opening.octets;
+    let guesses = [
+        request_line(client),
+        starts(client, b"PRI * HTTP/2.0"),
+        starts(server, b"HTTP/1."),
+    ];
+    if guesses.contains(&Guess::Yes) {
+        Guess::Yes
+    } else if guesses.contains(&Guess::More) {
+        Guess::More
+    } else {
+        Guess::No
+    }
+}
+
+/// `GET /index.html HTTP/1.1`: a method, a target, and the version. The method alone tells nothing: many a protocol begins its requests
+/// with GET or PUT.
+fn request_line(octets: &[u8]) -> Guess {
+    const METHODS: [&[u8]; 9] = [
         b"GET ",
         b"POST ",
         b"HEAD ",
@@ -170,22 +188,29 @@ fn http(opening: &Opening<'_>) -> Guess {
         b"CONNECT ",
         b"PATCH ",
         b"PROPFIND ",
-        b"PRI * HTTP/2.0",
     ];
-    let [client, server] = opening.octets;
-    let guesses = METHODS
-        .iter()
-        .map(|method| starts(client, method))
-        .chain([starts(server, b"HTTP/1.")]);
-    let mut best = Guess::No;
-    for guess in guesses {
-        match guess {
-            Guess::Yes => return Guess::Yes,
-            Guess::More => best = Guess::More,
-            Guess::No => {}
+    let methods = METHODS.map(|method| starts(octets, method));
+    if !methods.contains(&Guess::Yes) {
+        return if methods.contains(&Guess::More) {
+            Guess::More
+        } else {
+            Guess::No
+        };
+    }
+    // A target has no control characters, and nothing beyond ASCII.
+    let of_line = |c: &u8| matches!(c, b' '..=b'~' | b'\r');
+    match memchr::memchr(b'\n', octets) {
+        None if octets.iter().all(of_line) => Guess::More,
+        None => Guess::No,
+        Some(end) => {
+            let line = octets.get(..end).unwrap_or_default().trim_ascii_end();
+            let last = line.rsplit(|&c| c == b' ').next();
+            match last {
+                Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9']) => Guess::Yes,
+                _ => Guess::No,
+            }
         }
     }
-    best
 }
 
 /// A 220 alone may be SMTP too: the client's first word tells (RFC 959).
@@ -415,6 +440,28 @@ impl Dialog for Recogniser {
         match chosen {
             Some(dialog) => self.hand_over(dialog).0.finish(ended),
             None => DialogRecord::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_of_http() {
+        for (name, octets, want) in [
+            ("nothing yet", &b""[..], Guess::More),
+            ("a part of the method", b"GE", Guess::More),
+            ("a part of the line", b"GET /a/long/pa", Guess::More),
+            ("whole", b"GET / HTTP/1.1\r\nHost: a\r\n", Guess::Yes),
+            ("to a proxy", b"CONNECT a:443 HTTP/1.0\n", Guess::Yes),
+            ("a byte server's", b"GET 500000\n", Guess::No),
+            ("a store of keys", b"PUT key 0 0 3\r\nabc\r\n", Guess::No),
+            ("no text", b"GET \0\x01", Guess::No),
+            ("another word", b"GOT / HTTP/1.1\r\n", Guess::No),
+        ] {
+            assert_eq!(request_line(octets), want, "{name}");
         }
     }
 }
