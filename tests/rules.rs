@@ -17,7 +17,7 @@ use support::scenes::*;
 use support::wire::Checksum;
 use tcptriage::pipeline::{Settings, analyze};
 use tcptriage::report::model::{Remedy, Report};
-use tcptriage::rules::Engine;
+use tcptriage::rules::{Engine, SYSTEMS, Scale, Truth, Versions};
 
 /// A capture, and what the user says besides.
 #[derive(Clone)]
@@ -744,4 +744,81 @@ fn lost_syns_call_for_a_look_at_the_path_first() {
         "{:?}",
         change.fix
     );
+}
+
+/// Of each remedy that is bound to some versions, the sets of versions: of systems, or of mail servers.
+fn bound(id: &str) -> Vec<Versions> {
+    include_str!("support/applies.tsv")
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .filter(|(remedy, _)| *remedy == id)
+        .map(|(_, versions)| {
+            Versions::parse(versions).unwrap_or_else(|| panic!("{id}: {versions}"))
+        })
+        .collect()
+}
+
+/// Each remedy, called for on a host of each version, is allowed exactly where the table says so.
+#[test]
+fn each_remedy_on_each_version() {
+    let mut wrong = Vec::new();
+    let mut cases = 0;
+    let engine = Engine::load(&[]).unwrap();
+    for (id, fires, _) in rows() {
+        // The one rule that asks for the version is silent once that is known; and where options are taken out, no host is to blame.
+        if id == "collect-host-facts" || id == "path-wscale-stripped" {
+            continue;
+        }
+        let bound = bound(id);
+        let rule = engine.rule(id).unwrap();
+        let allowed = |version: &str| {
+            let host = Versions::parse(version).unwrap();
+            let fits = |v: &Versions| v.scale() != host.scale() || host.within(*v) == Truth::Yes;
+            // What is for all versions is said where there is something to type.
+            let mut steps = rule.confirm.iter().chain(&rule.fix);
+            let has_step = steps.any(|s| {
+                s.applies
+                    .systems
+                    .iter()
+                    .chain(&s.applies.products)
+                    .all(fits)
+            });
+            bound.iter().all(fits) && has_step
+        };
+        let products = bound.iter().any(|v| v.scale() == Scale::Product);
+        let mut plain = fires.clone();
+        plain.os.clear();
+        plain
+            .facts
+            .retain(|(_, text)| !text.contains("AdminDisplayVersion"));
+        let mut check = |version: &str, given: Given| {
+            cases += 1;
+            let report = given.report();
+            if remedy(&report, id).is_some() != allowed(version) {
+                wrong.push(format!("{id} on {version}: {}", told(&report)));
+            }
+        };
+        if products {
+            // A mail server tells its system; what binds the remedy to a system as well is checked by the servers that run there.
+            for (version, _) in EXCHANGE_BUILDS {
+                check(
+                    version,
+                    plain
+                        .clone()
+                        .exchange(CLIENT, version)
+                        .exchange(SERVER, version),
+                );
+            }
+        } else {
+            // The knowledge base says nothing of BSD.
+            for (version, _) in SYSTEMS.iter().filter(|(key, _)| *key != "bsd") {
+                check(
+                    version,
+                    plain.clone().os(CLIENT, version).os(SERVER, version),
+                );
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(cases > 900, "{cases}");
 }

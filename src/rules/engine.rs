@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use super::condition::{Trace, Truth, World};
 use super::file::{self, Applies, On, Rule, RuleError, RuleStep, Stage};
@@ -32,6 +33,16 @@ pub struct Engine {
     rules: Vec<Rule>,
 }
 
+/// The embedded rules, read once.
+static EMBEDDED: LazyLock<Result<Vec<Rule>, RuleError>> = LazyLock::new(|| {
+    let read = REMEDIES.iter().map(|(id, text)| {
+        let mut rule = file::parse(id, &format!("remedies/{id}.toml"), text)?;
+        rule.built_in = true;
+        Ok(rule)
+    });
+    read.collect()
+});
+
 /// Texts of symptoms: (file's name, contents).
 pub(super) const fn symptom_files() -> &'static [(&'static str, &'static str)] {
     SYMPTOMS
@@ -44,12 +55,7 @@ impl Engine {
     /// # Errors
     /// At the first thing wrong in any of them, with file, line and key.
     pub fn load(user_files: &[PathBuf]) -> Result<Self, RuleError> {
-        let mut rules = Vec::new();
-        for (id, text) in REMEDIES {
-            let mut rule = file::parse(id, &format!("remedies/{id}.toml"), text)?;
-            rule.built_in = true;
-            rules.push(rule);
-        }
+        let mut rules = EMBEDDED.clone()?;
         for path in user_files {
             for path in expand(path)? {
                 let rule = check(&path)?;

@@ -318,7 +318,14 @@ impl HostFacts {
         scale: Scale,
     ) -> Option<KnownVersions> {
         let mut all: Option<KnownVersions> = None;
-        for name in names {
+        // What was given under one name is not to be mixed with what the wire hints at under another.
+        let is_given = |name: &str| {
+            let indices = self.by_name.get(name).into_iter().flatten();
+            let mut owners = indices.filter_map(|at| self.owner_of(*at));
+            owners.any(|o| o.is(host, true) || suspect && o.is(host, false) && !self.has_own(host))
+        };
+        let some_given = names.iter().any(|name| is_given(name));
+        for name in names.iter().filter(|name| !some_given || is_given(name)) {
             for known in self.values(host, suspect, name) {
                 let Some(versions) = Versions::parse(known.value).filter(|v| v.scale() == scale)
                 else {

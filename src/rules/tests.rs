@@ -164,66 +164,11 @@ fn every_remedy_is_called_for_by_something_and_every_symptom_calls_for_something
 }
 
 /// Versions that the knowledge base allows, for every rule that it binds to some: written by hand.
-const BOUND: &[(&str, &str)] = &[
-    ("offload-snp2003", "ws2003"),
-    ("offload-chimney", "ws2008..ws2012r2"),
-    ("offload-rss-disabled", "ws2012..ws2025"),
-    ("offload-rss-off-as-test", "ws2003..ws2008r2"),
-    ("offload-netdma", "ws2003..ws2008r2"),
-    ("offload-rsc", "ws2012..ws2025|linux"),
-    ("offload-vmq", "ws2012..ws2012r2"),
-    ("offload-vmxnet3-drops", "ws2008r2..ws2025"),
-    ("offload-taskoffload-global", "ws2003..ws2025"),
-    ("nic-broadcom-toe", "ws2003..ws2008"),
-    ("nic-power-saving", "ws2008..ws2025"),
-    ("team-lacp-mismatch", "ws2012..ws2025|linux"),
-    ("team-lbfo-hyperv", "ws2016..ws2025"),
-    ("path-wscale-stripped", "ws2008..ws2025|linux"),
-    ("tcp-autotuning-off", "ws2008..ws2025"),
-    ("tcp-scaling-heuristics", "ws2008..ws2008r2"),
-    ("tcp-syn-fallback-options", "ws2008r2..ws2012r2"),
-    ("tcp-ecn-blackhole", "ws2012..ws2025|linux"),
-    ("tcp-ackfrequency", "ws2003..ws2012r2"),
-    ("tcp-keepalive-exchange", "ws2003..ws2025"),
-    ("tcp-keepalive-exchange", "ex2007..exse"),
-    ("tcp-min-rto", "ws2012..ws2025"),
-    ("smtp-tarpit", "ex2007..exse"),
-    ("smtp-auth-tarpit", "ex2016..exse"),
-    ("smtp-delayed-ack-2010", "ex2010rtm..ex2010sp1"),
-    ("smtp-shadow-2013plus", "ex2013..exse"),
-    ("smtp-greet-delay", "postfix|exim|sendmail"),
-    ("smtp-rdns-delay", "postfix|exim|sendmail|iis|ex2003"),
-    ("smtp-ident", "exim|sendmail"),
-    ("smtp-rate-limit", "ex2007..exse"),
-    ("smtp-throttling-policy", "ex2010sp1..exse"),
-    ("smtp-connection-limit", "ex2007..exse"),
-    ("smtp-connection-dropped", "ex2007..exse"),
-    ("smtp-backpressure", "ex2007..exse"),
-    ("smtp-component-inactive", "ex2013..exse"),
-    ("smtp-prx-proxy", "ex2013..exse"),
-    ("smtp-relay-denied", "ex2007..exse"),
-    ("smtp-xexps-blocked", "ex2007..exse"),
-    ("smtp-queue-concurrency", "ex2010rtm..exse"),
-    ("smtp-dns-failed", "ex2007..exse"),
-    ("smtp-storedrv-throttle", "ex2010sp1..exse"),
-    ("smtp-stuck-one-database", "ex2007..exse"),
-    ("smtp-expired", "ex2007..exse"),
-    ("smtp-postfix-limits", "postfix"),
-    ("smtp-exim-limits", "exim"),
-    ("smtp-iis-advice", "ws2003..ws2022"),
-    ("lb-rr-skew", "ex2007..ex2010rtm"),
-    ("lb-hss-cadence", "ex2010sp1..exse"),
-    ("lb-hss-heartbeat", "ex2010rtm..exse"),
-    ("lb-intraorg-unsupported", "ex2007..exse"),
-    ("nlb-unicast-flood", "ws2003..ws2022"),
-    ("nlb-multicast", "ws2003..ws2022"),
-    ("nlb-blind", "ws2003..ws2022"),
-    ("smb-encryption", "ws2012..ws2025|linux"),
-    ("smb-multichannel", "ws2012..ws2025"),
-    ("smb-auth-rate-limiter", "ws2025"),
-    ("smb-guest-blocked", "ws2016..ws2025"),
-    ("smb-samba-sockopts", "linux"),
-];
+fn bound() -> impl Iterator<Item = (&'static str, &'static str)> {
+    include_str!("../../tests/support/applies.tsv")
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+}
 
 #[test]
 fn each_remedy_is_allowed_exactly_where_the_knowledge_says() {
@@ -232,8 +177,7 @@ fn each_remedy_is_allowed_exactly_where_the_knowledge_says() {
             (SYSTEMS, Scale::System, rule.applies.systems),
             (PRODUCTS, Scale::Product, rule.applies.products),
         ] {
-            let want = BOUND
-                .iter()
+            let want = bound()
                 .filter(|(id, _)| *id == rule.id)
                 .map(|(_, v)| Versions::parse(v).unwrap())
                 .find(|v| v.scale() == scale);
@@ -244,7 +188,7 @@ fn each_remedy_is_allowed_exactly_where_the_knowledge_says() {
             }
         }
     }
-    for (id, _) in BOUND {
+    for (id, _) in bound() {
         assert!(
             engine().rule(id).is_some(),
             "{id} is in the table and not in the folder"
