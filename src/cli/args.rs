@@ -62,9 +62,9 @@ pub(crate) enum Command {
     Analyze(Analyze),
     /// Capture on interfaces, show what is wrong while it runs, report at the end
     Live(Box<Live>),
-    /// Two captures of the same traffic at two points: where does each segment go wrong? (not built yet)
+    /// Two captures of the same traffic at two points: where does each segment go wrong?
     Compare(Compare),
-    /// Did the remedy work? The same measures before and after, side by side (not built yet)
+    /// Did the remedy work? The same measures before and after, side by side
     Verify(Verify),
     /// One line a TCP segment, labelled
     Segments(Segments),

@@ -142,14 +142,8 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     match &cli.command {
         Command::Analyze(args) => analyze(talk, args),
         Command::Live(args) => live(talk, args),
-        Command::Compare(args) => {
-            let _ = (args.settings(), args.format);
-            not_built("compare")
-        }
-        Command::Verify(args) => {
-            let _ = (args.settings(), args.format);
-            not_built("verify")
-        }
+        Command::Compare(args) => compare(talk, args),
+        Command::Verify(args) => verify(talk, args),
         Command::Segments(args) => segments::segments(talk, args),
         Command::Explain(args) => knowledge::explain(talk, args),
         Command::Rules(args) => knowledge::rules(talk, &args.command),
@@ -168,10 +162,6 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
             print(talk, &text)
         }
     }
-}
-
-fn not_built(command: &str) -> anyhow::Result<Outcome> {
-    bail!("the command {command} is not built yet")
 }
 
 /// Writes a finished text to standard output.
@@ -204,6 +194,40 @@ fn analyze(talk: Talk, args: &args::Analyze) -> anyhow::Result<Outcome> {
         note(talk, &effort(&report, started));
     }
     tell(talk, telling, args.format, report, &settings)
+}
+
+fn compare(talk: Talk, args: &args::Compare) -> anyhow::Result<Outcome> {
+    let mut settings = args.settings();
+    let telling = &args.common.telling;
+    check_targets(telling, &settings)?;
+    let meter = progress::Meter::new(talk.quiet);
+    settings.progress = meter.callback();
+    let started = Instant::now();
+    let sides = [
+        std::slice::from_ref(&args.left),
+        std::slice::from_ref(&args.right),
+    ];
+    let report = pipeline::compare(&settings, sides);
+    meter.finish();
+    let report = report?;
+    if talk.verbose > 0 {
+        note(talk, &effort(&report, started));
+    }
+    tell(talk, telling, args.format, report, &settings)
+}
+
+fn verify(talk: Talk, args: &args::Verify) -> anyhow::Result<Outcome> {
+    let (mut before, mut after) = args.settings();
+    let telling = &args.common.telling;
+    check_targets(telling, &before)?;
+    check_targets(telling, &after)?;
+    let meter = progress::Meter::new(talk.quiet);
+    before.progress = meter.callback();
+    after.progress = meter.callback();
+    after.plots = output::has_graphs(telling, args.format);
+    let report = pipeline::verify(&before, &after);
+    meter.finish();
+    tell(talk, telling, args.format, report?, &after)
 }
 
 /// What was read, and how fast.

@@ -17,6 +17,8 @@ const STRETCHES: usize = 2_048;
 const MOST_DRIFT: f64 = 1e-3;
 /// Time that must be seen before a drift is told.
 const LEAST_SPAN: f64 = 0.5;
+/// Seconds that a clock has to gain over the whole time, for it to be more than the jitter of hosts.
+const LEAST_GAIN: f64 = 0.000_05;
 /// Segments each way, in stretches of their own, before a drift is told.
 const LEAST_STRETCHES: usize = 4;
 
@@ -236,7 +238,7 @@ fn drift(forth: &[(f64, f64)], back: &[(f64, f64)]) -> f64 {
     let spread = distance(slope) / lists.len() as f64;
     let gain = distance(0.0) - distance(slope);
     if slope.abs() >= MOST_DRIFT * 0.999
-        || slope.abs() * longest < spread * 0.5
+        || slope.abs() * longest < (spread * 0.5).max(LEAST_GAIN)
         || gain < spread * 0.05
     {
         return 0.0;

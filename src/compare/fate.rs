@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::align::{Delay, Direction, Match};
+use super::octets::Difference;
 use super::ranges::Covered;
 use super::table::{Half, Sighting};
 use super::taken::{Receiver, Taken};
@@ -168,6 +169,10 @@ pub struct Path {
     pub largest_came: u32,
     /// See [`largest_came`](Self::largest_came).
     pub smallest_lost: Option<u32>,
+    /// The segment that was under way for longest.
+    pub slowest: Option<Event>,
+    /// How often the same octets were lost, at most.
+    pub times_lost: u32,
 }
 
 /// What is worth a proof.
@@ -202,7 +207,7 @@ pub struct Event {
     pub octets: u32,
     /// A SYN, a FIN.
     pub flags: u8,
-    /// Seconds under way.
+    /// Seconds under way; of a lost one, those of the last before it that came.
     pub delay: Option<f64>,
     /// State of the checksum where it left: good, unfilled.
     pub left_good: bool,
@@ -212,6 +217,8 @@ pub struct Event {
     pub came_good: bool,
     /// Whether octets of the payload differ; `None` where that could not be compared.
     pub payload_differs: Option<bool>,
+    /// Which octets do, where the captures could be read a second time.
+    pub difference: Option<Difference>,
 }
 
 /// Events by kind, no more than [`MAX_EVENTS`] of each.
@@ -233,6 +240,11 @@ impl Events {
     /// Those of one kind, in order of time.
     pub fn of(&self, kind: EventKind) -> impl Iterator<Item = &Event> {
         self.list.iter().filter(move |e| e.kind == kind)
+    }
+
+    /// Changes each.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Event> {
+        self.list.iter_mut()
     }
 
     /// All, in order of finding.
@@ -288,7 +300,7 @@ pub(super) fn fates(
     teller.typical = teller.median_delay(&matches);
     let damaged = teller.damaged(&matches);
     teller.arrivals(&matches, &damaged, series);
-    teller.holes(&covered);
+    teller.holes(&covered, &matches);
     teller.acknowledgements(series);
     teller.resets();
     teller.options();
@@ -479,6 +491,7 @@ impl<'a> Teller<'a, '_> {
             left_unfilled: sent.is_some_and(Sighting::is_unfilled),
             came_good: came.is_some_and(Sighting::is_good),
             payload_differs: differs,
+            difference: None,
         }
     }
 
@@ -522,6 +535,11 @@ impl<'a> Teller<'a, '_> {
                     .max(self.typical.saturating_add(LATE))
             });
             if let Some(n) = nanos {
+                let most = self.path.slowest.and_then(|e| e.delay);
+                if most.is_none_or(|most| seconds(n) > most) {
+                    let event = self.event(EventKind::Late, Some(sent), Some(came), delay, None);
+                    self.path.slowest = Some(event);
+                }
                 self.path.measured = true;
                 self.path
                     .delay
@@ -581,16 +599,13 @@ impl<'a> Teller<'a, '_> {
         }
         if came.is_unfilled() || came.is_wrong() {
             return match taken() {
-                Taken::No => Fate::Unfilled,
-                Taken::Yes => Fate::Delivered,
-                // Never acknowledged at all: what the receiver does with a sum that does not fit.
-                Taken::Unknown if !self.receiver.acknowledged(m.to) => Fate::Unfilled,
-                Taken::Unknown => Fate::Delivered,
+                Taken::No | Taken::Repeated => Fate::Unfilled,
+                Taken::Yes | Taken::Unknown => Fate::Delivered,
             };
         }
         match taken() {
             Taken::No => Fate::Refused,
-            Taken::Yes | Taken::Unknown => Fate::Delivered,
+            Taken::Yes | Taken::Repeated | Taken::Unknown => Fate::Delivered,
         }
     }
 
@@ -618,8 +633,17 @@ impl<'a> Teller<'a, '_> {
     }
 
     /// What left and did not come.
-    fn holes(&mut self, covered: &HashMap<usize, Covered>) {
+    fn holes(&mut self, covered: &HashMap<usize, Covered>, matches: &[Match]) {
         let direction = self.direction;
+        let mut under_way: HashMap<usize, i64> = HashMap::new();
+        for m in matches.iter().filter(|m| !m.copy) {
+            if let (Some(at), Some(delay)) = (m.sent, self.delay_of(m)) {
+                under_way.entry(at).or_insert(delay);
+            }
+        }
+        // How long what was sent just before was under way: the queue that a lost segment met.
+        let mut before = None;
+        let mut times_lost: HashMap<i64, u32> = HashMap::new();
         // Octets that came in any copy.
         let mut anywhere = Covered::default();
         for arrival in &direction.arrivals {
@@ -632,6 +656,7 @@ impl<'a> Teller<'a, '_> {
                 continue;
             };
             self.path.octets += u64::from(sent.payload());
+            before = under_way.get(&departure.at).copied().or(before);
             let holes = covered.get(&departure.at).map_or_else(
                 || vec![(departure.start, departure.end)],
                 |c| c.holes(departure.start, departure.end),
@@ -658,12 +683,16 @@ impl<'a> Teller<'a, '_> {
                             .min(u32::try_from(direction.piece).unwrap_or(u32::MAX));
                         let least = self.path.smallest_lost.get_or_insert(octets);
                         *least = octets.min(*least);
+                        let times = times_lost.entry(departure.start).or_default();
+                        *times += 1;
+                        self.path.times_lost = self.path.times_lost.max(*times);
                     }
                     Fate::Missed => self.path.missed += segments,
                     _ => self.path.outside += segments,
                 }
                 if fate != Fate::Outside {
-                    let event = self.event(EventKind::Fate(fate), Some(sent), None, None, None);
+                    let delay = before.map(seconds);
+                    let event = self.event(EventKind::Fate(fate), Some(sent), None, delay, None);
                     self.events.add(event);
                 }
                 let hole = Match {
@@ -846,6 +875,7 @@ impl<'a> Teller<'a, '_> {
                 left_unfilled: false,
                 came_good: false,
                 payload_differs: None,
+                difference: None,
             });
         }
     }

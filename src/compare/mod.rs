@@ -7,20 +7,26 @@
 mod align;
 mod clock;
 mod fate;
+mod judge;
+mod octets;
 mod pair;
 mod ranges;
 mod table;
 mod taken;
+pub mod verify;
 
 pub use clock::Clock;
 pub use fate::{Event, EventKind, Events, Fate, Modified, Path, SegmentFate};
+pub use judge::findings;
+pub use octets::{Difference, difference};
 pub use pair::Basis;
 pub use table::{Limits, View};
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::net::{Direction, Endpoint, Timestamp};
+use crate::decode::TcpFlags;
+use crate::net::{Direction, Endpoint, FrameNo, Timestamp};
 
 use align::Delay;
 use clock::Samples;
@@ -71,8 +77,27 @@ pub struct Joined {
     pub events: [Events; 2],
     /// First moment, by the clock of the left side.
     pub start: Timestamp,
+    /// How long the client and the server took for their answers, each by the capture beside it.
+    pub waits: [Wait; 2],
+    /// A router said that segments were too long for its next link: the frame that says so, and what fits.
+    pub too_big: Option<(FrameNo, u32)>,
+    /// Whether the SYN came to the server's side, and whether anything left there in answer.
+    pub opened: [bool; 2],
     /// Whether its segments were counted: a connection that one side alone saw is not, unless nobody answered it.
     pub counted: bool,
+}
+
+/// Answers of one host, from the last octet of a request that came to its first octet of the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Wait {
+    /// Answers.
+    pub answers: u64,
+    /// Seconds, all of them together.
+    pub seconds: f64,
+    /// Seconds, the longest.
+    pub longest: f64,
+    /// Frame of the request, and that of the answer, of the longest.
+    pub frames: Option<[FrameNo; 2]>,
 }
 
 /// What two views show together.
@@ -86,6 +111,51 @@ pub struct Compared {
     pub delays: [Vec<DelayPoint>; 2],
     /// From this moment on (by the left side's clock) nothing was compared, for want of room.
     pub until: Option<Timestamp>,
+}
+
+/// Damaged segments whose octets are looked at a second time.
+pub const MAX_DIFFERENCES: usize = 200;
+
+impl Compared {
+    /// Frames, left and right, of segments whose payload changed on the way: what to read again, to tell which octets.
+    #[must_use]
+    pub fn changed(&self) -> Vec<[FrameNo; 2]> {
+        self.events()
+            .filter(|e| e.payload_differs == Some(true))
+            .filter_map(|e| match e.frames {
+                [Some(left), Some(right)] => Some([left, right]),
+                _ => None,
+            })
+            .take(MAX_DIFFERENCES)
+            .collect()
+    }
+
+    /// Takes in which octets of them differ. Text that a device masked is no damage.
+    pub fn settle(&mut self, differences: &HashMap<[FrameNo; 2], Difference>) {
+        for joined in &mut self.pairs {
+            for (path, events) in joined.paths.iter_mut().zip(&mut joined.events) {
+                for event in events.iter_mut() {
+                    let [Some(left), Some(right)] = event.frames else {
+                        continue;
+                    };
+                    event.difference = differences.get(&[left, right]).copied();
+                    if event.difference.is_some_and(|d| d.masked)
+                        && event.came_good
+                        && event.kind == EventKind::Fate(Fate::Damaged)
+                    {
+                        event.kind = EventKind::Payload;
+                        path.corrupted = path.corrupted.saturating_sub(1);
+                    }
+                }
+            }
+        }
+    }
+
+    fn events(&self) -> impl Iterator<Item = &Event> {
+        self.pairs
+            .iter()
+            .flat_map(|p| p.events.iter().flat_map(Events::iter))
+    }
 }
 
 /// Compares two views; each segment's fate goes to `sink` as well.
@@ -257,8 +327,14 @@ impl Probe {
 fn bare(a: &Half, b: &Half, ack_shift: u32) -> Vec<(Timestamp, Timestamp)> {
     let singles = |half: &Half, shift: u32| {
         let mut seen: HashMap<_, Option<Timestamp>> = HashMap::new();
-        for s in half.segments.iter().filter(|s| s.is_bare_ack()) {
+        // A reset that acknowledges is as good.
+        for s in half
+            .segments
+            .iter()
+            .filter(|s| s.length() == 0 && s.has(TcpFlags::ACK))
+        {
             let key = (
+                s.flags,
                 s.ack.0.wrapping_add(shift),
                 s.sack().map(|k| k.1),
                 s.timestamp(),
@@ -376,6 +452,9 @@ fn one(
             (None, Some(r), Some(clock)) => clock.to_left(r.first_time()?),
             _ => shown.first_time()?,
         },
+        waits: [Wait::default(); 2],
+        too_big: l.and_then(|c| c.too_big).or(r.and_then(|c| c.too_big)),
+        opened: [false; 2],
         counted: true,
     };
     let alone = l.is_none() || r.is_none();
@@ -384,6 +463,18 @@ fn one(
         return Some(result);
     }
     let piece = piece(l, r);
+    let (beside_client, beside_server) = if left_is_client { (l, r) } else { (r, l) };
+    if let Some(c) = beside_server {
+        result.opened = [
+            c.half(true).syn.is_some(),
+            !c.half(false).segments.is_empty(),
+        ];
+    }
+    for (wait, c, of_client) in [(0, beside_client, true), (1, beside_server, false)] {
+        if let (Some(c), Some(wait)) = (c, result.waits.get_mut(wait)) {
+            *wait = waits(c.half(!of_client), c.half(of_client));
+        }
+    }
     for direction in Direction::BOTH {
         let of_client = direction == Direction::ClientToServer;
         let [c, s] = pair.shift;
@@ -450,6 +541,36 @@ fn one(
         }
     }
     Some(result)
+}
+
+/// How long a host took for its answers, by the capture beside it.
+fn waits(came: &Half, left: &Half) -> Wait {
+    let mut wait = Wait::default();
+    // A server that speaks first answers the end of the handshake.
+    let opened = came
+        .syn
+        .is_some()
+        .then(|| came.segments.iter().position(|s| !s.has(TcpFlags::SYN)));
+    let mut requests = (0..)
+        .zip(&came.segments)
+        .filter(|(n, s)| s.payload() > 0 || opened == Some(Some(*n)))
+        .map(|(_, s)| s)
+        .peekable();
+    for answer in left.segments.iter().filter(|s| s.payload() > 0) {
+        let mut request = None;
+        while let Some(r) = requests.next_if(|r| r.time <= answer.time) {
+            request = Some(r);
+        }
+        let Some(request) = request else { continue };
+        let seconds = answer.time.seconds_since(request.time);
+        wait.answers += 1;
+        wait.seconds += seconds;
+        if seconds > wait.longest {
+            wait.longest = seconds;
+            wait.frames = Some([request.frame, answer.frame]);
+        }
+    }
+    wait
 }
 
 /// Whether a connection that one side alone saw is one that nobody answered, seen beside its client: then all of it was lost between.

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use crate::decode::{Checksum, FlowKey, Segment, SegmentBatch, SynOptions, TcpFlags};
+use crate::decode::{Checksum, FlowKey, NoteKind, Segment, SegmentBatch, SynOptions, TcpFlags};
 use crate::net::{Endpoint, FrameNo, SeqNum, Timestamp};
 
 /// Ports on which a server listens by custom; used where no SYN tells who is the client.
@@ -222,6 +222,8 @@ pub(super) struct Connection {
     pub(super) client: usize,
     /// Whether a SYN says so.
     pub(super) sure: bool,
+    /// A router said that a segment was too long for its next link.
+    pub(super) too_big: Option<(FrameNo, u32)>,
     reset: bool,
 }
 
@@ -313,11 +315,23 @@ impl View {
         for seg in &batch.segments {
             self.segment(batch, seg);
         }
-    }
-
-    /// A capture of the same side ended: what comes next is of other connections.
-    pub fn end_of_capture(&mut self) {
-        self.find.clear();
+        for note in &batch.notes {
+            if let NoteKind::IcmpError {
+                key,
+                mtu: Some(mtu),
+                ..
+            } = &note.kind
+            {
+                let key = FlowKey {
+                    encapsulation: 0,
+                    ..*key
+                };
+                let at = self.find.get(&key).copied();
+                if let Some(c) = at.and_then(|at| self.connections.get_mut(at)) {
+                    c.too_big.get_or_insert((note.frame, *mtu));
+                }
+            }
+        }
     }
 
     fn segment(&mut self, batch: &SegmentBatch, seg: &Segment) {
@@ -406,6 +420,7 @@ fn open(key: FlowKey, seg: &Segment, index: u64, capture: u32) -> Connection {
         halves: [Half::default(), Half::default()],
         client: usize::from(sender_is_client != seg.from_first),
         sure: false,
+        too_big: None,
         reset: false,
     }
 }

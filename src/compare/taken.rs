@@ -26,6 +26,8 @@ const BLOCKS: usize = 256;
 pub(super) enum Taken {
     Yes,
     No,
+    /// It came more than once, and nothing tells whether one of the copies was taken.
+    Repeated,
     Unknown,
 }
 
@@ -84,18 +86,20 @@ impl Receiver {
     pub(super) fn took(&self, from: i64, to: i64, time: Timestamp) -> Taken {
         let rise = self.rises.partition_point(|(_, most)| *most < to);
         let by_number = self.rises.get(rise).map(|(at, _)| *at);
-        if by_number.is_some_and(|at| at <= time) {
+        if by_number.is_some_and(|at| at < time) {
             // It had them already.
             return Taken::Yes;
         }
         let mut again: Option<Timestamp> = None;
+        let mut copies = 0;
         self.arrivals.holding(from, Some(time), |r| {
+            copies += 1;
             if r.time > time && r.end >= to && again.is_none_or(|a| r.time < a) {
                 again = Some(r.time);
             }
         });
         let until = again.unwrap_or(Timestamp(i64::MAX));
-        if by_number.is_some_and(|at| at <= until) {
+        if by_number.is_some_and(|at| at < until) {
             return Taken::Yes;
         }
         let first = self.blocks.partition_point(|(at, ..)| *at < time);
@@ -104,7 +108,7 @@ impl Receiver {
             .iter()
             .skip(first)
             .take(BLOCKS)
-            .take_while(|(at, ..)| *at <= until)
+            .take_while(|(at, ..)| *at < until)
             .any(|(_, left, right)| *left <= from && to <= *right);
         if in_block {
             return Taken::Yes;
@@ -125,9 +129,10 @@ impl Receiver {
         match again {
             Some(again) if in_order && (spoke || waited(again)) => Taken::No,
             Some(again) if self.took_later(from, to, time, again) => Taken::No,
-            Some(_) => Taken::Unknown,
+            Some(_) => Taken::Repeated,
             None => match self.said.last() {
                 Some(last) if in_order && self.reset.is_none() && waited(*last) => Taken::No,
+                _ if copies > 1 => Taken::Repeated,
                 _ => Taken::Unknown,
             },
         }

@@ -47,6 +47,27 @@ impl Sketch {
         self.count += 1;
     }
 
+    /// Adds all samples of another.
+    pub fn merge(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        for &(bucket, count) in &other.buckets {
+            match self.buckets.binary_search_by_key(&bucket, |b| b.0) {
+                Ok(at) => self.buckets[at].1 += count,
+                Err(at) => self.buckets.insert(at, (bucket, count)),
+            }
+        }
+        self.min = if self.count == 0 {
+            other.min
+        } else {
+            self.min.min(other.min)
+        };
+        self.max = self.max.max(other.max);
+        self.sum += other.sum;
+        self.count += other.count;
+    }
+
     /// Samples so far.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -108,6 +129,27 @@ mod tests {
         }
         assert_eq!(s.min(), Duration::from_micros(10));
         assert_eq!(Sketch::default().count(), 0);
+    }
+
+    #[test]
+    fn two_sketches_are_as_one() {
+        let (mut a, mut b, mut both) = (Sketch::default(), Sketch::default(), Sketch::default());
+        for n in 1..=500u64 {
+            let (small, large) = (Duration::from_micros(n), Duration::from_millis(n));
+            a.add(large);
+            b.add(small);
+            both.add(small);
+            both.add(large);
+        }
+        a.merge(&b);
+        a.merge(&Sketch::default());
+        assert_eq!(
+            (a.min(), a.max(), a.count(), a.sum()),
+            (both.min(), both.max(), both.count(), both.sum())
+        );
+        for q in [0.1, 0.5, 0.9] {
+            assert_eq!(a.quantile(q), both.quantile(q), "{q}");
+        }
     }
 
     #[test]

@@ -1,14 +1,23 @@
 //! Compares two captures of the same traffic.
 //!
 //! Takes:  settings whose captures are left aside, and those of either side
-//! Gives:  a [`Comparison`]; each segment's fate, to whoever wants it
+//! Gives:  a [`Report`] with the comparison beside it; each segment's fate, to whoever wants it
 //! Never:  holds a frame: the octets of damaged segments are read a second time
 
-use crate::capture::{self, CaptureInfo, OpenOptions};
-use crate::compare::{self, Compared, Limits, SegmentFate, View};
-use crate::decode::Undecoded;
-use crate::flow::order::Order;
+use std::collections::HashMap;
+use std::path::Path;
 
+use crate::capture::{self, CaptureInfo, OpenOptions};
+use crate::compare::{self, Compared, Difference, Limits, SegmentFate, View};
+use crate::decode::Undecoded;
+use crate::detect;
+use crate::flow::order::Order;
+use crate::net::FrameNo;
+use crate::report::build::Parts;
+use crate::report::comparison;
+use crate::report::model::Report;
+
+use super::know::Knowledge;
 use super::read;
 use super::{Error, Settings};
 
@@ -16,19 +25,27 @@ use super::{Error, Settings};
 struct Both {
     views: [View; 2],
     captures: Vec<(CaptureInfo, Vec<Undecoded>)>,
+    /// How many of them are the left side's.
+    left_captures: usize,
     notes: Vec<String>,
+    frames: u64,
 }
 
-fn read_both(settings: &Settings, sides: [&[String]; 2]) -> Result<Both, Error> {
+/// The names of captures of one side, as given.
+pub type Captures<'a> = &'a [String];
+
+fn read_both(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Both, Error> {
     let limits = settings
         .max_memory
         .map_or_else(Limits::default, Limits::within);
     let mut both = Both {
         views: [View::default(), View::default()],
         captures: Vec::new(),
+        left_captures: 0,
         notes: Vec::new(),
+        frames: 0,
     };
-    for (captures, view) in sides.into_iter().zip(&mut both.views) {
+    for (place, captures) in sides.into_iter().enumerate() {
         let found = capture::find(captures, &OpenOptions::default())?;
         let mut seen = View::new(limits);
         let mut order = Order::default();
@@ -38,7 +55,20 @@ fn read_both(settings: &Settings, sides: [&[String]; 2]) -> Result<Both, Error> 
         })?;
         both.captures.extend(read.captures);
         both.notes.extend(read.notes);
-        *view = seen;
+        both.frames += read.frames;
+        if place == 0 {
+            both.left_captures = both.captures.len();
+        }
+        if seen.full().is_some() {
+            both.notes.push(format!(
+                "the {} side was compared up to its {}th segment only: there was no room for more; --max-memory gives more, --filter needs less",
+                if place == 0 { "left" } else { "right" },
+                seen.segments()
+            ));
+        }
+        if let Some(view) = both.views.get_mut(place) {
+            *view = seen;
+        }
     }
     Ok(both)
 }
@@ -49,10 +79,113 @@ fn read_both(settings: &Settings, sides: [&[String]; 2]) -> Result<Both, Error> 
 /// Where a capture cannot be read at all.
 pub fn fates(
     settings: &Settings,
-    sides: [&[String]; 2],
+    sides: [Captures<'_>; 2],
     sink: &mut dyn FnMut(&SegmentFate),
 ) -> Result<Compared, Error> {
     let mut both = read_both(settings, sides)?;
     let [left, right] = &mut both.views;
     Ok(compare::compare(left, right, sink))
+}
+
+/// Compares both sides, and says what goes wrong between them and what to do.
+///
+/// # Errors
+/// Where a capture or another file cannot be read at all.
+pub fn compare(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Report, Error> {
+    let mut knowledge = Knowledge::gather(settings)?;
+    let Both {
+        mut views,
+        captures,
+        left_captures,
+        mut notes,
+        frames,
+    } = read_both(settings, sides)?;
+    let [left, right] = &mut views;
+    let segments = (left.segments() + right.segments()) as u64;
+    let mut compared = compare::compare(left, right, &mut |_| {});
+    drop(views);
+    let changed = compared.changed();
+    if !changed.is_empty() {
+        match differences(settings, sides, &changed)? {
+            Some(differences) => compared.settle(&differences),
+            None => notes.push(
+                "which octets were damaged cannot be told, as a capture came through a pipe and can be read but once"
+                    .to_owned(),
+            ),
+        }
+    }
+    let mut findings = detect::judge(compare::findings(&compared));
+    let last = captures.iter().filter_map(|(info, _)| info.last).max();
+    notes.extend(knowledge.complete(&mut findings, &[], last));
+    let names: Vec<_> = captures
+        .iter()
+        .flat_map(|(info, _)| info.names.clone())
+        .collect();
+    let (remedies, doubts) = knowledge.advise(&findings, Vec::new(), names.clone(), last);
+    notes.extend(doubts);
+    let some_only = settings.filter.is_some() || settings.from.is_some() || settings.to.is_some();
+    Ok(comparison::report(
+        &compared,
+        left_captures,
+        Parts {
+            captures,
+            tcp_segments: segments,
+            findings,
+            remedies,
+            names,
+            notes,
+            wanted: some_only.then_some(frames),
+            ..Parts::default()
+        },
+    ))
+}
+
+/// Reads the captures once more for the payload of some frames; `None` where that cannot be done.
+fn differences(
+    settings: &Settings,
+    sides: [Captures<'_>; 2],
+    changed: &[[FrameNo; 2]],
+) -> Result<Option<HashMap<[FrameNo; 2], Difference>>, Error> {
+    let twice = |name: &String| {
+        name != "-"
+            && (Path::new(name).is_file() || !Path::new(name).exists() || Path::new(name).is_dir())
+    };
+    if !sides.iter().all(|side| side.iter().all(twice)) {
+        return Ok(None);
+    }
+    let mut payloads: HashMap<FrameNo, Vec<u8>> = changed
+        .iter()
+        .flatten()
+        .map(|frame| (*frame, Vec::new()))
+        .collect();
+    let quiet = Settings {
+        progress: None,
+        ..settings.clone()
+    };
+    let mut before = 0;
+    for captures in sides {
+        let found = capture::find(captures, &OpenOptions::default())?;
+        let read = read::segments_of(&quiet, found, before, &mut |batch| {
+            for seg in &batch.segments {
+                if let Some(payload) = payloads.get_mut(&seg.frame) {
+                    *payload = batch.payload(seg).to_vec();
+                }
+            }
+        })?;
+        before += read.captures.len();
+    }
+    Ok(Some(
+        changed
+            .iter()
+            .filter_map(|frames| {
+                let [left, right] = frames;
+                let (left, right) = (payloads.get(left)?, payloads.get(right)?);
+                // Either side may be the one where it came.
+                let difference = compare::difference(left, right)
+                    .filter(|d| d.masked)
+                    .or_else(|| compare::difference(right, left))?;
+                Some((*frames, difference))
+            })
+            .collect(),
+    ))
 }

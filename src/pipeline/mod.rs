@@ -17,6 +17,7 @@ mod plots;
 mod read;
 mod segments;
 mod track;
+mod verify;
 mod window;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -33,8 +34,9 @@ use know::Knowledge;
 use read::Read;
 use track::{Tracked, Tracker};
 
-pub use compare::fates;
+pub use compare::{Captures, compare, fates};
 pub use segments::{Judgement, SegmentRow, Shortfall, segments};
+pub use verify::verify;
 
 /// TCP ports on which SMTP is expected, before the octets are looked at.
 pub const SMTP_PORTS: [u16; 4] = [25, 465, 587, 2525];

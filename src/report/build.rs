@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::beside::Beside;
 use super::model::{
     Capture, Evidence, Finding, Flow, Goodput, Half, Handshake, Hop, Message, Phase, Problem,
     Refusal, Remedy, Report, Retransmissions, Rpc, RpcInterface, RpcOperation, Rtt, SCHEMA, Smb,
@@ -195,6 +196,7 @@ pub fn build(parts: Parts) -> Report {
         mail: None,
         notes,
         plots: Vec::new(),
+        beside: Beside::default(),
     };
     report.mail = mail::mail(&report.flows);
     report.verdict = verdict::verdict(&report, wanted);

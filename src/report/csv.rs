@@ -33,6 +33,19 @@ impl Format for Csv {
     }
 
     fn write(&self, report: &Report, _: Look, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(table) = report.beside.tables.first() {
+            let heads: Vec<String> = table
+                .columns
+                .iter()
+                .map(|(head, _)| escape::csv(head))
+                .collect();
+            writeln!(out, "{}", heads.join(","))?;
+            for row in &table.rows {
+                let cells: Vec<String> = row.iter().map(|cell| escape::csv(cell)).collect();
+                writeln!(out, "{}", cells.join(","))?;
+            }
+            return Ok(());
+        }
         write!(
             out,
             "index,capture,client,server,application,first_frame,last_frame,start,duration,handshake_rtt,syn_retries,end,ended_by"

@@ -4,6 +4,7 @@
 //! it on the page as text. The graphs are uPlot's, from `vendor/`.
 
 mod across;
+mod beside;
 mod data;
 mod graph;
 
@@ -115,6 +116,8 @@ fn page(report: &Report) -> Value {
         flows_left_out => report.totals.flows > flows.len().min(data::MAX_ROWS) as u64,
         flows_unseen => flows.len() > FLOWS,
         plots => report.plots.iter().filter_map(|p| plot(&view, p)).collect::<Vec<_>>(),
+        tables => report.beside.tables.iter().map(beside::table).collect::<Vec<_>>(),
+        trends => report.beside.trends.iter().filter_map(beside::trend).collect::<Vec<_>>(),
         hosts => across::hosts(&view),
         services => across::services(&view),
         timeline => across::timeline(&view),

@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, Write};
 use serde::Serialize;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
+use super::beside::Shape;
 use super::model::Report;
 use super::{Format, Look, escape};
 
@@ -23,7 +24,12 @@ impl Format for Json {
     }
 
     fn write(&self, report: &Report, _: Look, out: &mut dyn Write) -> io::Result<()> {
-        write(report, Lines::default(), out)
+        let lines = Lines::default();
+        match &report.beside.shape {
+            None => write(report, lines, out),
+            Some(Shape::Comparison(comparison)) => write(&comparison.whole(report), lines, out),
+            Some(Shape::Verification(verification)) => write(verification.as_ref(), lines, out),
+        }
     }
 }
 

@@ -36,12 +36,38 @@ impl Format for Markdown {
             verdict.grade.replace('-', " "),
             esc(&verdict.text)
         )?;
+        tables(report, out)?;
         findings(&view, out)?;
         remedies(report, out)?;
         harmless(&view, out)?;
         flows(&view, out)?;
         captures(report, out)
     }
+}
+
+/// What a comparison or a verification adds.
+fn tables(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    for table in &report.beside.tables {
+        writeln!(out, "\n## {}\n", esc(&table.title))?;
+        for text in &table.text {
+            writeln!(out, "{}\n", esc(&sentence(text)))?;
+        }
+        if table.rows.is_empty() {
+            continue;
+        }
+        let heads: Vec<&str> = table.columns.iter().map(|(head, _)| *head).collect();
+        let rules: Vec<&str> = table
+            .columns
+            .iter()
+            .map(|(_, number)| if *number { "---:" } else { "---" })
+            .collect();
+        writeln!(out, "| {} |\n| {} |", heads.join(" | "), rules.join(" | "))?;
+        for row in &table.rows {
+            let cells: Vec<String> = row.iter().map(|cell| esc(cell)).collect();
+            writeln!(out, "| {} |", cells.join(" | "))?;
+        }
+    }
+    Ok(())
 }
 
 fn findings(view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {

@@ -4,7 +4,9 @@
 //! Gives:  text, JSON, …: one file a format
 //! Never:  works anything out that is not in the model; prints text from packets unescaped
 
+pub mod beside;
 pub mod build;
+pub mod comparison;
 mod csv;
 mod epoch;
 pub mod escape;
@@ -19,6 +21,7 @@ mod redact;
 mod sha256;
 mod text;
 mod verdict;
+pub mod verification;
 mod view;
 mod words;
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::beside::Beside;
 pub use super::epoch::Epoch;
 
 /// Name of this shape of the report.
@@ -40,6 +41,9 @@ pub struct Report {
     /// What graphs are drawn of, where a format with graphs is wanted; in no other.
     #[serde(skip)]
     pub plots: Vec<super::plot::Plot>,
+    /// What a comparison or a verification adds.
+    #[serde(skip)]
+    pub beside: Beside,
 }
 
 /// What the SMTP dialogs that are listed say together.

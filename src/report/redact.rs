@@ -12,6 +12,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::beside::{Beside, Shape};
 use super::escape;
 use super::mail;
 use super::model::{Flow, Problem, Report, Step};
@@ -270,6 +271,28 @@ impl Redaction {
         self.texts(problems.iter_mut().map(|p| &mut p.text), true);
     }
 
+    fn beside(&mut self, beside: &mut Beside) {
+        for table in &mut beside.tables {
+            self.texts(&mut table.text, true);
+            self.texts(table.rows.iter_mut().flatten(), true);
+        }
+        match &mut beside.shape {
+            None => {}
+            Some(Shape::Comparison(comparison)) => {
+                for flow in &mut comparison.flows {
+                    self.texts([&mut flow.client, &mut flow.server], false);
+                    self.texts(flow.right_ends.iter_mut().flatten(), false);
+                }
+            }
+            Some(Shape::Verification(verification)) => {
+                for pair in &mut verification.pairs {
+                    self.texts(&mut pair.hosts, false);
+                }
+                self.text(&mut verification.text, true);
+            }
+        }
+    }
+
     fn report(&mut self, report: &mut Report) {
         for (number, capture) in (1..).zip(&mut report.captures) {
             let ending: String = capture
@@ -339,6 +362,7 @@ impl Redaction {
         for step in report.plots.iter_mut().flat_map(|p| &mut p.steps) {
             self.texts([&mut step.name, &mut step.text], true);
         }
+        self.beside(&mut report.beside);
         self.text(&mut report.verdict.text, true);
         self.texts(&mut report.notes, true);
         report.names = std::mem::take(&mut report.names)

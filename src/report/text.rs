@@ -45,6 +45,7 @@ impl Format for Text {
         let view = View::new(report);
         let mut page = Page { out, look };
         page.verdict(report)?;
+        page.tables(report)?;
         page.findings(&view)?;
         page.remedies(&view)?;
         page.harmless(&view)?;
@@ -61,9 +62,9 @@ const GOOD: Style = Style::new().green().bold();
 
 fn style_of(word: &str) -> Style {
     match word {
-        "critical" | "sick" => BAD,
+        "critical" | "sick" | "worse" => BAD,
         "warning" | "suspect" | "cannot-tell" => DOUBTFUL,
-        "healthy" => GOOD,
+        "healthy" | "better" => GOOD,
         _ => STRONG,
     }
 }
@@ -136,6 +137,53 @@ impl Page<'_> {
             && verdict.grade != "healthy"
         {
             self.wrapped("First: ", STRONG, 2, &sentence(&first.title))?;
+        }
+        Ok(())
+    }
+
+    /// What a comparison or a verification adds.
+    fn tables(&mut self, report: &Report) -> io::Result<()> {
+        for table in &report.beside.tables {
+            self.heading(&table.title)?;
+            for text in &table.text {
+                self.wrapped("   ", Style::new(), 3, &sentence(text))?;
+            }
+            let cells: Vec<Vec<String>> = table
+                .rows
+                .iter()
+                .map(|row| row.iter().map(|cell| escape::line(cell)).collect())
+                .collect();
+            let wide = |text: &str| text.chars().count();
+            let widths: Vec<usize> = table
+                .columns
+                .iter()
+                .enumerate()
+                .map(|(n, (head, _))| {
+                    let longest = cells.iter().filter_map(|row| row.get(n)).map(|c| wide(c));
+                    longest.fold(wide(head), usize::max)
+                })
+                .collect();
+            let line = |row: &mut dyn Iterator<Item = &str>| -> String {
+                let mut line = "   ".to_owned();
+                for ((cell, width), (_, number)) in row.zip(&widths).zip(&table.columns) {
+                    let fill = " ".repeat(width.saturating_sub(wide(cell)));
+                    let (before, after) = if *number {
+                        (fill.as_str(), "")
+                    } else {
+                        ("", fill.as_str())
+                    };
+                    line += &format!("{before}{cell}{after}  ");
+                }
+                line.trim_end().to_owned()
+            };
+            if cells.is_empty() {
+                continue;
+            }
+            let head = line(&mut table.columns.iter().map(|(head, _)| *head));
+            writeln!(self.out, "\n{}", self.styled(&head, FAINT))?;
+            for row in &cells {
+                writeln!(self.out, "{}", line(&mut row.iter().map(String::as_str)))?;
+            }
         }
         Ok(())
     }

@@ -54,6 +54,13 @@ pub struct Step {
     delivered: bool,
 }
 
+impl Step {
+    /// Whether the receiver got it.
+    pub fn delivered(&self) -> bool {
+        self.delivered
+    }
+}
+
 /// What one side knows.
 #[derive(Clone, Debug)]
 struct End {

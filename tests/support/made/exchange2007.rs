@@ -260,6 +260,11 @@ fn fast_test(convo: Convo, segments: u32, spacing_us: i64) -> Convo {
     convo.close(C2S)
 }
 
+/// The conversations that go wrong, without those of other hosts.
+pub fn stuck(variant: Variant) -> Vec<Convo> {
+    vec![stuck_smtp(variant), stuck_smb(variant), slow_test(variant)]
+}
+
 /// What the test program sends.
 fn test_octets(count: usize) -> Vec<u8> {
     b"0123456789".iter().copied().cycle().take(count).collect()

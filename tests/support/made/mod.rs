@@ -4,6 +4,7 @@
 pub mod dialogs;
 pub mod exchange2007;
 pub mod random;
+pub mod two_points;
 
 /// A capture that is made here: name of its folder in `captures/`, and its octets.
 pub type Made = (&'static str, fn() -> Vec<u8>);

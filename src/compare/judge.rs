@@ -1,0 +1,967 @@
+//! Says in findings where segments went wrong between two captures: on the path, or inside which host.
+//!
+//! Reads:   [`Compared`]
+//! Yields:  one finding of a kind for each two hosts and direction
+//! Silent:  healthy pairs; what lies outside of what both sides captured; single late or reordered segments
+//! Source:  ids and meanings are those of the single capture's detectors; here two captures prove what one can only suspect
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::fate::{Event, EventKind, Fate, Path};
+use super::{Compared, Joined};
+use crate::decode::TcpFlags;
+use crate::detect::{Evidence, Finding, Severity};
+use crate::net::{Direction, FrameRef, Sketch, Timestamp};
+
+/// Frames cited by one finding.
+const MAX_PROOF: usize = 16;
+/// Flows named by one finding.
+const MAX_FLOWS: usize = 1_000;
+/// Share of segments from which their loss hurts.
+const LOSS_SHARE: f64 = 0.001;
+/// Octets lost so often stop a connection.
+const STUCK: u32 = 4;
+/// Share of segments from which copies and disorder hurt, and how many there have to be.
+const ORDER_SHARE: f64 = 0.01;
+const ENOUGH: u64 = 3;
+/// Share from which even one or two segments are worth a word.
+const MANY: f64 = 0.1;
+/// A queue has grown when segments wait at least so long, and this many times the shortest way.
+const QUEUE: f64 = 0.002;
+const QUEUE_SHARE: f64 = 0.5;
+/// Delay that users feel, and how many times the shortest it has to be.
+const BLOAT: f64 = 0.1;
+const BLOAT_FACTOR: f64 = 4.0;
+const BLOAT_SEGMENTS: u64 = 50;
+/// A single segment late by this much stands out.
+const SPIKE: f64 = 0.2;
+const SPIKE_SEGMENTS: u64 = 10;
+/// Segments that are less than this much of a packet are no proof of a limit on its length.
+const LONG: u32 = 500;
+/// A host's answers are slow that make users wait as long as this together, one of them as long as the second.
+const SLOW_SECONDS: f64 = 1.0;
+const SLOW_LONGEST: f64 = 0.5;
+
+/// All that went one way between two hosts.
+#[derive(Default)]
+struct Way<'a> {
+    joined: Vec<(&'a Joined, Direction)>,
+    sum: Path,
+    events: Vec<&'a Event>,
+}
+
+/// The findings, in no order.
+#[must_use]
+pub fn findings(compared: &Compared) -> Vec<Finding> {
+    let mut ways: BTreeMap<(IpAddr, IpAddr), Way<'_>> = BTreeMap::new();
+    for joined in compared.pairs.iter().filter(|p| p.counted) {
+        for direction in Direction::BOTH {
+            let (from, to) = match direction {
+                Direction::ClientToServer => (joined.client.addr, joined.server.addr),
+                Direction::ServerToClient => (joined.server.addr, joined.client.addr),
+            };
+            let way = ways.entry((from, to)).or_default();
+            way.joined.push((joined, direction));
+            if let Some(path) = joined.paths.get(direction.index()) {
+                add(&mut way.sum, path);
+            }
+            if let Some(events) = joined.events.get(direction.index()) {
+                way.events.extend(events.iter());
+            }
+        }
+    }
+    let mut out = Vec::new();
+    for ((from, to), way) in &ways {
+        let judge = Judge {
+            from: *from,
+            to: *to,
+            way,
+        };
+        judge.losses(&mut out);
+        judge.damage(&mut out);
+        judge.disorder(&mut out);
+        judge.host(&mut out);
+        judge.acknowledgements(&mut out);
+        judge.changes(&mut out);
+        judge.delays(&mut out);
+        judge.captures(&mut out);
+    }
+    connections(compared, &mut out);
+    answers(compared, &mut out);
+    out
+}
+
+fn add(sum: &mut Path, path: &Path) {
+    sum.matched += path.matched;
+    sum.lost += path.lost;
+    sum.corrupted += path.corrupted;
+    sum.unfilled += path.unfilled;
+    sum.duplicated += path.duplicated;
+    sum.reordered += path.reordered;
+    sum.delayed += path.delayed;
+    sum.not_taken += path.not_taken;
+    sum.only_right += path.only_right;
+    sum.missed += path.missed;
+    sum.outside += path.outside;
+    sum.acks += path.acks;
+    sum.acks_lost += path.acks_lost;
+    sum.resets_made += path.resets_made;
+    sum.hops = sum.hops.or(path.hops);
+    sum.delay.merge(&path.delay);
+    sum.measured |= path.measured;
+    sum.octets += path.octets;
+    sum.largest_came = sum.largest_came.max(path.largest_came);
+    sum.smallest_lost = match (sum.smallest_lost, path.smallest_lost) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    sum.times_lost = sum.times_lost.max(path.times_lost);
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+fn percent(share: f64) -> String {
+    if share > 0.0 && share < 0.001 {
+        format!("{:.2} %", share * 100.0)
+    } else {
+        format!("{:.1} %", share * 100.0)
+    }
+}
+
+fn plural(n: u64, one: &str) -> String {
+    if n == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{n} {one}s")
+    }
+}
+
+/// `12 ms`, `1.4 s`.
+fn span(seconds: f64) -> String {
+    if seconds < 0.001 {
+        format!("{:.0} µs", seconds * 1e6)
+    } else if seconds < 0.1 {
+        format!("{:.1} ms", seconds * 1e3)
+    } else if seconds < 1.0 {
+        format!("{:.0} ms", seconds * 1e3)
+    } else {
+        format!("{seconds:.1} s")
+    }
+}
+
+struct Judge<'a, 'w> {
+    from: IpAddr,
+    to: IpAddr,
+    way: &'w Way<'a>,
+}
+
+impl<'a> Judge<'a, '_> {
+    fn events(&self, wanted: impl Fn(EventKind) -> bool) -> Vec<&'a Event> {
+        let mut events: Vec<&Event> = self
+            .way
+            .events
+            .iter()
+            .copied()
+            .filter(|e| wanted(e.kind))
+            .collect();
+        events.sort_by_key(|e| (e.time, e.frames));
+        events
+    }
+
+    fn finding(
+        &self,
+        id: &'static str,
+        severity: Severity,
+        confidence: f64,
+        summary: String,
+        events: &[&Event],
+        say: impl Fn(&Event) -> String,
+    ) -> Finding {
+        let mut flows: Vec<u64> = self
+            .way
+            .joined
+            .iter()
+            .filter_map(|(j, _)| j.flows.iter().flatten().next().map(|(index, _)| *index))
+            .take(MAX_FLOWS)
+            .collect();
+        flows.sort_unstable();
+        flows.dedup();
+        let start = events.first().map(|e| e.time);
+        let end = events.iter().map(|e| e.time).max();
+        let begin = || {
+            self.way
+                .joined
+                .iter()
+                .map(|(j, _)| j.start)
+                .min()
+                .unwrap_or_default()
+        };
+        Finding {
+            id,
+            severity,
+            confidence,
+            summary,
+            subject: None,
+            peer: None,
+            hosts: vec![self.from, self.to],
+            flows,
+            start: start.unwrap_or_else(begin),
+            end: end.unwrap_or_else(begin),
+            seconds_lost: None,
+            evidence: events
+                .iter()
+                .flat_map(|e| {
+                    let text = say(e);
+                    let [left, right] = e.frames;
+                    let both = left.is_some() && right.is_some();
+                    [(left, "left"), (right, "right")]
+                        .into_iter()
+                        .filter_map(move |(frame, _)| frame)
+                        .enumerate()
+                        .map(move |(n, frame)| Evidence {
+                            at: FrameRef {
+                                capture: frame.capture(),
+                                frame,
+                            },
+                            text: if both && n == 1 {
+                                "the same segment at the other side".to_owned()
+                            } else {
+                                text.clone()
+                            },
+                        })
+                })
+                .take(MAX_PROOF)
+                .collect(),
+            against: Vec::new(),
+            display_filter: filter(self.from, self.to),
+            measures: Vec::new(),
+            words: Vec::new(),
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn losses(&self, out: &mut Vec<Finding>) {
+        let sum = &self.way.sum;
+        let lost = self.events(|k| k == EventKind::Fate(Fate::Lost));
+        let lost: Vec<&Event> = lost.into_iter().filter(|e| !is_syn(e)).collect();
+        let syns = self.syns_lost();
+        let count = sum.lost.saturating_sub(syns);
+        if count == 0 {
+            return;
+        }
+        let sent = sum.matched + sum.lost;
+        let share = share(count, sent);
+        let (from, to) = (self.from, self.to);
+        let mut against = Vec::new();
+        let unfilled = lost.iter().filter(|e| e.left_unfilled).count();
+        if unfilled > 0 {
+            against.push(format!(
+                "the capture beside {from} was taken above its adapter, which had the checksums still to fill in: what is lost may have been lost in the adapter, its driver or its team as well as behind it"
+            ));
+        }
+        let measures = |f: &mut Finding| {
+            f.measures = vec![
+                ("share", share),
+                ("count", count as f64),
+                ("repeats", f64::from(sum.times_lost)),
+            ];
+        };
+        let say = |e: &Event| {
+            format!(
+                "{} leave and never come",
+                plural(u64::from(e.octets), "octet")
+            )
+        };
+        let too_big = self.way.joined.iter().find_map(|(j, _)| j.too_big);
+        let only_long = sum
+            .smallest_lost
+            .is_some_and(|s| s >= LONG && s > sum.largest_came)
+            && count >= 2;
+        if only_long || too_big.is_some() {
+            let mut f = if let Some((frame, mtu)) = too_big {
+                let mut f = self.finding(
+                    "path.mtu-discovery",
+                    Severity::Info,
+                    0.95,
+                    format!("{} from {from} to {to} too long for a link of {mtu} octets did not come; a router said so", plural(count, "segment")),
+                    &lost,
+                    say,
+                );
+                f.evidence.insert(
+                    0,
+                    Evidence {
+                        at: FrameRef {
+                            capture: frame.capture(),
+                            frame,
+                        },
+                        text: format!("ICMP: too long, at most {mtu} octets"),
+                    },
+                );
+                f
+            } else {
+                let mut f = self.finding(
+                    "path.mtu-black-hole",
+                    Severity::Critical,
+                    0.95,
+                    format!(
+                        "all {} of {} octets and more from {from} to {to} are lost on the way, while those of up to {} octets come: the path swallows long packets and says nothing",
+                        plural(count, "segment"),
+                        sum.smallest_lost.unwrap_or_default(),
+                        sum.largest_came
+                    ),
+                    &lost,
+                    say,
+                );
+                f.peer = Some(to);
+                f.subject = Some(from);
+                f
+            };
+            measures(&mut f);
+            f.against = against;
+            out.push(f);
+            return;
+        }
+        let hurts = share >= LOSS_SHARE || sum.times_lost >= STUCK;
+        let stuck = sum.times_lost >= STUCK;
+        let queued = self.queued(&lost);
+        let (id, why) = match queued {
+            Some(wait) => (
+                "loss.congestion",
+                format!(
+                    "; what was sent just before had waited {} in a queue",
+                    span(wait)
+                ),
+            ),
+            None => ("loss.network", String::new()),
+        };
+        let again = if stuck {
+            format!(", the same octets up to {} times", sum.times_lost)
+        } else {
+            String::new()
+        };
+        let mut f = self.finding(
+            id,
+            match (stuck, hurts) {
+                (true, _) => Severity::Critical,
+                (_, true) => Severity::Warning,
+                _ => Severity::Info,
+            },
+            if unfilled > 0 { 0.8 } else { 0.97 },
+            format!(
+                "{} of {sent} ({}) from {from} to {to} left one capture and never came to the other{again}: lost between them{why}",
+                plural(count, "segment"),
+                percent(share)
+            ),
+            &lost,
+            say,
+        );
+        f.subject = Some(from);
+        f.peer = Some(to);
+        measures(&mut f);
+        f.against = against;
+        out.push(f);
+    }
+
+    /// The segments that were under way for longest, of each connection.
+    fn slowest(&self) -> Vec<&'a Event> {
+        let paths = self
+            .way
+            .joined
+            .iter()
+            .filter_map(|(j, d)| j.paths.get(d.index()));
+        let mut events: Vec<&Event> = paths.filter_map(|p| p.slowest.as_ref()).collect();
+        events.sort_by(|a, b| b.delay.unwrap_or(0.0).total_cmp(&a.delay.unwrap_or(0.0)));
+        events.truncate(MAX_PROOF / 2);
+        events
+    }
+
+    fn syns_lost(&self) -> u64 {
+        self.events(|k| k == EventKind::Fate(Fate::Lost))
+            .iter()
+            .filter(|e| is_syn(e))
+            .count() as u64
+    }
+
+    /// How long segments waited in a queue just before losses, where that queue was full.
+    fn queued(&self, lost: &[&Event]) -> Option<f64> {
+        let delay = &self.way.sum.delay;
+        let (least, most) = (delay.min().as_secs_f64(), delay.max().as_secs_f64());
+        let mut waits: Vec<f64> = lost
+            .iter()
+            .filter_map(|e| e.delay)
+            .map(|d| d - least)
+            .collect();
+        waits.sort_by(f64::total_cmp);
+        let wait = *waits.get(waits.len() / 2)?;
+        let median = delay.quantile(0.5).as_secs_f64() - least;
+        (wait >= QUEUE && wait >= (most - least) * QUEUE_SHARE && wait >= median).then_some(wait)
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn damage(&self, out: &mut Vec<Finding>) {
+        let sum = &self.way.sum;
+        if sum.corrupted == 0 {
+            return;
+        }
+        let (from, to) = (self.from, self.to);
+        // The payload came as it had left, and the sum was never filled in: that is the sender's adapter. Else something changed it.
+        let by_adapter = |e: &Event| {
+            e.kind == EventKind::Fate(Fate::Unfilled)
+                || (e.left_unfilled && !e.came_good && e.payload_differs == Some(false))
+        };
+        let bad = self.events(|k| matches!(k, EventKind::Fate(Fate::Unfilled | Fate::Damaged)));
+        let (adapter, changed): (Vec<&Event>, Vec<&Event>) =
+            bad.into_iter().partition(|e| by_adapter(e));
+        let sent = sum.matched + sum.lost;
+        let total = (adapter.len() + changed.len()).max(1) as u64;
+        let measure = |f: &mut Finding, n: u64| {
+            f.subject = Some(from);
+            f.peer = Some(to);
+            f.measures = vec![
+                ("share", share(n, sent)),
+                ("count", n as f64),
+                ("unacknowledged_share", 1.0),
+            ];
+        };
+        if !adapter.is_empty() {
+            let n = sum.corrupted * adapter.len() as u64 / total;
+            let mut f = self.finding(
+                "checksum.offload-broken",
+                Severity::Critical,
+                0.98,
+                format!(
+                    "{} of {sent} ({}) from {from} came to {to} with their payload whole and a checksum that does not fit, as {from} had left it for its adapter to fill in: the adapter, its driver or its team does not do so",
+                    plural(n, "segment"),
+                    percent(share(n, sent))
+                ),
+                &adapter,
+                |e| {
+                    if e.left_unfilled {
+                        "leaves with an unfilled checksum, and comes so or wrong".to_owned()
+                    } else {
+                        "leaves with a wrong checksum, and comes so".to_owned()
+                    }
+                },
+            );
+            measure(&mut f, n);
+            out.push(f);
+        }
+        if !changed.is_empty() {
+            let n = sum.corrupted - sum.corrupted * adapter.len() as u64 / total;
+            let unseen = changed.iter().filter(|e| e.came_good).count() as u64;
+            let left_unfilled = changed.iter().filter(|e| e.left_unfilled).count() as u64;
+            let how = if unseen == changed.len() as u64 {
+                "with other octets and a checksum that fits them, so that no host notices: a device that rewrites, or memory of one that fails"
+            } else if unseen > 0 {
+                "damaged; some with a checksum that fits the damage, so that no host notices"
+            } else {
+                "damaged, with a checksum that no longer fits"
+            };
+            let mut f = self.finding(
+                "checksum.corruption-on-path",
+                if unseen > 0 || share(n, sent) >= ORDER_SHARE {
+                    Severity::Critical
+                } else {
+                    Severity::Warning
+                },
+                if left_unfilled > 0 { 0.85 } else { 0.97 },
+                format!(
+                    "{} of {sent} ({}) from {from} left one capture whole and came to the other {how}",
+                    plural(n, "segment"),
+                    percent(share(n, sent))
+                ),
+                &changed,
+                |e| match (e.payload_differs, e.came_good) {
+                    _ if e.difference.is_some() => format!(
+                        "comes with a checksum that {}; {}",
+                        if e.came_good { "fits" } else { "does not fit" },
+                        e.difference.map_or_else(String::new, |d| d.sentence())
+                    ),
+                    (Some(true), true) => "comes with other octets, and a checksum that fits them".to_owned(),
+                    (Some(true), false) => "comes with other octets, and a checksum that does not fit".to_owned(),
+                    (Some(false), _) => "comes with the same payload and a checksum that does not fit: the header was changed".to_owned(),
+                    (None, _) => "comes with a checksum that does not fit".to_owned(),
+                },
+            );
+            measure(&mut f, n);
+            if left_unfilled > 0 {
+                f.against.push(format!(
+                    "the capture beside {from} was taken above its adapter: the damage may be the adapter's, which had the checksums still to fill in"
+                ));
+            }
+            out.push(f);
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn disorder(&self, out: &mut Vec<Finding>) {
+        let sum = &self.way.sum;
+        let (from, to) = (self.from, self.to);
+        for (id, n, kind, what, say) in [
+            (
+                "duplication.network",
+                sum.duplicated,
+                EventKind::Fate(Fate::Copy),
+                "came more than once, though they left once: the path copies them",
+                "a copy: it left once",
+            ),
+            (
+                "reordering.network",
+                sum.reordered,
+                EventKind::Reordered,
+                "came after segments that had left later: the path changes their order",
+                "comes after what left later",
+            ),
+        ] {
+            if n < ENOUGH {
+                continue;
+            }
+            let part = share(n, sum.matched);
+            let events = self.events(|k| k == kind);
+            let mut f = self.finding(
+                id,
+                if part >= ORDER_SHARE {
+                    Severity::Warning
+                } else {
+                    Severity::Info
+                },
+                0.97,
+                format!(
+                    "{} of {} ({}) from {from} to {to} {what}",
+                    plural(n, "segment"),
+                    sum.matched,
+                    percent(part)
+                ),
+                &events,
+                |_| say.to_owned(),
+            );
+            f.subject = Some(from);
+            f.peer = Some(to);
+            f.measures = vec![("share", part), ("count", n as f64)];
+            out.push(f);
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn host(&self, out: &mut Vec<Finding>) {
+        let sum = &self.way.sum;
+        let (from, to) = (self.from, self.to);
+        let part = share(sum.not_taken, sum.matched);
+        if sum.not_taken < ENOUGH && part < MANY {
+            return;
+        }
+        let events = self.events(|k| k == EventKind::Fate(Fate::Refused));
+        let mut f = self.finding(
+            "host.arrived-not-acknowledged",
+            if part >= LOSS_SHARE { Severity::Warning } else { Severity::Info },
+            0.95,
+            format!(
+                "{} of {} ({}) from {from} came whole to the capture beside {to}, which did not take them: lost inside {to}, not on the path",
+                plural(sum.not_taken, "segment"),
+                sum.matched,
+                percent(part)
+            ),
+            &events,
+            |_| "comes whole, and is acknowledged only after it came again".to_owned(),
+        );
+        f.subject = Some(to);
+        f.peer = Some(from);
+        f.measures = vec![("share", part), ("count", sum.not_taken as f64)];
+        out.push(f);
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn acknowledgements(&self, out: &mut Vec<Finding>) {
+        let sum = &self.way.sum;
+        let part = share(sum.acks_lost, sum.acks);
+        if sum.acks_lost < ENOUGH {
+            return;
+        }
+        let (from, to) = (self.from, self.to);
+        let events = self.events(|k| k == EventKind::AckLost);
+        let mut f = self.finding(
+            "loss.ack",
+            if part >= ORDER_SHARE { Severity::Warning } else { Severity::Info },
+            0.95,
+            format!(
+                "{} of {} bare acknowledgements ({}) from {from} to {to} left one capture and never came to the other",
+                sum.acks_lost,
+                sum.acks,
+                percent(part)
+            ),
+            &events,
+            |_| "an acknowledgement that does not come".to_owned(),
+        );
+        f.subject = Some(from);
+        f.peer = Some(to);
+        f.measures = vec![("share", part), ("count", sum.acks_lost as f64)];
+        out.push(f);
+    }
+
+    fn changes(&self, out: &mut Vec<Finding>) {
+        let (from, to) = (self.from, self.to);
+        let changed = self.events(|k| matches!(k, EventKind::Option(_)));
+        let mut what: BTreeSet<&str> = BTreeSet::new();
+        for e in &changed {
+            if let EventKind::Option(name) = e.kind {
+                what.insert(name);
+            }
+        }
+        if !what.is_empty() {
+            let clamped = what.len() == 1 && what.contains("mss");
+            let names: Vec<&str> = what.into_iter().collect();
+            let mut f = self.finding(
+                "path.option-stripped",
+                if clamped {
+                    Severity::Info
+                } else {
+                    Severity::Warning
+                },
+                0.98,
+                format!(
+                    "a device between the captures {} the option {} of SYNs from {from} to {to}",
+                    if clamped {
+                        "lowers"
+                    } else {
+                        "takes away or changes"
+                    },
+                    names.join(", ")
+                ),
+                &changed,
+                |e| match e.kind {
+                    EventKind::Option(name) => {
+                        format!("the SYN's {name} is another at the other side")
+                    }
+                    _ => String::new(),
+                },
+            );
+            f.peer = Some(to);
+            f.words = vec![("option", names.join(", "))];
+            out.push(f);
+        }
+        let masked = self.events(|k| k == EventKind::Payload);
+        if !masked.is_empty() {
+            let mut f = self.finding(
+                "smtp.banner-masked",
+                Severity::Warning,
+                0.97,
+                format!(
+                    "a device between the captures overwrites text from {from} to {to} with one sign, in {}",
+                    plural(masked.len() as u64, "segment")
+                ),
+                &masked,
+                |e| e.difference.map_or_else(String::new, |d| d.sentence()),
+            );
+            f.subject = Some(from);
+            f.peer = Some(to);
+            f.words = vec![("application", "smtp".to_owned())];
+            out.push(f);
+        }
+        let resets = self.events(|k| k == EventKind::Reset);
+        if self.way.sum.resets_made > 0 {
+            let mut f = self.finding(
+                "close.reset",
+                Severity::Critical,
+                0.95,
+                format!(
+                    "{} in the name of {from} came to {to}, which {from} did not send: a device between the captures ends the connections",
+                    plural(self.way.sum.resets_made, "reset")
+                ),
+                &resets,
+                |_| format!("a reset that did not leave {from}"),
+            );
+            f.peer = Some(to);
+            f.words = vec![("by", "device".to_owned())];
+            out.push(f);
+        }
+    }
+
+    fn delays(&self, out: &mut Vec<Finding>) {
+        let sum = &self.way.sum;
+        let (from, to) = (self.from, self.to);
+        let delay: &Sketch = &sum.delay;
+        if !sum.measured || delay.count() < SPIKE_SEGMENTS {
+            return;
+        }
+        let (least, usual, much, most) = (
+            delay.min().as_secs_f64(),
+            delay.quantile(0.5).as_secs_f64(),
+            delay.quantile(0.9).as_secs_f64(),
+            delay.max().as_secs_f64(),
+        );
+        let mut late = self.events(|k| k == EventKind::Late);
+        if late.is_empty() {
+            late.extend(self.slowest());
+        }
+        let say = |e: &Event| {
+            format!(
+                "under way for {}",
+                e.delay.map_or_else(|| "long".to_owned(), span)
+            )
+        };
+        // One-way delays are as unsure as the clocks: what is above the shortest is not.
+        if delay.count() >= BLOAT_SEGMENTS && much - least >= BLOAT && much >= least * BLOAT_FACTOR
+        {
+            let mut f = self.finding(
+                "path.bufferbloat",
+                Severity::Warning,
+                0.95,
+                format!(
+                    "one tenth of the segments from {from} to {to} wait {} and more in a queue between the captures, where the shortest way takes {}",
+                    span(much - least),
+                    span(least)
+                ),
+                &late,
+                say,
+            );
+            f.subject = Some(from);
+            f.peer = Some(to);
+            f.measures = vec![("queue_ms", (much - least) * 1e3)];
+            out.push(f);
+        } else if most - usual >= SPIKE && sum.delayed > 0 {
+            let mut f = self.finding(
+                "path.latency-spike",
+                Severity::Warning,
+                0.95,
+                format!(
+                    "{} from {from} to {to} were under way for up to {}, where {} is usual: held between the captures",
+                    plural(sum.delayed, "segment"),
+                    span(most),
+                    span(usual)
+                ),
+                &late,
+                say,
+            );
+            f.subject = Some(from);
+            f.peer = Some(to);
+            f.seconds_lost = Some(most - usual);
+            out.push(f);
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn captures(&self, out: &mut Vec<Finding>) {
+        let sum = &self.way.sum;
+        if sum.missed == 0 {
+            return;
+        }
+        let events = self.events(|k| k == EventKind::Fate(Fate::Missed));
+        let mut f = self.finding(
+            "capture.drops",
+            Severity::Info,
+            0.9,
+            format!(
+                "{} from {} to {} were acknowledged but are in one capture only: the other missed them",
+                plural(sum.missed, "segment"),
+                self.from,
+                self.to
+            ),
+            &events,
+            |_| "acknowledged, and not in the other capture".to_owned(),
+        );
+        f.measures = vec![("count", sum.missed as f64)];
+        out.push(f);
+    }
+}
+
+fn is_syn(e: &Event) -> bool {
+    TcpFlags(u16::from(e.flags)).has(TcpFlags::SYN)
+}
+
+/// Where connections did not come about, or late.
+#[allow(clippy::cast_precision_loss)]
+fn connections(compared: &Compared, out: &mut Vec<Finding>) {
+    // By client and server: connections lost on the way, connections that the server let wait, connections that came late.
+    let mut by_pair: BTreeMap<(IpAddr, IpAddr), [Vec<&Joined>; 3]> = BTreeMap::new();
+    for j in compared.pairs.iter().filter(|j| j.counted) {
+        let [to, back] = &j.paths;
+        let [to_events, back_events] = &j.events;
+        let lost = |events: &super::Events| {
+            events
+                .of(EventKind::Fate(Fate::Lost))
+                .filter(|e| is_syn(e))
+                .count()
+        };
+        let (there, back_lost) = (lost(to_events), lost(back_events));
+        let [came, answered] = j.opened;
+        let up = back.matched > 0;
+        let place = if there + back_lost > 0 && !up {
+            0
+        } else if came && !answered && to.matched > 0 {
+            1
+        } else if there + back_lost > 0 {
+            2
+        } else {
+            continue;
+        };
+        let lists = by_pair.entry((j.client.addr, j.server.addr)).or_default();
+        if let Some(list) = lists.get_mut(place) {
+            list.push(j);
+        }
+    }
+    for ((client, server), lists) in by_pair {
+        for (place, list) in lists.iter().enumerate() {
+            if list.is_empty() {
+                continue;
+            }
+            let n = list.len() as u64;
+            let syns: Vec<&Event> = list
+                .iter()
+                .flat_map(|j| j.events.iter().flat_map(super::Events::iter))
+                .filter(|e| is_syn(e) && e.kind == EventKind::Fate(Fate::Lost))
+                .collect();
+            let (id, severity, text, subject) = match place {
+                0 => (
+                    "connect.unanswered",
+                    Severity::Critical,
+                    format!(
+                        "{} from {client} to {server} did not come about: {} left one capture and never came to the other",
+                        plural(n, "connection"),
+                        plural(syns.len() as u64, "SYN or SYN-ACK")
+                    ),
+                    None,
+                ),
+                1 => (
+                    "connect.unanswered",
+                    Severity::Critical,
+                    format!(
+                        "SYNs of {} from {client} came to the capture beside {server}, which sent no answer: the host is silent, not the path",
+                        plural(n, "connection")
+                    ),
+                    Some(server),
+                ),
+                _ => (
+                    "connect.retried",
+                    Severity::Warning,
+                    format!(
+                        "{} from {client} to {server} came about late: {} were lost between the captures",
+                        plural(n, "connection"),
+                        plural(syns.len() as u64, "SYN or SYN-ACK")
+                    ),
+                    None,
+                ),
+            };
+            let way = Way {
+                joined: list
+                    .iter()
+                    .map(|j| (*j, Direction::ClientToServer))
+                    .collect(),
+                ..Way::default()
+            };
+            let judge = Judge {
+                from: client,
+                to: server,
+                way: &way,
+            };
+            let mut f = judge.finding(id, severity, 0.95, text, &syns, |_| {
+                "leaves, and never comes to the other side".to_owned()
+            });
+            f.subject = subject.or(Some(server));
+            f.peer = Some(client);
+            f.measures = vec![("count", n as f64)];
+            if place == 0 && list.iter().any(|j| j.flows.contains(&None)) {
+                f.against.push("the other capture shows nothing of these connections; that it saw this path at the time is not proven by them".to_owned());
+            }
+            out.push(f);
+        }
+    }
+}
+
+/// Hosts that answer late, which is no matter of the path.
+#[allow(clippy::cast_precision_loss)]
+fn answers(compared: &Compared, out: &mut Vec<Finding>) {
+    let mut by_host: BTreeMap<(IpAddr, u16), Vec<&Joined>> = BTreeMap::new();
+    for j in compared.pairs.iter().filter(|j| j.counted) {
+        by_host
+            .entry((j.server.addr, j.server.port))
+            .or_default()
+            .push(j);
+    }
+    for ((server, port), list) in by_host {
+        let waits = || list.iter().filter_map(|j| j.waits.get(1));
+        let seconds: f64 = waits().map(|w| w.seconds).sum();
+        let answers: u64 = waits().map(|w| w.answers).sum();
+        let Some(slowest) = list.iter().max_by(|a, b| {
+            let longest = |j: &Joined| j.waits.get(1).map_or(0.0, |w| w.longest);
+            longest(a).total_cmp(&longest(b))
+        }) else {
+            continue;
+        };
+        let Some(wait) = slowest.waits.get(1) else {
+            continue;
+        };
+        if seconds < SLOW_SECONDS || wait.longest < SLOW_LONGEST {
+            continue;
+        }
+        let way = Way {
+            joined: list
+                .iter()
+                .map(|j| (*j, Direction::ServerToClient))
+                .collect(),
+            ..Way::default()
+        };
+        let judge = Judge {
+            from: server,
+            to: slowest.client.addr,
+            way: &way,
+        };
+        let mut f = judge.finding(
+            "server.slow",
+            if wait.longest >= SLOW_SECONDS { Severity::Warning } else { Severity::Info },
+            0.95,
+            format!(
+                "{server} took {} for {} on port {port}, up to {} for one, from the request's coming to the answer's leaving beside it: the time passes inside the host, not on the path",
+                span(seconds),
+                plural(answers, "answer"),
+                span(wait.longest)
+            ),
+            &[],
+            |_| String::new(),
+        );
+        if let Some([request, answer]) = wait.frames {
+            for (frame, text) in [
+                (request, "the request comes".to_owned()),
+                (
+                    answer,
+                    format!("the answer leaves, {} later", span(wait.longest)),
+                ),
+            ] {
+                f.evidence.push(Evidence {
+                    at: FrameRef {
+                        capture: frame.capture(),
+                        frame,
+                    },
+                    text,
+                });
+            }
+        }
+        f.subject = Some(server);
+        f.peer = Some(slowest.client.addr);
+        f.seconds_lost = Some(seconds);
+        f.measures = vec![
+            ("seconds", seconds),
+            ("count", answers as f64),
+            ("port", f64::from(port)),
+        ];
+        f.end = list
+            .iter()
+            .map(|j| j.start)
+            .max()
+            .unwrap_or(Timestamp::default());
+        out.push(f);
+    }
+}
+
+/// A Wireshark filter for the two hosts.
+fn filter(a: IpAddr, b: IpAddr) -> String {
+    let field = |addr: IpAddr| if addr.is_ipv4() { "ip" } else { "ipv6" };
+    format!(
+        "{}.addr == {a} && {}.addr == {b} && tcp",
+        field(a),
+        field(b)
+    )
+}

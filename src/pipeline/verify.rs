@@ -1,0 +1,93 @@
+//! Analyses the captures from before and from after a remedy, and sets their measures side by side.
+//!
+//! Takes:  the settings of both runs
+//! Gives:  the [`Report`] on the captures from after, with the verification beside it
+//! Never:  measures anything itself: the report's flows hold all that is compared
+
+use std::net::SocketAddr;
+
+use crate::compare::verify::{self, Hurt, Run, Sample};
+use crate::detect::Severity;
+use crate::report::model::{Flow, Half, Report};
+use crate::report::{severity_named, verification};
+
+use super::{Error, Settings, analyze};
+
+/// Causes that are no part of a connection's work: its users' leisure.
+const LEISURE: [&str; 3] = ["idle", "client-think", "close"];
+
+/// Did the remedy work?
+///
+/// # Errors
+/// As [`analyze`], of either run.
+pub fn verify(before: &Settings, after: &Settings) -> Result<Report, Error> {
+    let old = analyze(before)?;
+    let new = analyze(after)?;
+    let mut verified = verification::report(&verify::verify(&run(&old), &run(&new)), new);
+    verified.notes.extend(
+        old.notes
+            .iter()
+            .map(|note| format!("of the captures from before: {note}")),
+    );
+    Ok(verified)
+}
+
+fn run(report: &Report) -> Run {
+    Run {
+        samples: report.flows.iter().filter_map(sample).collect(),
+        hurts: report
+            .findings
+            .iter()
+            .filter_map(|f| {
+                let severity = severity_named(f.severity)?;
+                (severity >= Severity::Warning).then(|| Hurt {
+                    id: f.id.clone(),
+                    hosts: f.hosts.clone(),
+                    critical: severity == Severity::Critical,
+                })
+            })
+            .collect(),
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn sample(flow: &Flow) -> Option<Sample> {
+    let host = |end: &str| end.parse::<SocketAddr>().ok();
+    let (client, server) = (host(&flow.client)?, host(&flow.server)?);
+    let halves = [&flow.client_to_server, &flow.server_to_client];
+    let sum = |of: &dyn Fn(&Half) -> u64| halves.iter().map(|h| of(h)).sum::<u64>();
+    let idle: f64 = flow
+        .time
+        .iter()
+        .filter(|t| LEISURE.contains(&t.cause))
+        .map(|t| t.seconds)
+        .sum();
+    // The direction that carries the data tells how steady it is.
+    let main = halves.iter().max_by_key(|h| h.unique_octets)?;
+    let service = match flow.application.as_str() {
+        "unknown" => format!("tcp/{}", server.port()),
+        known => known.to_owned(),
+    };
+    Some(Sample {
+        hosts: [client.ip().to_string(), server.ip().to_string()],
+        service,
+        octets: sum(&|h| h.unique_octets),
+        seconds: (flow.duration - idle).max(0.0),
+        best: main.goodput_bps.as_ref().map(|g| g.peak / 8.0),
+        worst: main.goodput_bps.as_ref().map(|g| g.worst / 8.0),
+        segments: sum(&|h| h.data_segments),
+        repeated: sum(&|h| h.retransmitted_segments),
+        stalled: halves
+            .iter()
+            .flat_map(|h| &h.stalls)
+            .filter(|s| !LEISURE.contains(&s.cause))
+            .map(|s| s.seconds)
+            .sum(),
+        phases: flow
+            .smtp
+            .iter()
+            .flat_map(|s| &s.phases)
+            .map(|(phase, p)| (*phase, p.count, p.median))
+            .collect(),
+    })
+}
