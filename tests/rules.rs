@@ -25,6 +25,8 @@ struct Given {
     scene: Scene,
     os: Vec<(&'static str, String)>,
     facts: Vec<(&'static str, String)>,
+    /// Rule files of the user's own.
+    rules: Vec<PathBuf>,
 }
 
 fn on(scene: Scene) -> Given {
@@ -32,6 +34,7 @@ fn on(scene: Scene) -> Given {
         scene,
         os: Vec::new(),
         facts: Vec::new(),
+        rules: Vec::new(),
     }
 }
 
@@ -82,6 +85,7 @@ impl Given {
                 .iter()
                 .map(|(h, os)| ((*h).to_owned(), os.clone()))
                 .collect(),
+            rules: self.rules.clone(),
             ..Settings::default()
         };
         for (n, (host, text)) in self.facts.iter().enumerate() {
@@ -821,4 +825,52 @@ fn each_remedy_on_each_version() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(cases > 900, "{cases}");
+}
+
+/// The rule of a site's own in the README reads, speaks, and when it is broken, the error points at line and key.
+#[test]
+fn the_readmes_own_rule_works() {
+    let readme =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("`app-relay.toml`:\n\n```toml\n").unwrap();
+    let (rule, _) = rest.split_once("```").unwrap();
+    let folder = std::env::temp_dir().join(format!("tcptriage-own-rule-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("app-relay.toml");
+    fs::write(&path, rule).unwrap();
+    let ask = |millis| {
+        let mut given = on(refused(EXCHANGE, RCPT, millis, RELAY)).exchange(SERVER, "ex2016");
+        given.rules = vec![path.clone()];
+        given.report()
+    };
+    let report = ask(5_000);
+    let own = remedy(&report, "app-relay").unwrap_or_else(|| panic!("{}", told(&report)));
+    assert_eq!(
+        own.title,
+        "send the billing application to the relay connector"
+    );
+    assert_eq!(own.confirm[0].expect, format!("{CLIENT} is among them"));
+    assert_eq!(own.fix[0].on.as_deref(), Some(CLIENT));
+    assert!(remedy(&ask(0), "app-relay").is_none());
+    for (from, to, line, key) in [
+        ("likely = 0.9", "likly = 0.9", 2, "likly"),
+        ("smtp.tarpit", "smtp.tarpitt", 6, "when.all.symptom"),
+        (
+            "connector.tarpit_s",
+            "connector.tarpit",
+            9,
+            "when.none.fact",
+        ),
+        (
+            "\"ex2007..exse\"",
+            "\"ex2006..exse\"",
+            17,
+            "remedy.applies_to",
+        ),
+    ] {
+        fs::write(&path, rule.replacen(from, to, 1)).unwrap();
+        let error = tcptriage::rules::check(&path).unwrap_err();
+        assert_eq!((error.line, error.key.as_str()), (line, key), "{error}");
+    }
+    fs::remove_dir_all(folder).unwrap();
 }

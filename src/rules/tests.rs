@@ -834,6 +834,24 @@ fn the_catalogue_is_fresh() {
 }
 
 #[test]
+fn the_guide_names_all_that_conditions_may_use() {
+    const MARK: &str =
+        "<!-- From here on written by TCPTRIAGE_BLESS=1 cargo test --lib rules:: -->\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md");
+    let kept = std::fs::read_to_string(&path).unwrap();
+    let (head, _) = kept.split_once(MARK).unwrap();
+    let text = format!("{head}{MARK}{}", words::guide());
+    if std::env::var_os("TCPTRIAGE_BLESS").is_some_and(|v| !v.is_empty()) {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        kept == text,
+        "docs/rules.md is stale: run TCPTRIAGE_BLESS=1 cargo test --lib rules::"
+    );
+}
+
+#[test]
 fn what_mends_the_cause_comes_before_what_consequences_call_for() {
     let mut findings = vec![
         finding("path.mtu-black-hole"),

@@ -98,7 +98,7 @@ const LABELS: &[(&str, &str)] = &[
     ("queue.last_error", "the last error of a queue"),
 ];
 
-/// Measures (numbers) and words of findings, each with its meaning. Which finding has which is told in `docs/rules.md`.
+/// Measures (numbers) and words of findings, each with its meaning. They stand in `docs/rules.md` too.
 const MEASURES: &[(&str, &str)] = &[
     (
         "acknowledged_elsewhere",
@@ -260,6 +260,22 @@ pub(super) fn label(name: &str) -> &str {
 /// Names of measures and words.
 pub(super) fn measures() -> impl Iterator<Item = &'static str> {
     MEASURES.iter().map(|(name, _)| *name)
+}
+
+/// The names that conditions may use, each with its meaning, as a part of the guide.
+#[cfg(test)]
+pub(super) fn guide() -> String {
+    let mut text =
+        "\n## Measures and words of findings\n\n| name | meaning |\n|---|---|\n".to_owned();
+    for (name, meaning) in MEASURES {
+        text.push_str(&format!("| `{name}` | {meaning} |\n"));
+    }
+    text.push_str("\n## Facts of hosts\n\n| name | of | values |\n|---|---|---|\n");
+    for (name, of, values) in NAMES {
+        text.push_str(&format!("| `{name}` | {of} | {values} |\n"));
+    }
+    text.push_str("| `mta` | - | postfix, exim, sendmail, iis: as its banner tells |\n");
+    text
 }
 
 /// Whether a measure or word of this name may be asked for.
