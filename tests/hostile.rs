@@ -1,138 +1,144 @@
-//! A short pass of every fuzz target with every change: sound inputs, the same cut, bent and crossed, without a fuzzer's tools.
-//!
-//! The inputs are the same in every run. `fuzz/` holds the functions and the seeds, and runs them without end where nightly is at hand.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+//! Hostile text on its whole way, from packets, names, comments and the name of the file into every format.
 
-#[path = "../fuzz/src/lib.rs"]
-mod fuzz;
-#[path = "support/made/random.rs"]
-#[allow(dead_code, unreachable_pub)]
-mod random;
+#![allow(clippy::unwrap_used)]
 
-use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+mod support;
 
-use random::Random;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-/// Bent inputs for each target.
-const ROUNDS: usize = 1_200;
+use support::convo::{C2S, Convo, S2C};
+use support::scene::{About, Scene, pcapng};
 
-/// Longest input: what is longer is cut, so that the pass stays short.
-const MAX_INPUT: usize = 6_000;
+/// Markup, quotes, a formula, terminal and bidirectional controls, a link, a template.
+const HOSTILE: &str = "=cmd|'/C calc'!A0 <script>alert(1)</script>\"'` \u{1b}[31m\u{9b}31m\u{202e}\u{2066}\u{200b} [x](http://evil.example) {{7*7}}";
 
-/// Numbers that lengths and offsets are bent to.
-const ODD: [u32; 9] = [
-    0,
-    1,
-    0x7f,
-    0x80,
-    0xff,
-    0x7fff,
-    0xffff,
-    0x7fff_ffff,
-    u32::MAX,
-];
-
-/// Runs one input; a panic names the target and gives the input.
-fn run((name, target): fuzz::Target, input: &[u8]) {
-    if catch_unwind(AssertUnwindSafe(|| target(input))).is_err() {
-        panic!("the target `{name}` panics on\n{input:02x?}");
-    }
+fn run(args: &[&str]) -> Vec<u8> {
+    let output = Command::new(env!("CARGO_BIN_EXE_tcptriage"))
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(!said.contains('\u{1b}'), "standard error");
+    output.stdout
 }
 
-/// One input made of a seed, and perhaps of another.
-fn bent(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
-    let mut at = |below: usize| random.range(0, below.max(1) as i64) as usize;
-    let mut input = seeds[at(seeds.len())].clone();
-    input.truncate(MAX_INPUT);
-    for _ in 0..1 + at(4) {
-        let place = at(input.len());
-        match at(7) {
-            0 => input.truncate(place),
-            1 if !input.is_empty() => input[place] ^= 1 << at(8),
-            2 if !input.is_empty() => input[place] = at(256) as u8,
-            3 => {
-                let odd = ODD[at(ODD.len())];
-                let octets = if at(2) == 0 {
-                    odd.to_be_bytes()
-                } else {
-                    odd.to_le_bytes()
-                };
-                let width = [1, 2, 4][at(3)];
-                let end = (place + width).min(input.len());
-                let from = if at(2) == 0 {
-                    &octets[..width]
-                } else {
-                    &octets[4 - width..]
-                };
-                input[place..end].copy_from_slice(&from[..end - place]);
-            }
-            4 => {
-                let end = (place + 1 + at(40)).min(input.len());
-                input.drain(place..end);
-            }
-            5 => {
-                let end = (place + 1 + at(80)).min(input.len());
-                let part = input[place..end].to_vec();
-                let there = at(input.len());
-                input.splice(there..there, part);
-            }
-            _ => {
-                let other = &seeds[at(seeds.len())];
-                input.truncate(place);
-                input.extend_from_slice(&other[at(other.len())..]);
-            }
-        }
-        input.truncate(MAX_INPUT);
+/// A server whose greeting comes late, refuses, and says hostile things all along; another that greets with ten megabytes.
+fn capture(folder: &Path) -> PathBuf {
+    let hostile = HOSTILE.as_bytes();
+    let line = |start: &[u8]| [start, hostile, &[0xff, 0xfe, 0xc3, 0x28], b"\r\n"].concat();
+    let mut scene = Scene::new();
+    let slow = Convo::new()
+        .handshake()
+        .wait_ms(40_000)
+        .send(S2C, &line(b"220 mx "))
+        .send(C2S, &line(b"EHLO c"))
+        .send(S2C, &line(b"250 hello "))
+        .send(C2S, b"MAIL FROM:<a@b.example>\r\n")
+        .send(S2C, b"250 ok\r\n")
+        .send(C2S, b"RCPT TO:<c@d.example>\r\n")
+        .wait_ms(8_000)
+        .send(S2C, &line(b"550 5.7.1 "))
+        .send(C2S, b"QUIT\r\n")
+        .send(S2C, &line(b"221 "))
+        .close(C2S);
+    scene.add(slow);
+    let long: Vec<u8> = hostile.iter().copied().cycle().take(10_000_000).collect();
+    scene.add(
+        Convo::new()
+            .isn(7, 8)
+            .at(60_000_000_000)
+            .handshake()
+            .stream(S2C, &[b"220 ", &long[..], b"\r\n"].concat())
+            .send(C2S, b"QUIT\r\n")
+            .close(C2S),
+    );
+    let about = About {
+        comment: HOSTILE,
+        interface: HOSTILE,
+        names: &[([192, 0, 2, 1], HOSTILE), ([192, 0, 2, 2], HOSTILE)],
+    };
+    let path = folder.join("a<script>alert(1)<\u{1b}[31m\u{202e}=x.pcapng");
+    std::fs::write(&path, pcapng(&about, &scene.frames())).unwrap();
+    path
+}
+
+/// What must not be in a text, whoever reads it.
+fn check(name: &str, octets: &[u8], own_colours: bool) -> String {
+    let text = String::from_utf8(octets.to_vec()).unwrap_or_else(|_| panic!("{name}: not UTF-8"));
+    for c in text.chars() {
+        let acts = matches!(u32::from(c), 0x200b..=0x200f | 0x202a..=0x202e | 0x2066..=0x2069 | 0x80..=0x9f)
+            || (c.is_control() && c != '\n' && !(own_colours && c == '\u{1b}'));
+        assert!(!acts, "{name}: {:#x}", u32::from(c));
     }
-    input
+    text
 }
 
 #[test]
-fn no_input_does_harm() {
-    let seeds = fuzz::seeds::all(&fuzz::seeds::captures());
-    for target in fuzz::TARGETS {
-        let seeds = &seeds[target.0];
-        let mut random = Random(0x5eed);
-        for seed in seeds {
-            run(*target, seed);
-        }
-        run(*target, &[]);
-        for _ in 0..ROUNDS {
-            run(*target, &bent(&mut random, seeds));
-        }
-    }
-}
-
-/// A target that is not listed in one of the three places is never run.
-#[test]
-fn every_target_has_its_files() {
-    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
-    let manifest = fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
-    let mut files: Vec<String> = fs::read_dir(fuzz.join("fuzz_targets"))
-        .unwrap()
-        .map(|entry| {
-            entry
-                .unwrap()
-                .path()
-                .file_stem()
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned()
-        })
+fn nothing_acts_in_any_format() {
+    let folder = std::env::temp_dir().join(format!("tcptriage-hostile-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = capture(&folder);
+    let path = path.to_str().unwrap();
+    let files: Vec<PathBuf> = ["html", "md", "csv", "txt", "json", "pcapng"]
+        .iter()
+        .map(|ending| folder.join(format!("r.{ending}")))
         .collect();
-    files.sort();
-    let mut names: Vec<&str> = fuzz::TARGETS.iter().map(|(name, _)| *name).collect();
-    for name in &names {
+    let mut args = vec!["analyze", "--color=always", "-v"];
+    for file in &files {
+        args.extend(["-o", file.to_str().unwrap()]);
+    }
+    args.push(path);
+    // What colours the program itself needs is bold, faint, red, yellow, green, and their end.
+    let text = check("terminal", &run(&args), true);
+    for sequence in text.split('\u{1b}').skip(1) {
+        let own = ["[0m", "[1m", "[2m", "[31;1m", "[33;1m", "[32;1m"];
         assert!(
-            manifest.contains(&format!(
-                "name = \"{name}\"\npath = \"fuzz_targets/{name}.rs\""
-            )),
-            "{name}"
+            own.iter().any(|o| sequence.starts_with(o)),
+            "{sequence:.20}"
         );
     }
-    names.sort_unstable();
-    assert_eq!(files, names);
+    assert!(
+        text.contains("<script>alert(1)</script>"),
+        "the banner is shown: {text}"
+    );
+    for file in &files {
+        let octets = std::fs::read(file).unwrap();
+        assert!(
+            octets.len() < 2_000_000,
+            "{} octets in {}",
+            octets.len(),
+            file.display()
+        );
+        let ending = file.extension().unwrap().to_str().unwrap();
+        if ending == "pcapng" {
+            let comment = HOSTILE.as_bytes();
+            let raw = |part: &[u8]| octets.windows(part.len()).any(|w| w == part);
+            assert!(!raw(comment) && !raw(b"\x1b[31m") && !raw("\u{202e}".as_bytes()));
+            continue;
+        }
+        let text = check(ending, &octets, false);
+        match ending {
+            "html" | "md" => {
+                assert!(!text.contains("<script>alert"), "{ending}");
+                assert!(!text.contains("\"http://evil"), "{ending}");
+                assert!(ending == "html" || !text.contains("](http://evil"), "{ending}");
+                assert!(!text.contains("example) 49"), "{ending}: a template was run");
+            }
+            "csv" => {
+                for field in text.lines().flat_map(|l| l.split(',')) {
+                    let field = field.trim_start_matches('"');
+                    assert!(!field.starts_with(['=', '+', '@', '|', '%']), "{field}");
+                }
+            }
+            "json" => {
+                let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+                assert_eq!(report["flows"].as_array().unwrap().len(), 2);
+            }
+            _ => {}
+        }
+    }
+    std::fs::remove_dir_all(folder).unwrap();
 }
