@@ -10,7 +10,7 @@ sent was captured and the kernel dropped none. Sender and capturers share the ma
 """
 import argparse, json, os, re, shutil, signal, subprocess, sys, tempfile, time
 
-A, B = "tcptriage-bench-a", "tcptriage-bench-b"
+A, B = (f"tcptriage-bench-{os.getpid()}-{end}" for end in "ab")
 BUFFER = 32  # MiB, for all of them
 
 
@@ -48,7 +48,13 @@ class Capturer:
         self.log = open(os.path.join(folder, "log"), "w+")
         command = [word.replace("FOLDER", folder) for word in self.command]
         self.process = subprocess.Popen(inside(B, *command), stdout=self.log, stderr=self.log)
-        time.sleep(2)
+        # Each says when it is ready; a busy machine takes its time.
+        for _ in range(300):
+            with open(self.log.name) as said:
+                if re.search("capturing on|listening on|^File: ", said.read(), re.MULTILINE):
+                    break
+            time.sleep(0.1)
+        time.sleep(0.5)
 
     def stop(self):
         time.sleep(1.5)

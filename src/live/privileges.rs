@@ -271,3 +271,94 @@ fn restrict_calls() -> Result<(), Box<dyn std::error::Error>> {
     seccompiler::apply_filter(&program)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::fs::File;
+    use std::net::TcpListener;
+    use std::process::Command;
+
+    /// All of it holds for the calling thread alone, and those that it starts.
+    fn confined<T: Send>(needs: &Needs, work: impl FnOnce(&[String]) -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| work(&confine(needs).unwrap()));
+            thread.join().unwrap()
+        })
+    }
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("tcptriage-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn what_a_run_does_not_need_is_gone() {
+        let own = folder("confined");
+        let needs = Needs {
+            folders: vec![own.clone()],
+            programs: false,
+        };
+        confined(&needs, |missing| {
+            let has = |what: &str| missing.iter().all(|text| !text.contains(what));
+            File::create(own.join("ring")).unwrap();
+            fs::remove_file(own.join("ring")).unwrap();
+            for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
+                assert!(caps::read(None, set).unwrap().is_empty(), "{set:?}");
+            }
+            if has("iles") {
+                assert!(File::open("/etc/passwd").is_err(), "files outside are read");
+                assert!(File::create(std::env::temp_dir().join("tcptriage-outside")).is_err());
+            }
+            if has("calls") {
+                assert!(
+                    Command::new("true").spawn().is_err(),
+                    "a program is started"
+                );
+                assert!(
+                    TcpListener::bind("127.0.0.1:0").is_err(),
+                    "a socket is opened"
+                );
+            }
+        });
+        File::open("/etc/passwd").unwrap();
+        fs::remove_dir_all(own).unwrap();
+    }
+
+    #[test]
+    fn a_command_may_still_be_started_where_one_is_wanted() {
+        let needs = Needs {
+            programs: true,
+            ..Needs::default()
+        };
+        confined(&needs, |missing| {
+            assert!(missing.iter().any(|text| text.contains("not restricted")));
+            assert!(Command::new("true").status().unwrap().success());
+        });
+    }
+
+    #[test]
+    fn who_it_is_to_be() {
+        assert!(Account::choose(Some("no-such-user")).is_err());
+        let nobody = Account::choose(Some(NOBODY));
+        if geteuid().is_root() {
+            let nobody = nobody.unwrap().unwrap();
+            assert_eq!(Account::choose(Some("root")), Ok(None));
+            assert!(nobody.may_write(&std::env::temp_dir()));
+            assert!(!nobody.may_write(Path::new("/etc")));
+            let own = folder("empty");
+            let full = folder("full");
+            File::create(full.join("kept")).unwrap();
+            nobody.make_folder(&own).unwrap();
+            nobody.make_folder(&full).unwrap();
+            assert!(nobody.may_write(&own), "an empty folder becomes its own");
+            assert!(!nobody.may_write(&full), "another's files stay another's");
+            fs::remove_dir_all(own).unwrap();
+            fs::remove_dir_all(full).unwrap();
+        } else {
+            assert!(nobody.is_err(), "only root becomes somebody else");
+        }
+    }
+}
