@@ -123,6 +123,7 @@ impl Track {
         let mut table = FlowTable::new(Limits {
             flows: 3,
             octets: 1 << 20,
+            ..Limits::default()
         });
         if stepped {
             table.clock_stepped();

@@ -19,8 +19,8 @@ use super::{Chunk, End, FlowRecord, Judged, Observed};
 use crate::decode::{FlowKey, NoteKind, Segment, SegmentBatch, TcpFlags};
 use crate::net::{Direction, FrameNo, StreamOffset, Timestamp};
 
-/// A closed flow is kept this long for stragglers: twice the longest segment lifetime of RFC 9293 section 3.4.2.
-const LINGER_NANOS: i64 = 240_000_000_000;
+/// Twice the longest segment lifetime of RFC 9293 section 3.4.2.
+const LINGER: Duration = Duration::from_secs(240);
 
 /// How much the table may hold.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +29,8 @@ pub struct Limits {
     pub flows: usize,
     /// Octets, about.
     pub octets: usize,
+    /// How long a closed flow is kept for stragglers.
+    pub linger: Duration,
 }
 
 impl Default for Limits {
@@ -36,6 +38,7 @@ impl Default for Limits {
         Self {
             flows: 1_000_000,
             octets: 1 << 30,
+            linger: LINGER,
         }
     }
 }
@@ -155,10 +158,11 @@ impl Slot {
         connection.finish(false)
     }
 
-    fn is_over(&self, now: Timestamp) -> bool {
+    fn is_over(&self, now: Timestamp, linger: Duration) -> bool {
+        let nanos = i64::try_from(linger.as_nanos()).unwrap_or(i64::MAX);
         match self {
             Self::Syn(_) => false,
-            Self::Full(c) => c.is_over(now, LINGER_NANOS),
+            Self::Full(c) => c.is_over(now, nanos),
         }
     }
 }
@@ -566,7 +570,7 @@ impl FlowTable {
         for (n, s) in self.slots.iter().enumerate() {
             let Some(s) = s else { continue };
             let slot = u32::try_from(n).unwrap_or(u32::MAX);
-            if s.is_over(self.now) {
+            if s.is_over(self.now, self.limits.linger) {
                 over.push((s.index(), slot));
             } else {
                 held += s.memory();
@@ -702,7 +706,7 @@ pub(super) mod tests {
     fn a_flood_stays_within_the_limit_and_is_counted_whole() {
         let limits = Limits {
             flows: 1_000,
-            octets: 1 << 30,
+            ..Limits::default()
         };
         let mut table = FlowTable::new(limits);
         let (mut closed, mut most) = (0u64, 0);

@@ -36,6 +36,9 @@ const MAX_FLOWS: usize = 200_000;
 /// Octets that flows under way may hold, where the settings say nothing else.
 const MAX_OCTETS: u64 = 512 << 20;
 
+/// A closed flow is kept this long for stragglers, as hosts keep theirs (TIME-WAIT of Linux); with files it is longer.
+const LINGER: Duration = Duration::from_secs(60);
+
 /// Flows under way that are looked at in one snapshot: those heard of last.
 const MAX_LOOKED_AT: usize = 2_000;
 
@@ -199,6 +202,7 @@ impl Run {
             flows: MAX_FLOWS,
             octets: usize::try_from(settings.max_memory.map_or(MAX_OCTETS, |most| most / 2))
                 .unwrap_or(usize::MAX),
+            linger: LINGER,
         };
         Ok(Self {
             knowledge: Knowledge::gather(settings)?,
