@@ -401,6 +401,66 @@ fn scripted(row: &Row) -> Vec<String> {
     wrong
 }
 
+/// Seconds of what the server is asked that are not the network's, in all connections.
+fn blamed(report: &Report) -> f64 {
+    let smtp = report.flows.iter().filter_map(|f| f.smtp.as_ref());
+    smtp.flat_map(|smtp| &smtp.phases)
+        .filter(|(phase, _)| !matches!(**phase, "client" | "transfer"))
+        .map(|(_, p)| p.sum * (1.0 - p.network_share.unwrap_or(0.0)))
+        .sum()
+}
+
+#[test]
+fn losses_are_not_the_servers() {
+    let name = "lossy path";
+    let Some(lab) = lab(name, &["smtp-source", "smtp-sink", "nft"]) else {
+        return;
+    };
+    if let Err(reason) = lab.lose(5) {
+        eprintln!("{name}: skipped: {reason}");
+        return;
+    }
+    let to = format!("{}:25", lab.server.addr);
+    let sink = command("smtp-sink", &["-u", "nobody", &to, "10"]);
+    let _sink = lab.server.spawn(sink).unwrap();
+    lab.server.wait_for_port(25).unwrap();
+    let reports = observed(&lab, name, || source(&lab, 2, 30, 8_000));
+    for (end, report) in &reports {
+        let repeats: u64 = report
+            .flows
+            .iter()
+            .flat_map(|f| [&f.client_to_server, &f.server_to_client])
+            .map(|half| half.retransmitted_segments)
+            .sum();
+        let waited: f64 = [
+            "greeting",
+            "ehlo",
+            "mail",
+            "rcpt",
+            "data",
+            "end_of_data",
+            "quit",
+        ]
+        .map(|phase| spent(report, phase))
+        .iter()
+        .sum();
+        let blamed = blamed(report);
+        eprintln!(
+            "{name} at the {end}: {repeats} repeats, {waited:.3} s of waiting for the server, {blamed:.3} s blamed on it"
+        );
+        assert!(repeats > 5, "{name} at the {end}: nothing was lost");
+        let of_server = report.findings.iter().find(|f| {
+            matches!(
+                &*f.id,
+                "smtp.slow-server" | "smtp.slow-greeting" | "smtp.tarpit" | "smtp.delayed-ack"
+            )
+        });
+        assert!(of_server.is_none(), "{name} at the {end}: {of_server:?}");
+        // A busy machine takes its time now and then.
+        assert!(blamed < 0.5 + waited * 0.2, "{name} at the {end}");
+    }
+}
+
 /// Postfix set up in a way, and what is to be found.
 struct Setup {
     name: &'static str,

@@ -174,7 +174,9 @@ impl Tracker {
         let Follower { table, dialogs, .. } = &self.follower;
         let with_dialog = |(slot, record): (u32, FlowRecord)| {
             let dialog = dialogs.open.get(slot as usize).and_then(Option::as_ref);
-            let dialog = dialog.map_or_else(DialogRecord::default, |d| d.copy().finish(record.end));
+            let mut dialog =
+                dialog.map_or_else(DialogRecord::default, |d| d.copy().finish(record.end));
+            dialog.settle_network(&record);
             (record, dialog)
         };
         let flows = table.so_far(now, most, patience);
@@ -313,7 +315,8 @@ impl Downstream<'_> {
 
 impl Found {
     /// A flow has ended.
-    fn ended(&mut self, record: Box<FlowRecord>, dialog: DialogRecord) {
+    fn ended(&mut self, record: Box<FlowRecord>, mut dialog: DialogRecord) {
+        dialog.settle_network(&record);
         let seen = Seen {
             flow: &record,
             dialog: &dialog,

@@ -21,6 +21,7 @@ pub use recognise::{Ports, dialog, dialog_showing_addresses};
 
 use std::time::Duration;
 
+use crate::flow::FlowRecord;
 use crate::net::{Direction, FrameNo, Timestamp};
 
 /// Octets of one direction as handed to a [`Dialog`].
@@ -111,6 +112,15 @@ pub struct DialogRecord {
     pub exchanges: Vec<Exchange>,
 }
 
+impl DialogRecord {
+    /// Tells the network's share of each wait with what TCP knows of the flow: to be done once both are known.
+    pub fn settle_network(&mut self, flow: &FlowRecord) {
+        if let Some(smtp) = &mut self.smtp {
+            smtp.settle_network(flow);
+        }
+    }
+}
+
 /// A request and its answer.
 #[derive(Clone, Debug)]
 pub struct Exchange {
@@ -162,6 +172,8 @@ pub struct SmtpRecord {
     pub replies: std::collections::BTreeMap<u16, u64>,
     /// Time by phase, in the contract's order; the share that was network from 0 to 1.
     pub phases: Vec<(SmtpPhase, DurationStats, Option<f64>)>,
+    /// The waits that phases are made of, at most 5,000 of each.
+    pub spans: std::collections::BTreeMap<SmtpPhase, Vec<smtp::phases::SmtpSpan>>,
     /// Messages, at most 1,000.
     pub messages: Vec<SmtpMessage>,
     /// Replies of class 4 and 5: at most 1,000.

@@ -2,6 +2,7 @@
 //! replies mean.
 
 pub mod codes;
+pub mod phases;
 pub mod records;
 mod session;
 

@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use memchr::memmem::Finder;
 
+use super::phases::PhaseTime;
 use super::records::{self, Command, Hop};
 use crate::net::{Direction, FrameNo, Timestamp};
 use crate::proto::tls::{self, Kind, Mark, Outline, Record};
 use crate::proto::turns::{Turn, TurnTaker, length};
 use crate::proto::{
-    Dialog, DialogRecord, DurationStats, Exchange, Interest, Piece, Said, SmtpMessage, SmtpPhase,
-    SmtpRecord, SmtpRefusal, SmtpStep,
+    Dialog, DialogRecord, Exchange, Interest, Piece, Said, SmtpMessage, SmtpPhase, SmtpRecord,
+    SmtpRefusal, SmtpStep,
 };
 
 /// Octets kept of a line. A command has 512 at most, with extensions some more (RFC 5321 section 4.5.3.1).
@@ -38,8 +39,6 @@ const MAX_REFUSALS: usize = 1_000;
 const MAX_SAID: usize = 400;
 /// Verbs counted by name.
 const MAX_VERBS: usize = 100;
-/// Durations of one phase from which its median is taken; later ones count in all but the quantiles.
-const MAX_SAMPLES: usize = 5_000;
 /// Octets of a message's head in which `Received:` fields are looked for.
 const MAX_HEAD: u64 = 64 * 1_024;
 /// `Received:` fields read of one message.
@@ -175,21 +174,6 @@ impl Transaction {
             spent: BTreeMap::new(),
         }
     }
-}
-
-/// Time of one phase, summed.
-#[derive(Clone, Debug, Default)]
-struct PhaseTime {
-    samples: Vec<Duration>,
-    count: u64,
-    sum: Duration,
-    max: Duration,
-    /// Part that was network, of those where that is known, and their whole.
-    network: Duration,
-    known: Duration,
-    /// Where it is not.
-    unknown: u64,
-    unknown_sum: Duration,
 }
 
 /// The dialog of one SMTP connection.
@@ -588,7 +572,7 @@ impl Session {
         self.phases
             .entry(SmtpPhase::Transfer)
             .or_default()
-            .add(whole, Some(network));
+            .add(end.sent, whole, Some(network));
         Some(Box::new(Sent {
             start,
             octets: octets.saturating_add(body.octets),
@@ -830,8 +814,8 @@ impl Session {
             let least = &mut self.least_ack[0];
             *least = Some(least.map_or(network, |least| least.min(network)));
         }
-        if let (Some(phase), Some(whole)) = (asked.phase, whole) {
-            self.spend(phase, whole, network);
+        if let (Some(phase), Some(at), Some(whole)) = (asked.phase, at, whole) {
+            self.spend(phase, at, whole, network);
         }
         if let Some(reply) = reply {
             self.refuse(&asked.verb, reply);
@@ -967,8 +951,17 @@ impl Session {
     // ----- time
 
     /// A phase took so long, of which so much was network where that is known.
-    fn spend(&mut self, phase: SmtpPhase, whole: Duration, network: Option<Duration>) {
-        self.phases.entry(phase).or_default().add(whole, network);
+    fn spend(
+        &mut self,
+        phase: SmtpPhase,
+        until: Timestamp,
+        whole: Duration,
+        network: Option<Duration>,
+    ) {
+        self.phases
+            .entry(phase)
+            .or_default()
+            .add(until, whole, network);
         if let Some(transaction) = &mut self.transaction {
             *transaction.spent.entry(phase).or_default() += whole;
         }
@@ -985,7 +978,7 @@ impl Session {
                 let least = &mut self.least_ack[1];
                 *least = Some(least.map_or(network, |least| least.min(network)));
             }
-            self.spend(SmtpPhase::Client, whole, network);
+            self.spend(SmtpPhase::Client, start.sent, whole, network);
         }
     }
 
@@ -1106,7 +1099,7 @@ impl Session {
         if let (false, Some(end), Some(hello)) = (established, outline.established, outline.hello) {
             // STARTTLS and its reply are booked by themselves.
             let whole = end.sent.since(hello.sent).unwrap_or_default();
-            self.spend(SmtpPhase::Tls, whole, None);
+            self.spend(SmtpPhase::Tls, end.sent, whole, None);
             self.keep_step(SmtpStep {
                 phase: SmtpPhase::Tls,
                 verb: "TLS".to_owned(),
@@ -1170,7 +1163,7 @@ impl Session {
                 self.keep_inferred(turn_step(SmtpPhase::Data, "DATA", &data));
             }
             if let Some(whole) = start.and_then(|start| turn.sent.since(start.sent)) {
-                self.spend(SmtpPhase::Transfer, whole, None);
+                self.spend(SmtpPhase::Transfer, turn.sent, whole, None);
             }
         }
         self.keep_inferred(turn_step(phase, verb, &turn));
@@ -1183,9 +1176,11 @@ impl Session {
     }
 
     fn keep_inferred(&mut self, step: SmtpStep) {
-        if let Some(whole) = step.replied.and_then(|replied| replied.since(step.sent)) {
+        if let Some(replied) = step.replied
+            && let Some(whole) = replied.since(step.sent)
+        {
             let network = step.acked.and_then(|acked| acked.since(step.sent));
-            self.spend(step.phase, whole, network);
+            self.spend(step.phase, replied, whole, network);
         }
         if self.record.steps.len() < MAX_STEPS {
             self.record.steps.push(step);
@@ -1239,9 +1234,10 @@ impl Dialog for Session {
             if let Some(connected) = self.connected
                 && let Some(whole) = step.sent.since(connected)
             {
+                let end = step.sent;
                 step.sent = connected;
                 let phase = self.phases.entry(SmtpPhase::Greeting).or_default();
-                phase.add(whole, None);
+                phase.add(end, whole, None);
             }
             self.record.steps.insert(0, step);
         }
@@ -1253,16 +1249,8 @@ impl Dialog for Session {
         if let Some((sent, last)) = unfinished {
             self.keep_message(*sent, last.sent, None);
         }
-        // Requests are acknowledged by the server, replies by the client: for either the other is better than nothing.
-        let [request, reply] = self.least_ack;
-        let least = |phase| match phase {
-            SmtpPhase::Client => reply.or(request),
-            _ => request.or(reply),
-        };
-        self.record.phases = std::mem::take(&mut self.phases)
-            .into_iter()
-            .map(|(phase, time)| (phase, time.stats(), time.network_share(least(phase))))
-            .collect();
+        let phases = std::mem::take(&mut self.phases);
+        self.record.keep_phases(phases, self.least_ack);
         let mut exchanges = self.exchanges;
         exchanges.extend(self.hidden.taker.finish());
         exchanges.truncate(MAX_EXCHANGES);
@@ -1293,56 +1281,6 @@ impl Body {
         {
             self.paused = self.paused.saturating_add(pause);
         }
-    }
-}
-
-impl PhaseTime {
-    fn add(&mut self, whole: Duration, network: Option<Duration>) {
-        self.count += 1;
-        self.sum = self.sum.saturating_add(whole);
-        self.max = self.max.max(whole);
-        if self.samples.len() < MAX_SAMPLES {
-            self.samples.push(whole);
-        }
-        match network {
-            Some(network) => {
-                self.network = self.network.saturating_add(network.min(whole));
-                self.known = self.known.saturating_add(whole);
-            }
-            None => {
-                self.unknown += 1;
-                self.unknown_sum = self.unknown_sum.saturating_add(whole);
-            }
-        }
-    }
-
-    fn stats(&self) -> DurationStats {
-        let mut sorted = self.samples.clone();
-        sorted.sort_unstable();
-        let at = |part: usize| {
-            let index = (sorted.len().saturating_sub(1) * part).div_ceil(100);
-            sorted.get(index).copied().unwrap_or_default()
-        };
-        DurationStats {
-            count: self.count,
-            min: at(0),
-            median: at(50),
-            p95: at(95),
-            max: self.max,
-            sum: self.sum,
-        }
-    }
-
-    /// Where a step's own ACK was not seen apart from its reply, the least time that an ACK took stands for it.
-    fn network_share(&self, least: Option<Duration>) -> Option<f64> {
-        let (mut network, mut whole) = (self.network, self.known);
-        if let Some(least) = least {
-            let times = u32::try_from(self.unknown).unwrap_or(u32::MAX);
-            let guessed = least.saturating_mul(times).min(self.unknown_sum);
-            network = network.saturating_add(guessed);
-            whole = whole.saturating_add(self.unknown_sum);
-        }
-        (!whole.is_zero()).then(|| network.as_secs_f64() / whole.as_secs_f64())
     }
 }
 
