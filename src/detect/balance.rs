@@ -40,6 +40,9 @@ const CHANCE_OF_SKEW: f64 = 0.01;
 /// Against the fair share.
 const MUCH: f64 = 1.5;
 const LITTLE: f64 = 0.5;
+/// A member is slow whose connections last so long, and so many times as long as those of the next.
+const SLOW_SECONDS: f64 = 1.0;
+const SLOW_TIMES: f64 = 3.0;
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -90,6 +93,9 @@ struct Attempt {
     client: IpAddr,
     server: IpAddr,
     outcome: Outcome,
+    /// Messages that it carried, and how long it lasted.
+    messages: u64,
+    seconds: f64,
     place: Place,
     frame: FrameNo,
 }
@@ -159,6 +165,12 @@ impl Detector for Balance {
             client: f.client.addr,
             server: f.server.addr,
             outcome,
+            messages: seen
+                .dialog
+                .smtp
+                .as_ref()
+                .map_or(0, |smtp| smtp.messages.len() as u64),
+            seconds: f.duration().as_secs_f64(),
             place: Place::from(f),
             frame,
         });
@@ -647,9 +659,66 @@ impl Group {
             f.peer = Some(client);
             f.against.push(format!("{client} alone makes {n} of the {most} connections to {top}: a sender tied to one server"));
         }
+        f.against.extend(service.messages(&working));
+        f.against.extend(service.slow_member(&working));
         f.against
             .push("the servers may have different weights or priorities".to_owned());
         out.push(f);
+    }
+}
+
+impl Service {
+    /// How messages are spread, where connections carry several (Exchange sends up to 20 over one): they are the load, not the connections.
+    #[allow(clippy::cast_precision_loss)]
+    fn messages(&self, members: &[(IpAddr, u64)]) -> Option<String> {
+        let of = |addr: IpAddr| -> u64 {
+            let attempts = self.attempts.iter().filter(|a| a.server == addr);
+            attempts.map(|a| a.messages).sum()
+        };
+        let total: u64 = members.iter().map(|(addr, _)| of(*addr)).sum();
+        let connections: u64 = members.iter().map(|(_, n)| n).sum();
+        if total <= connections {
+            return None;
+        }
+        let shares: Vec<String> = members
+            .iter()
+            .map(|(addr, _)| {
+                let n = of(*addr);
+                format!("{addr} {n} ({})", percent(n as f64 / total as f64))
+            })
+            .collect();
+        Some(format!(
+            "connections carry {:.1} messages each; by messages the shares are {}",
+            total as f64 / connections.max(1) as f64,
+            shares.join(", ")
+        ))
+    }
+
+    /// The member whose connections last much longer than the others': senders that wait for it use it less, or pile up there.
+    fn slow_member(&self, members: &[(IpAddr, u64)]) -> Option<String> {
+        let mut medians: Vec<(f64, IpAddr)> = members
+            .iter()
+            .filter_map(|(addr, _)| {
+                let mut lasted: Vec<f64> = self
+                    .attempts
+                    .iter()
+                    .filter(|a| a.server == *addr && a.outcome == Outcome::Taken)
+                    .map(|a| a.seconds)
+                    .collect();
+                lasted.sort_by(f64::total_cmp);
+                Some((*lasted.get(lasted.len() / 2)?, *addr))
+            })
+            .collect();
+        medians.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let (slowest, addr) = *medians.first()?;
+        let (next, _) = *medians.get(1)?;
+        (slowest >= SLOW_SECONDS && slowest >= next * SLOW_TIMES).then(|| {
+            format!(
+                "{addr} is the slow member: its connections last {} in the median, those of the next {}",
+                span(slowest),
+                span(next)
+            )
+        })
     }
 }
 
@@ -768,6 +837,8 @@ mod tests {
                 client: addr(200),
                 server: addr(server),
                 outcome,
+                messages: 0,
+                seconds: 0.1,
                 place: Place {
                     flow: n.try_into().unwrap_or(0),
                     capture: 0,
@@ -888,6 +959,34 @@ mod tests {
             ),
         ] {
             assert_eq!(found(&service(list)), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn messages_and_slow_members_are_told_beside_uneven_shares() {
+        let mut uneven = service((0..80).map(|n| (if n % 10 < 8 { 1 } else { 2 }, Outcome::Taken)));
+        for a in &mut uneven.attempts {
+            // Eight of ten connections with one message each; the others with twenty, over a minute.
+            (a.messages, a.seconds) = if a.server == addr(1) {
+                (1, 2.0)
+            } else {
+                (20, 60.0)
+            };
+        }
+        let mut out = Vec::new();
+        for group in uneven.groups(&[], &BTreeSet::new()) {
+            group.judge(25, &uneven, &mut out);
+        }
+        let told = out
+            .first()
+            .map(|f| f.against.join("; "))
+            .unwrap_or_default();
+        for part in [
+            "connections carry 4.8 messages each",
+            "192.0.2.2 320 (83 %)",
+            "192.0.2.2 is the slow member",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
         }
     }
 
