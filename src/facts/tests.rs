@@ -148,6 +148,26 @@ fn encodings_and_line_ends_change_nothing() {
     }
 }
 
+/// The code pages that consoles write: German of 850 and 1252, Japanese of 932; whole, and cut at each line.
+#[test]
+fn code_pages_of_consoles() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/facts");
+    for (page, sample) in [
+        ("netsh-tcp-global.de.cp850", "netsh-tcp-global.de.txt"),
+        ("netsh-tcp-global.de.cp1252", "netsh-tcp-global.de.txt"),
+        ("netsh-tcp-global.ja.cp932", "netsh-tcp-global.ja.txt"),
+    ] {
+        let octets = std::fs::read(folder.join("oem").join(page)).unwrap();
+        let want = facts(&std::fs::read(folder.join(sample)).unwrap());
+        assert!(!want.facts.is_empty());
+        assert_eq!(bare(&facts(&octets)), bare(&want), "{page}");
+        for (at, _) in octets.iter().enumerate().filter(|(_, o)| **o == b'\n') {
+            let cut = facts(octets.get(..=at).unwrap());
+            assert_eq!(invented(&cut, &want), [], "{page} cut at octet {at}");
+        }
+    }
+}
+
 #[test]
 fn a_mix_is_the_sum_of_its_parts() {
     for gap in ["", "\n", "\n\nC:\\>\n"] {
