@@ -124,8 +124,14 @@ fn nothing_acts_in_any_format() {
             "html" | "md" => {
                 assert!(!text.contains("<script>alert"), "{ending}");
                 assert!(!text.contains("\"http://evil"), "{ending}");
-                assert!(ending == "html" || !text.contains("](http://evil"), "{ending}");
-                assert!(!text.contains("example) 49"), "{ending}: a template was run");
+                assert!(
+                    ending == "html" || !text.contains("](http://evil"),
+                    "{ending}"
+                );
+                assert!(
+                    !text.contains("example) 49"),
+                    "{ending}: a template was run"
+                );
             }
             "csv" => {
                 for field in text.lines().flat_map(|l| l.split(',')) {

@@ -44,11 +44,13 @@ const MAP: &[(&str, &[&str], &[&str])] = &[
         ],
         &[
             "anstream",
+            "base64",
             "jiff",
             "minijinja",
             "owo_colors",
             "schemars",
             "serde_json",
+            "sha2",
             "terminal_size",
         ],
     ),

@@ -18,7 +18,6 @@ mod markdown;
 pub mod model;
 pub mod plot;
 mod redact;
-mod sha256;
 mod text;
 mod verdict;
 pub mod verification;
