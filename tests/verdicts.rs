@@ -100,7 +100,50 @@ fn strays_do_not_lead_astray() {
             .send(C2S, b"")
             .with(move |p| (p.seq, p.flags) = (seq, flags))
     };
-    let rows: [(&str, Convo, u64, u64, u64, &str); 10] = [
+    let near = |flags, octets: &'static [u8], beyond: u32| {
+        let convo = five(start());
+        let seq = convo.next_seq(C2S).wrapping_add(beyond);
+        convo
+            .send(C2S, b"")
+            .with(move |p| (p.seq, p.flags, p.payload) = (seq, flags, octets.to_vec()))
+            .lost()
+            .ack(S2C)
+            .wait_ms(50)
+    };
+    let rows: [(&str, Convo, u64, u64, u64, &str); 15] = [
+        (
+            "a reset within the window that does not hit the next number",
+            ten(near(RST, b"", 1_000), 5),
+            10,
+            1000,
+            0,
+            "open",
+        ),
+        (
+            "the same, then an orderly close",
+            ten(near(RST, b"", 1_000), 5).close(C2S),
+            10,
+            1000,
+            0,
+            "fin",
+        ),
+        ("a reset that hits", near(RST, b"", 0), 5, 500, 0, "reset"),
+        (
+            "a FIN beyond the window, and not far",
+            ten(near(FIN | ACK, b"", 1_000_000), 5),
+            10,
+            1000,
+            0,
+            "open",
+        ),
+        (
+            "octets beyond the window, and not far",
+            ten(near(ACK, b"none of its own", 1_000_000), 5),
+            10,
+            1000,
+            0,
+            "open",
+        ),
         (
             "a SYN with another number, answered by an acknowledgement",
             ten(stray(SYN, 0x7000_0000).ack(S2C).wait_ms(50), 5),

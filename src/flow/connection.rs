@@ -54,6 +54,8 @@ pub(super) struct Connection {
     close: Close,
     fins: [bool; 2],
     resets: u32,
+    /// The first reset, for as long as it may turn out to be none.
+    reset: Option<Reset>,
     account: Account,
     events: Events,
     last_data: Option<Direction>,
@@ -68,6 +70,17 @@ pub(super) struct Connection {
     pub(super) numbers: Numbers,
     /// A SYN with another number that came into its life.
     pub(super) rival: Option<Box<Rival>>,
+}
+
+/// A reset, and how things stood before it.
+#[derive(Clone, Copy, Debug)]
+struct Reset {
+    by: Direction,
+    /// What its supposed sender had sent by then.
+    upto: u64,
+    time: Timestamp,
+    frame: FrameNo,
+    close: Close,
 }
 
 /// What a segment did, for those who look at segments one by one.
@@ -122,6 +135,7 @@ impl Connection {
             close: Close::default(),
             fins: [false; 2],
             resets: 0,
+            reset: None,
             account: Account::default(),
             events: Events::default(),
             last_data: None,
@@ -375,6 +389,8 @@ impl Connection {
         let segments = self.halves[own].wire_segments(seg.payload_octets);
         let ctx = Context {
             peer_window: self.halves[other].window,
+            peer_most: Some(self.halves[other].rec.max_window)
+                .filter(|_| self.halves[other].scale_known),
             path_rtt: before.least_rtt,
             sack: self.sack_in_use(),
             peer_segments: self.halves[other].rec.data_segments,
@@ -386,6 +402,9 @@ impl Connection {
         let mut verdict = Verdict::Bare;
         if seg.payload_octets > 0 && !rst {
             tail = start.saturating_add(u64::from(seg.payload_octets)) >= self.halves[own].nxt;
+            if let Some(stray) = self.halves[own].take_back(start) {
+                self.not_sent(stray, direction);
+            }
             let h = &mut self.halves[own];
             if h.unit == 0 || h.mss_limit == 0 {
                 self.guess_unit(own, seg);
@@ -475,6 +494,7 @@ impl Connection {
             if newly > 0 {
                 let una = self.halves[other].una.unwrap_or(0);
                 acked = Some(una);
+                self.outlives_reset(direction.reverse(), una);
                 if self.wanted {
                     self.streams[other].acknowledged(
                         una.min(self.halves[other].fin.unwrap_or(u64::MAX)),
@@ -512,6 +532,7 @@ impl Connection {
             self.events.add(seg, direction, EventKind::OutsideWindow);
         }
         if fin && !rst && near {
+            self.halves[own].leaps(seg, start, &ctx);
             let at = start + u64::from(seg.payload_octets);
             self.halves[own].fin.get_or_insert(at);
             self.halves[own].control(at);
@@ -542,6 +563,38 @@ impl Connection {
             acked,
             of: None,
         }
+    }
+
+    /// The end that was told of a reset takes octets that were sent after it: it has ignored the reset, as it must one that does not hit
+    /// the very next number (RFC 5961 section 3), and the sender knows nothing of it.
+    fn outlives_reset(&mut self, sender: Direction, una: u64) {
+        let Some(reset) = self.reset.take_if(|r| r.by == sender && una > r.upto) else {
+            return;
+        };
+        self.resets = 0;
+        self.close = reset.close;
+        self.events.push(super::record::Event {
+            time: reset.time,
+            frame: reset.frame,
+            direction: sender,
+            kind: EventKind::OutsideWindow,
+        });
+    }
+
+    /// A segment was none of its sender's: what it did to the connection is undone.
+    fn not_sent(&mut self, (frame, time, from): (FrameNo, Timestamp, u64), direction: Direction) {
+        let own = direction.index();
+        self.streams[own].forget_from(from);
+        self.fins[own] = self.halves[own].fin.is_some();
+        if self.close.frame == Some(frame) {
+            self.close = Close::default();
+        }
+        self.events.push(super::record::Event {
+            time,
+            frame,
+            direction,
+            kind: EventKind::OutsideWindow,
+        });
     }
 
     fn touch(&mut self, seg: &Segment, direction: Direction, accounted: bool) {
@@ -760,6 +813,15 @@ impl Connection {
     }
 
     fn reset(&mut self, seg: &Segment, direction: Direction, before: &Before) {
+        if self.resets == 0 {
+            self.reset = Some(Reset {
+                by: direction,
+                upto: self.halves[direction.index()].nxt,
+                time: seg.time,
+                frame: seg.frame,
+                close: self.close,
+            });
+        }
         self.resets = self.resets.saturating_add(1);
         for h in &mut self.halves {
             h.stop_waiting(seg.time);

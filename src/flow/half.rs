@@ -115,6 +115,17 @@ struct Mark {
     sacks: u64,
 }
 
+/// A leap of a sender by more than a whole window: octets that the capture missed, or a segment that is none of its own.
+#[derive(Clone, Copy, Debug)]
+struct Leap {
+    /// Offset of the octet that was to come, and its number.
+    from: u64,
+    anchor: Option<SeqNum>,
+    /// Time and frame of the segment that leapt.
+    time: Timestamp,
+    frame: FrameNo,
+}
+
 /// In which repair the sender is, as far as its segments show.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Phase {
@@ -134,6 +145,8 @@ pub(super) enum Phase {
 pub(super) struct Context {
     /// Scaled receive window of the other end, `None` before it is known.
     pub(super) peer_window: Option<u64>,
+    /// Largest window that it ever offered, where its scale is certain.
+    pub(super) peer_most: Option<u64>,
     /// Shortest round trip of the whole path, if known.
     pub(super) path_rtt: Option<i64>,
     /// Both ends may use SACK.
@@ -204,6 +217,7 @@ pub(super) struct Half {
     filled: u64,
     /// Segments in a row that fit no window.
     outside: u32,
+    leap: Option<Leap>,
     /// Where the last segment ends by a length that its frame had no room for, and whether such lengths were borne out.
     claimed: Option<u64>,
     pub(super) believed: bool,
@@ -384,6 +398,7 @@ impl Half {
             return self.move_on(seg, direction, events);
         }
         self.outside = 0;
+        self.leaps(seg, start, ctx);
         let shut = ctx.peer_window == Some(0);
         // A probe of a closed window is one octet at the edge; a keep-alive lies one octet before it.
         if octets == 1 && shut && start == self.nxt {
@@ -425,6 +440,37 @@ impl Half {
             self.timer_from = Some(seg.time);
         }
         verdict
+    }
+
+    /// Notes where the sender goes on, if this segment begins more than a whole window beyond.
+    pub(super) fn leaps(&mut self, seg: &Segment, start: u64, ctx: &Context) {
+        let most = ctx.peer_most.filter(|_| self.una.is_some());
+        if self.leap.is_none() && most.is_some_and(|most| start > self.nxt.saturating_add(most)) {
+            self.leap = Some(Leap {
+                from: self.nxt,
+                anchor: self.anchor,
+                time: seg.time,
+                frame: seg.frame,
+            });
+        }
+    }
+
+    /// The sender goes on where it was before a leap over more than a window. It had sent nothing beyond, as it may not before the
+    /// octets between are acknowledged: what leapt was an attacker's, or a stray, and is taken back. Gives its frame and time, and from
+    /// which offset on nothing holds.
+    pub(super) fn take_back(&mut self, start: u64) -> Option<(FrameNo, Timestamp, u64)> {
+        let leap = self.leap.take_if(|leap| leap.from == start)?;
+        while let Some(s) = self.sent.pop_back_if(|s| s.start >= leap.from) {
+            let (octets, segments) = (s.end - s.start, u64::from(s.segments));
+            self.rec.octets = self.rec.octets.saturating_sub(octets);
+            self.rec.unique_octets = self.rec.unique_octets.saturating_sub(octets);
+            self.rec.data_segments = self.rec.data_segments.saturating_sub(segments);
+        }
+        self.acked_entries = self.acked_entries.min(self.sent.len());
+        self.holes.retain(|h| h.start < leap.from);
+        self.fin = self.fin.filter(|&fin| fin < leap.from);
+        (self.nxt, self.anchor) = (leap.from, leap.anchor);
+        Some((leap.frame, leap.time, leap.from))
     }
 
     /// Takes up the stream where the sender has got to: what lies between was never captured.
@@ -1081,6 +1127,8 @@ impl Half {
             }
             self.advance(ack);
         }
+        // What is acknowledged was sent.
+        self.leap.take_if(|leap| ack > leap.from);
         let una = self.una.unwrap_or(ack);
         let newly = ack.saturating_sub(una);
         self.selective(seg, sacks, ack);

@@ -143,6 +143,13 @@ impl Reassembler {
         }
     }
 
+    /// What waits from `offset` on was not the sender's.
+    pub fn forget_from(&mut self, offset: u64) {
+        for waiting in self.waiting.split_off(&offset).into_values() {
+            self.waiting_octets -= waiting.octets.len();
+        }
+    }
+
     fn keep(
         &mut self,
         offset: u64,
