@@ -25,7 +25,8 @@ pub use table::{FlowTable, Limits};
 
 use crate::net::{Direction, FrameNo, Timestamp};
 
-/// Number of a flow in order of its first segment, from 0; never reused.
+/// Number of a flow, from 0 in the order of the file: by its first segment, or by the first ICMP error that quotes one. Never reused; a flow
+/// that was quoted and never seen leaves its number out.
 pub type FlowIndex = u64;
 
 /// What was made of a segment at sight, where it is neither new octets nor a bare acknowledgement. What became clear later stands

@@ -15,7 +15,7 @@ pub const MAX_HOLES: usize = 512;
 /// The life of one TCP connection as the capture shows it.
 #[derive(Clone, Debug)]
 pub struct FlowRecord {
-    /// Number in order of first segment, from 0.
+    /// Its number (see [`FlowIndex`]).
     pub index: FlowIndex,
     /// Index of the capture that its first segment came from.
     pub capture: u32,

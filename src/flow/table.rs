@@ -16,7 +16,7 @@ use super::reassembly::Ready;
 use super::reuse::{Belongs, Numbers, Rival};
 use super::series::Moment;
 use super::{Chunk, End, FlowRecord, Judged, Observed};
-use crate::decode::{FlowKey, NoteKind, Segment, SegmentBatch, TcpFlags};
+use crate::decode::{FlowKey, NoteKind, Segment, SegmentBatch, TcpFlags, flow_hash};
 use crate::net::{Direction, FrameNo, StreamOffset, Timestamp};
 
 /// Twice the longest segment lifetime of RFC 9293 section 3.4.2.
@@ -45,6 +45,9 @@ impl Default for Limits {
 
 /// Flows retired at one time: more than a batch of segments can open, so that the table gets no fuller meanwhile.
 const AT_ONCE: usize = 4_096;
+
+/// Numbers kept for flows that are still to come; one whose number was not kept takes the next.
+const MAX_RESERVED: usize = 8_192;
 
 /// A flow under way. One that has shown a lone SYN is kept small: a flood of SYNs is nothing else.
 #[derive(Debug)]
@@ -181,6 +184,9 @@ pub struct FlowTable {
     free: Vec<u32>,
     find: HashTable<(u64, u32)>,
     next_index: u64,
+    /// Numbers of flows still to come. Wireshark gives a number to a flow that an ICMP error quotes, and goes by the order of the file
+    /// where that is not the order of time.
+    reserved: HashTable<(FlowKey, u64)>,
     limits: Limits,
     last: Option<(FlowKey, u32)>,
     now: Timestamp,
@@ -210,6 +216,7 @@ impl FlowTable {
             free: Vec::new(),
             find: HashTable::new(),
             next_index: 0,
+            reserved: HashTable::new(),
             limits,
             last: None,
             now: Timestamp(i64::MIN),
@@ -225,6 +232,9 @@ impl FlowTable {
 
     /// Takes a batch of segments; what is observed goes to `out` in order. References in `out` point into `batch`.
     pub fn push(&mut self, batch: &SegmentBatch, out: &mut Vec<Observed>) {
+        if !batch.segments.is_sorted_by_key(|s| s.frame) {
+            self.number_as_filed(batch);
+        }
         let mut notes = batch.notes.iter().peekable();
         let mut overlong = batch.overlong.iter().peekable();
         for (n, seg) in batch.segments.iter().enumerate() {
@@ -305,15 +315,53 @@ impl FlowTable {
     }
 
     fn note(&mut self, note: &crate::decode::Note) {
-        let NoteKind::IcmpError { key, .. } = &note.kind else {
+        let NoteKind::IcmpError { key, flags, .. } = &note.kind else {
             return;
         };
-        let hash = crate::decode::flow_hash(key);
-        if let Some(slot) = self.slot_of(key, hash)
-            && let Some(c) = self.grown(slot)
-        {
-            c.icmp(note);
+        let hash = flow_hash(key);
+        match self.slot_of(key, hash) {
+            Some(slot) => {
+                if let Some(c) = self.grown(slot) {
+                    c.icmp(note);
+                }
+            }
+            None if flags.is_some() => self.reserve(key, hash),
+            None => {}
         }
+    }
+
+    /// Keeps a number for a flow of which no segment has come yet.
+    fn reserve(&mut self, key: &FlowKey, hash: u64) {
+        if self.reserved.find(hash, |r| r.0 == *key).is_some() {
+            return;
+        }
+        if self.reserved.len() < MAX_RESERVED {
+            let number = (*key, self.next_index);
+            self.reserved
+                .insert_unique(hash, number, |r| flow_hash(&r.0));
+        }
+        self.next_index += 1;
+    }
+
+    /// Numbers the flows that begin in a batch that had to be put in order of time, in the order of the file.
+    #[cold]
+    fn number_as_filed(&mut self, batch: &SegmentBatch) {
+        let mut filed: Vec<&Segment> = batch.segments.iter().collect();
+        filed.sort_unstable_by_key(|s| s.frame);
+        for seg in filed {
+            if self.slot_of(&seg.key, seg.hash).is_none() {
+                self.reserve(&seg.key, seg.hash);
+            }
+        }
+    }
+
+    /// The number of a flow that begins with this segment.
+    fn number(&mut self, seg: &Segment) -> u64 {
+        if let Ok(known) = self.reserved.find_entry(seg.hash, |r| r.0 == seg.key) {
+            return known.remove().0.1;
+        }
+        self.next_index += 1;
+        self.next_index - 1
     }
 
     /// The connection in a slot; a lone SYN becomes one.
@@ -493,8 +541,7 @@ impl FlowTable {
     }
 
     fn open(&mut self, batch: &SegmentBatch, seg: &Segment, lone: bool) -> u32 {
-        let (index, capture) = (self.next_index, batch.capture);
-        self.next_index += 1;
+        let (index, capture) = (self.number(seg), batch.capture);
         let new = if lone {
             Slot::Syn(Box::new(Lone {
                 syn: *seg,
@@ -608,6 +655,7 @@ impl FlowTable {
         self.leave(out);
         if self.leaving.is_empty() {
             self.ending = false;
+            self.reserved.clear();
             self.now = Timestamp(i64::MIN);
         }
         !self.leaving.is_empty()
@@ -741,6 +789,63 @@ pub(super) mod tests {
         );
         assert!(most <= 6_000, "{most} at once");
         assert!(table.is_empty());
+    }
+
+    #[test]
+    fn a_number_is_kept_for_a_flow_that_was_quoted_first() {
+        let quote = |n: u32, flags: Option<TcpFlags>| crate::decode::Note {
+            frame: FrameNo(u64::from(n) + 1),
+            time: Timestamp(i64::from(n) * 1_000),
+            from: std::net::Ipv4Addr::LOCALHOST.into(),
+            to: std::net::Ipv4Addr::LOCALHOST.into(),
+            kind: NoteKind::IcmpError {
+                family: Family::V6,
+                icmp_type: 1,
+                code: 0,
+                mtu: None,
+                key: syn(n + 100).key,
+                from_first: true,
+                seq: SeqNum(0),
+                flags,
+            },
+        };
+        let index_of = |table: &mut FlowTable, seg: Segment| {
+            let mut out = Vec::new();
+            let batch = SegmentBatch {
+                segments: vec![seg],
+                ..SegmentBatch::default()
+            };
+            table.push(&batch, &mut out);
+            table.slot_of(&seg.key, seg.hash).and_then(|slot| {
+                let slot = table.slots[slot as usize].as_ref();
+                slot.map(Slot::index)
+            })
+        };
+        let mut table = FlowTable::new(Limits::default());
+        assert_eq!(index_of(&mut table, syn(0)), Some(0));
+        let notes = vec![
+            quote(1, Some(TcpFlags::SYN)),
+            quote(2, Some(TcpFlags::ACK)),
+            quote(2, Some(TcpFlags::ACK)),
+            quote(3, None),
+        ];
+        let batch = SegmentBatch {
+            notes,
+            ..SegmentBatch::default()
+        };
+        table.push(&batch, &mut Vec::new());
+        assert_eq!(index_of(&mut table, syn(4)), Some(3), "after those quoted");
+        assert_eq!(index_of(&mut table, syn(102)), Some(2), "quoted before");
+        assert_eq!(
+            index_of(&mut table, syn(103)),
+            Some(4),
+            "quoted without its control bits"
+        );
+        // However many are quoted, what is kept of them is bounded.
+        for n in 0..2 * MAX_RESERVED as u32 {
+            table.note(&quote(n + 1_000, Some(TcpFlags::ACK)));
+        }
+        assert_eq!(table.reserved.len(), MAX_RESERVED);
     }
 
     /// Streams as `labels` numbers them: Wireshark's rules, kept apart from ours.
