@@ -181,8 +181,9 @@ impl Detector for Throughput {
         for (id, cause, transfer, _) in LIMITS {
             let held = seconds(f, &[cause]);
             let worth = whole >= LIMIT_SECONDS && held >= whole * LIMIT_SHARE;
-            if worth && (moved >= TRANSFER || !transfer) && self.limits.len() < MAX_GROUPS {
-                let key = (f.client.addr, f.server.addr, id);
+            let key = (f.client.addr, f.server.addr, id);
+            let room = self.limits.len() < MAX_GROUPS || self.limits.contains_key(&key);
+            if worth && (moved >= TRANSFER || !transfer) && room {
                 let limit = self.limits.entry(key).or_default();
                 limit.held += held;
                 limit.whole += whole;
