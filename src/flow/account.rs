@@ -113,10 +113,13 @@ impl Account {
                 && matches!(ended.verdict, Verdict::New | Verdict::Reordered)
                 && nanos <= before.least_rtt.unwrap_or(0).saturating_add(GOES_ON);
             if goes_on {
-                if wait.length >= MIN_STALL {
-                    self.stalls.push(wait);
-                } else if self.short_waits.len() < MAX_STALLS {
-                    self.short_waits.push(wait);
+                let kept = if wait.length >= MIN_STALL {
+                    &mut self.stalls
+                } else {
+                    &mut self.short_waits
+                };
+                if kept.len() < MAX_STALLS {
+                    kept.push(wait);
                 }
             } else {
                 // Nobody was waiting: the acknowledgement was late, and nothing hung on it.
@@ -154,6 +157,11 @@ impl Account {
             left -= taken;
             self.nanos[to as usize & 15] += taken;
         }
+    }
+
+    /// Octets of heap that it holds, about.
+    pub(super) fn heap(&self) -> usize {
+        (self.stalls.capacity() + self.short_waits.capacity()) * size_of::<Stall>()
     }
 
     /// The books, in the order of the causes.

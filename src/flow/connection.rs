@@ -1008,7 +1008,8 @@ impl Connection {
         size_of::<Self>()
             + self.halves.iter().map(Half::heap).sum::<usize>()
             + self.streams.iter().map(Reassembler::held).sum::<usize>()
-            + self.events.kept.capacity() * 56
+            + self.events.kept.capacity() * size_of::<super::record::Event>()
+            + self.account.heap()
             + self.rival.as_ref().map_or(0, |r| {
                 size_of::<Rival>() + r.more.capacity() * size_of::<Segment>()
             })

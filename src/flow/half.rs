@@ -29,6 +29,8 @@ const HISTORY: usize = 128;
 const MAX_BLOCKS: usize = MAX_SENT;
 /// Ranges that one acknowledgement is taken to pass over; the rest is left to the next one.
 const MAX_PASSED: usize = 1_024;
+/// Ranges sent in vain that are told at the end of a direction.
+const MAX_STUCK: usize = 64;
 /// Segments remembered to know copies by.
 const RECENT: usize = 16;
 /// A sequence number further off than this fits no window (RFC 7323 section 2.3: at most 2^30).
@@ -1568,14 +1570,16 @@ impl Half {
         let una = self.una.unwrap_or(0);
         if self.una.is_some() {
             r.unacked_octets = self.nxt.saturating_sub(una);
+            let mut stuck = 0;
             for s in self
                 .sent
                 .iter()
                 .skip(self.acked_entries)
                 .filter(|s| s.end > una && !s.sacked)
             {
-                if s.sends >= 4 {
-                    events.push(Event {
+                if s.sends >= 4 && stuck < MAX_STUCK {
+                    stuck += 1;
+                    events.push_last(Event {
                         time: s.last,
                         frame: s.frame,
                         direction,
@@ -1619,7 +1623,13 @@ impl Half {
             + self.recent.capacity() * size_of::<(Mark, Timestamp, FrameNo)>()
             + self.scoreboard.len() * 2 * size_of::<(u64, u64)>()
             + self.rec.repeats.capacity() * size_of::<Repeat>()
-            + self.rec.per_second.capacity() * 24
+            + self.rec.per_second.capacity() * size_of::<(u32, u64, u64)>()
+            + self.holes.capacity() * size_of::<Hole>()
+            + (self.acked_holes.capacity() + self.edges.capacity()) * size_of::<(u64, u64)>()
+            + self.stamps.capacity() * size_of::<(u32, Timestamp)>()
+            + self.pending.capacity() * size_of::<usize>()
+            + self.rtts.heap()
+            + self.echoes.heap()
     }
 }
 
@@ -1649,8 +1659,17 @@ impl Events {
         });
     }
 
+    /// Leaves room for those that are known at the end alone, and tell most.
     pub(super) fn push(&mut self, event: Event) {
-        if self.kept.len() < MAX_EVENTS {
+        self.push_within(event, MAX_EVENTS - 2 * MAX_STUCK);
+    }
+
+    fn push_last(&mut self, event: Event) {
+        self.push_within(event, MAX_EVENTS);
+    }
+
+    fn push_within(&mut self, event: Event, most: usize) {
+        if self.kept.len() < most {
             self.kept.push(event);
         } else {
             self.omitted += 1;

@@ -232,10 +232,10 @@ impl Reassembler {
         }
     }
 
-    /// Octets held, for the memory account.
+    /// Octets of memory held, about.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.waiting_octets
+        self.waiting_octets + self.waiting.len() * (size_of::<Waiting>() + 2 * size_of::<u64>())
     }
 }
 
@@ -280,7 +280,7 @@ mod tests {
             }
         }
         assert_eq!(
-            r.held(),
+            r.waiting_octets,
             r.waiting.values().map(|w| w.octets.len()).sum::<usize>()
         );
         text

@@ -191,7 +191,9 @@ pub struct FlowTable {
     last: Option<(FlowKey, u32)>,
     now: Timestamp,
     ready: [Vec<Ready>; 2],
+    /// Batches since the limits were last checked, and what they may have added.
     since_check: u32,
+    taken: usize,
     /// Flows given up before their end to keep within the limits.
     pub evicted: u64,
     /// Segments that claimed more octets than their frame had room for, and were not believed.
@@ -222,6 +224,7 @@ impl FlowTable {
             now: Timestamp(i64::MIN),
             ready: [Vec::new(), Vec::new()],
             since_check: 0,
+            taken: 0,
             evicted: 0,
             overlong: 0,
             segments: 0,
@@ -252,11 +255,18 @@ impl FlowTable {
             self.note(note);
         }
         self.since_check += 1;
-        let crowded = self.find.len() > self.limits.flows
+        self.taken += batch.segments.len() * size_of::<Segment>()
+            + batch
+                .segments
+                .iter()
+                .map(|s| s.payload.len as usize)
+                .sum::<usize>();
+        let crowded = self.taken > self.limits.octets / 8
+            || self.find.len() > self.limits.flows
             || self.full * size_of::<Connection>() + self.find.len() * LONE_OCTETS
                 > self.limits.octets;
         if self.leaving.is_empty() && (self.since_check >= 256 || crowded) {
-            self.since_check = 0;
+            (self.since_check, self.taken) = (0, 0);
             self.keep_within_limits();
         }
         self.leave(out);
@@ -700,6 +710,12 @@ impl FlowTable {
         self.find.is_empty()
     }
 
+    /// Octets that the flows under way hold, about.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.slots.iter().flatten().map(Slot::memory).sum()
+    }
+
     /// Time of the latest segment.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -789,6 +805,84 @@ pub(super) mod tests {
         );
         assert!(most <= 6_000, "{most} at once");
         assert!(table.is_empty());
+    }
+
+    /// Segments of one octet apart from each other, sent again, with SACK blocks between them: what a flow remembers most of.
+    fn game(flow: u32, n: u32, sacks: &mut Vec<(SeqNum, SeqNum)>) -> Segment {
+        let mut seg = syn(flow);
+        seg.frame = FrameNo(u64::from(n) + 1);
+        seg.time = Timestamp(i64::from(n) * 40_000_000);
+        seg.flags = TcpFlags::ACK;
+        seg.from_first = !n.is_multiple_of(4);
+        (seg.seq, seg.ack) = (SeqNum(n * 2 + 1), SeqNum(1));
+        if seg.from_first {
+            seg.seq = SeqNum(if n % 4 == 3 { n * 2 - 1 } else { n * 2 + 1 });
+            seg.payload_octets = 1;
+            seg.payload = OctetRef {
+                offset: OctetRef::IN_EXTRA,
+                len: 1,
+            };
+        } else {
+            let block = (
+                SeqNum(n.saturating_sub(3) * 2 + 1),
+                SeqNum(n.saturating_sub(3) * 2 + 2),
+            );
+            seg.sack = (sacks.len() as u32, 1);
+            sacks.push(block);
+        }
+        seg
+    }
+
+    #[test]
+    fn what_games_make_a_flow_remember_is_bounded() {
+        let mut table = FlowTable::new(Limits::default());
+        let mut held = Vec::new();
+        for batch in 0..40u32 {
+            let mut sacks = Vec::new();
+            let segments = (0..1_000)
+                .map(|n| game(0, batch * 1_000 + n, &mut sacks))
+                .collect();
+            let batch = SegmentBatch {
+                segments,
+                sacks,
+                extra: vec![0; 64],
+                ..SegmentBatch::default()
+            };
+            table.push(&batch, &mut Vec::new());
+            held.push(table.held());
+        }
+        assert!(held[0] > 100_000, "{held:?}");
+        assert!(held[39] < 24 << 20, "{held:?}");
+        assert!(held[39] < held[29] + held[29] / 8, "{held:?}");
+    }
+
+    #[test]
+    fn many_flows_that_play_games_stay_within_the_limit() {
+        let limits = Limits {
+            flows: 1_000_000,
+            octets: 8 << 20,
+        };
+        let mut table = FlowTable::new(limits);
+        let mut most = 0;
+        for batch in 0..60u32 {
+            let mut sacks = Vec::new();
+            let segments = (0..1_000)
+                .map(|n| game(batch * 10 + n / 100, n % 100, &mut sacks))
+                .collect();
+            let batch = SegmentBatch {
+                segments,
+                sacks,
+                extra: vec![0; 64],
+                ..SegmentBatch::default()
+            };
+            table.push(&batch, &mut Vec::new());
+            most = most.max(table.held());
+        }
+        assert!(table.evicted > 0);
+        assert!(
+            most <= limits.octets + limits.octets / 4,
+            "{most} octets held"
+        );
     }
 
     #[test]

@@ -29,6 +29,12 @@ fn value_of(bucket: u16) -> u64 {
 }
 
 impl Sketch {
+    /// Octets of heap that it holds.
+    #[must_use]
+    pub fn heap(&self) -> usize {
+        self.buckets.capacity() * size_of::<(u16, u64)>()
+    }
+
     /// Adds one sample.
     pub fn add(&mut self, sample: Duration) {
         let nanos = u64::try_from(sample.as_nanos()).unwrap_or(u64::MAX);
