@@ -196,11 +196,8 @@ pub(super) fn span(seconds: f64) -> String {
     } else if seconds < 120.0 {
         format!("{seconds:.1} s")
     } else {
-        format!(
-            "{:.0} min {:.0} s",
-            (seconds / 60.0).floor(),
-            seconds % 60.0
-        )
+        let whole = seconds.round();
+        format!("{:.0} min {:.0} s", (whole / 60.0).floor(), whole % 60.0)
     }
 }
 
@@ -259,4 +256,23 @@ pub(super) fn retransmit_line(seen: Seen<'_>, direction: Direction, r: &Repeat) 
         line += &format!(", {} after the copy before it", span(after.as_secs_f64()));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_rounded_before_they_are_divided() {
+        for (seconds, want) in [
+            (0.000_5, "500 µs"),
+            (0.25, "250 ms"),
+            (119.94, "119.9 s"),
+            (120.0, "2 min 0 s"),
+            (179.6, "3 min 0 s"),
+            (3_599.99, "60 min 0 s"),
+        ] {
+            assert_eq!(span(seconds), want, "{seconds}");
+        }
+    }
 }
