@@ -598,6 +598,99 @@ fn a_capture_says_that_it_is_out_of_order_or_its_clock_stepped() {
 }
 
 #[test]
+fn a_clock_set_forward_is_told_by_the_clocks_of_both_ends() {
+    const HOUR: i64 = 3_600_000_000_000;
+    let convo = |stamps, wait_ms| {
+        let convo = Convo::new()
+            .rtt_us(200, 20_000)
+            .window_scale(Some(7), Some(7))
+            .timestamps(stamps);
+        let convo = ten(ten(convo.handshake(), 0), 0).wait_ms(wait_ms);
+        ten(ten(convo, 0), 0)
+    };
+    // Frames behind the middle an hour later; the ends' timestamps know nothing of that.
+    let later = |convo: Convo, by: i64| {
+        let mut all = frames(convo);
+        let middle = all.len() / 2;
+        for frame in all.iter_mut().skip(middle) {
+            frame.time += by;
+        }
+        all
+    };
+    let mut other: Vec<Frame> = frames(ten(
+        Convo::between(
+            support::wire::Host {
+                addr: "192.0.2.7".parse().unwrap(),
+                mac: [2, 0, 0, 0, 0, 7],
+                ttl: 64,
+                local: false,
+            },
+            50_000,
+            support::wire::Host {
+                addr: "192.0.2.25".parse().unwrap(),
+                mac: [2, 0, 0, 0, 0, 25],
+                ttl: 64,
+                local: false,
+            },
+            25,
+        )
+        .at(HOUR / 2)
+        .handshake(),
+        0,
+    ));
+    other.extend(later(convo(true, 0), HOUR));
+    other.sort_by_key(|f| f.time);
+    let asleep = |way| {
+        // This end's clock stood still: its host slept, and the capture's clock was right.
+        let steps = convo(true, 3_600_000).steps();
+        let mut all = Vec::new();
+        for (n, mut step) in steps.into_iter().enumerate() {
+            let options = &mut step.packet.options;
+            if step.way == way
+                && step.time > HOUR
+                && let Some(at) = options.windows(2).position(|w| w == [8, 10])
+            {
+                let stopped = ((step.time - HOUR) / 1_000_000) as u32;
+                options[at + 2..at + 6].copy_from_slice(&stopped.to_be_bytes());
+            }
+            all.push(Frame {
+                time: step.time,
+                octets: step.packet.frame(n as u16),
+            });
+        }
+        all
+    };
+    for (name, all, leapt) in [
+        ("an hour forward", later(convo(true, 0), HOUR), true),
+        ("no timestamps", later(convo(false, 0), HOUR), false),
+        ("an hour of silence", frames(convo(true, 3_600_000)), false),
+        ("a client that slept", asleep(C2S), false),
+        ("a server that slept", asleep(S2C), false),
+        ("another flow was heard meanwhile", other, false),
+        ("five seconds", later(convo(true, 0), HOUR / 720), false),
+    ] {
+        let report = report_of_files(name, &[pcap(&all)]);
+        let told: Vec<_> = report
+            .findings
+            .iter()
+            .filter(|f| f.id == "capture.clock")
+            .map(|f| f.summary.as_str())
+            .collect();
+        assert_eq!(told.len(), usize::from(leapt), "{name}: {told:?}");
+        if leapt {
+            assert!(
+                told[0].contains("stepped forward 1 time, by up to 60 min 0 s"),
+                "{told:?}"
+            );
+            assert_eq!(report.findings.len(), 1, "{name}: {:?}", report.findings);
+            assert!(report.flows[0].client_to_server.stalls.is_empty(), "{name}");
+            assert!(report.flows[0].server_to_client.stalls.is_empty(), "{name}");
+        }
+        sound(&report.flows[0], name);
+    }
+}
+
+#[test]
 fn a_storm_of_many_thousands_is_counted_whole() {
     let mut convo = start().send(C2S, b"the same again\r\n").lost();
     for _ in 0..5_000 {

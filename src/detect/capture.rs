@@ -1,16 +1,23 @@
 //! Finds what the capture did to itself: what looks like trouble and is none.
 //!
-//! Reads:   copies, holes that were acknowledged, disorder, missing directions, super-segments
+//! Reads:   copies, holes that were acknowledged, disorder, steps of the clock, missing directions, super-segments
 //! Yields:  `capture.duplicates`, `capture.drops`, `capture.truncated`, `capture.one-way`, `capture.super-segments`, `capture.mid-stream`,
 //!          `capture.disorder`, `capture.clock`: one for the whole run, all of them `info`
-//! Silent:  less than three of a kind (two octet holes for drops)
+//! Silent:  less than three of a kind (two octet holes for drops); a clock set forward where no flow has timestamps on both sides of it
 //! Source:  Paxson's measurement errors; RFC 9293 section 3.8 for what an acknowledgement proves
 
-use super::trace::{MAX_PROOF, Trace, plural};
+use std::time::Duration;
+
+use super::trace::{MAX_PROOF, Place, Trace, plural, span as length};
 use super::{Detector, Evidence, Finding, Seen, Severity};
-use crate::flow::EventKind;
-use crate::flow::order::{Order, Step};
-use crate::net::{Direction, FrameRef, Timestamp};
+use crate::flow::order::{Order, Silence, Step};
+use crate::flow::{ClockLeap, EventKind};
+use crate::net::{Direction, FrameNo, FrameRef, Timestamp};
+
+/// Leaps of flows that are looked at.
+const MAX_LEAPS: usize = 1_024;
+/// A flow's own pause may add this much to a leap of the clock.
+const SLACK: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct Kind {
@@ -40,10 +47,13 @@ pub(super) struct CaptureFaults {
     disorder: Kind,
     /// Segments that stood out of order in the file, whatever their flow.
     put_right: u64,
-    /// Steps back of the clock, and the flows that they cut through.
+    /// Steps back of the clock, and the flows that steps cut through.
     steps: Vec<Step>,
     stepped: u64,
     stepped_trace: Trace,
+    /// Leaps of the clock, by the ends of single flows; and when nothing at all was captured.
+    leaps: Vec<(ClockLeap, Place, Timestamp, Timestamp)>,
+    silences: Vec<Silence>,
     truncated: Kind,
     /// First and last moment of all.
     span: Option<(Timestamp, Timestamp)>,
@@ -58,6 +68,11 @@ impl Detector for CaptureFaults {
         self.disorder.add(seen, f.disordered);
         if f.clock_steps > 0 {
             self.stepped_trace.flow(f, f.start, f.end);
+        }
+        for leap in &f.clock_leaps {
+            if self.leaps.len() < MAX_LEAPS {
+                self.leaps.push((*leap, Place::from(f), f.start, f.end));
+            }
         }
         self.span = Some(
             self.span
@@ -105,6 +120,7 @@ impl Detector for CaptureFaults {
         self.stepped += order.stepped;
         self.steps.extend(&order.steps);
         self.steps.truncate(MAX_PROOF);
+        self.silences.extend(&order.silences);
     }
 
     #[allow(clippy::cast_precision_loss, clippy::too_many_lines)]
@@ -121,7 +137,9 @@ impl Detector for CaptureFaults {
             put_right,
             steps,
             stepped,
-            stepped_trace,
+            mut stepped_trace,
+            leaps,
+            silences,
             truncated,
             span,
         } = std::mem::take(self);
@@ -221,37 +239,99 @@ impl Detector for CaptureFaults {
                 "{n} cut by the snap length: headers count in full, contents and checksums cannot be checked"
             ),
         );
-        if let Some(longest) = steps.iter().map(|s| s.back).max() {
+        let mut forward: Vec<(FrameNo, Duration)> = Vec::new();
+        for (leap, place, start, end) in leaps {
+            // All flows leapt at once: where one was heard meanwhile, both ends of the others had slept.
+            let Some(silence) = silences.iter().find(|s| is_silence(s, &leap)) else {
+                continue;
+            };
+            stepped_trace.place(place, start, end);
+            match forward.iter_mut().find(|f| f.0 == silence.frame) {
+                Some(known) => known.1 = known.1.max(leap.by),
+                None => forward.push((silence.frame, leap.by)),
+            }
+        }
+        let furthest = forward.iter().map(|f| f.1).max();
+        let longest = steps.iter().map(|s| s.back).max();
+        if longest.is_some() || furthest.is_some() {
+            let times = |n: u64, way: &str, most: Duration| {
+                let most = length(most.as_secs_f64());
+                format!("stepped {way} {}, by up to {most}", plural(n, "time"))
+            };
+            let back = longest.map(|most| times(stepped, "back", most));
+            let ahead = furthest.map(|most| times(forward.len() as u64, "forward", most));
+            let said: Vec<String> = back.into_iter().chain(ahead).collect();
             let mut f = stepped_trace.finding(
                 "capture.clock",
                 Severity::Info,
                 0.9,
                 format!(
-                    "the capture's clock stepped back {}, by up to {}: what was measured across a step means nothing",
-                    plural(stepped, "time"),
-                    super::trace::span(longest.as_secs_f64())
+                    "the capture's clock {}: what was measured across a step means nothing",
+                    said.join(" and ")
                 ),
             );
+            let mut cite = |frame: FrameNo, text: String| {
+                if f.evidence.len() < MAX_PROOF {
+                    let at = FrameRef {
+                        capture: frame.capture(),
+                        frame,
+                    };
+                    f.evidence.push(Evidence { at, text });
+                }
+            };
             for step in &steps {
-                f.evidence.push(Evidence {
-                    at: FrameRef {
-                        capture: step.frame.capture(),
-                        frame: step.frame,
-                    },
-                    text: format!(
-                        "{} earlier than a frame before it, and those that follow stay there",
-                        super::trace::span(step.back.as_secs_f64())
+                let back = length(step.back.as_secs_f64());
+                cite(
+                    step.frame,
+                    format!(
+                        "{back} earlier than a frame before it, and those that follow stay there"
                     ),
-                });
+                );
+            }
+            for (frame, by) in &forward {
+                let by = length(by.as_secs_f64());
+                cite(
+                    *frame,
+                    format!(
+                        "nothing was captured before it for {by} that the timestamps of both ends know nothing of"
+                    ),
+                );
+            }
+            if longest.is_some() {
+                f.against.push(
+                    "after a step back the time of a flow is accounted for only from when the clock has caught up; until then its waits, and the \
+                     order of frames across the step, are not to be trusted"
+                        .to_owned(),
+                );
+            }
+            if furthest.is_some() {
+                f.against.push(
+                    "times behind a step forward are too late by as much, and waits and durations across it too long"
+                        .to_owned(),
+                );
             }
             if let Some((start, end)) = span.filter(|_| f.flows.is_empty()) {
                 (f.start, f.end) = (start, end);
             }
             f.measures = vec![
-                ("count", stepped as f64),
-                ("back_seconds", longest.as_secs_f64()),
+                ("count", (stepped + forward.len() as u64) as f64),
+                ("back_seconds", longest.unwrap_or_default().as_secs_f64()),
+                (
+                    "forward_seconds",
+                    furthest.unwrap_or_default().as_secs_f64(),
+                ),
             ];
             out.push(f);
         }
     }
+}
+
+/// Whether a leap of one flow is a time in which nothing at all was captured.
+fn is_silence(silence: &Silence, leap: &ClockLeap) -> bool {
+    let all = silence.to.since(silence.from).unwrap_or_default();
+    leap.from <= silence.from
+        && silence.to <= leap.to
+        && leap.by >= all / 2
+        && leap.by <= all + SLACK
+        && silence.frame.capture() == leap.frame.capture()
 }

@@ -177,7 +177,7 @@ const DOUBTS: [(&str, f64, &str); 2] = [
     (
         "capture.clock",
         0.7,
-        "the capture's clock stepped back during these connections",
+        "the capture's clock was set anew during these connections",
     ),
 ];
 

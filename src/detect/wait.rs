@@ -197,6 +197,7 @@ mod tests {
             capture_duplicates: 0,
             disordered: 0,
             clock_steps: 0,
+            clock_leaps: Vec::new(),
             truncated: 0,
             evicted: false,
         }

@@ -159,6 +159,14 @@ impl Account {
         }
     }
 
+    /// The silence that began then never was: nobody waited.
+    pub(super) fn disown(&mut self, start: Timestamp) {
+        if let Some(at) = self.stalls.iter().rposition(|s| s.start == start) {
+            let stall = self.stalls.remove(at);
+            self.give(&[stall.cause], Cause::Unknown, stall.length);
+        }
+    }
+
     /// Octets of heap that it holds, about.
     pub(super) fn heap(&self) -> usize {
         (self.stalls.capacity() + self.short_waits.capacity()) * size_of::<Stall>()

@@ -7,10 +7,13 @@
 use std::time::Duration;
 
 use super::account::{Account, Before, Ended};
+use super::clock::Clocks;
 use super::half::{Context, Events, Half, NEAR, Verdict};
 use super::order::STEP_NANOS;
-use super::reassembly::{Ready, Reassembler};
-use super::record::{Cause, Close, End, EventKind, FlowRecord, Goodput, Handshake};
+use super::reassembly::{Conflict, Ready, Reassembler};
+use super::record::{
+    Cause, ClockLeap, Close, End, EventKind, FlowRecord, Goodput, Handshake, MAX_LEAPS,
+};
 use super::reuse::{Numbers, Rival};
 use super::vantage;
 use crate::decode::{FlowKey, Note, NoteKind, Segment, TcpFlags};
@@ -63,6 +66,8 @@ pub(super) struct Connection {
     /// Latest time since the clock last stepped back.
     latest: Timestamp,
     clock_steps: u32,
+    clocks: Clocks,
+    clock_leaps: Vec<ClockLeap>,
     disordered: u64,
     truncated: u64,
     outgoing: [u32; 2],
@@ -142,6 +147,8 @@ impl Connection {
             macs: [MacAddr::default(); 2],
             latest: seg.time,
             clock_steps: 0,
+            clocks: Clocks::default(),
+            clock_leaps: Vec::new(),
             disordered: 0,
             truncated: 0,
             outgoing: [0; 2],
@@ -316,6 +323,12 @@ impl Connection {
                 self.latest = time;
             } else {
                 self.disordered += 1;
+            }
+        }
+        if let Some(leap) = self.clocks.see(own, seg, self.latest) {
+            self.account.disown(leap.from);
+            if self.clock_leaps.len() < MAX_LEAPS {
+                self.clock_leaps.push(leap);
             }
         }
         self.latest = self.latest.max(time);
@@ -972,6 +985,7 @@ impl Connection {
             capture_duplicates: if by_capture { copies } else { 0 },
             disordered: self.disordered,
             clock_steps: self.clock_steps,
+            clock_leaps: self.clock_leaps,
             truncated: self.truncated,
             evicted,
         }

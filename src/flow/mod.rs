@@ -5,6 +5,7 @@
 //! Never:  reads an application's protocol; judges what hurts a user (that is `detect`)
 
 mod account;
+mod clock;
 mod connection;
 mod half;
 mod ipid;

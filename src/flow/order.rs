@@ -1,13 +1,14 @@
 //! Puts the segments of a batch in order of time, and tells disorder from a clock that stepped back.
 //!
 //! Takes:  [`SegmentBatch`]es in the order of the file
-//! Gives:  the same in order of time; segments of equal time keep the order of the file
+//! Gives:  the same in order of time, where segments of equal time keep the order of the file; the longest silences
 //! Never:  moves a segment into another batch (disorder across the border of two is left to the flow stage), or past a step of the clock:
 //!         on each side of one the file's order is the true one
 
 use std::time::Duration;
 
-use crate::decode::SegmentBatch;
+use super::clock::LEAST_NANOS;
+use crate::decode::{Segment, SegmentBatch};
 use crate::net::{FrameNo, Timestamp};
 
 /// Buffers of several queues or interfaces are merged within less than this; a time further back may be another clock.
@@ -16,6 +17,26 @@ pub(super) const STEP_NANOS: i64 = 1_000_000_000;
 const STAYS: usize = 4;
 /// Steps kept with their frames.
 const MAX_STEPS: usize = 16;
+
+/// Silences kept, the longest.
+const MAX_SILENCES: usize = 64;
+
+/// A time in which nothing at all was captured.
+#[derive(Clone, Copy, Debug)]
+pub struct Silence {
+    /// The first segment behind it.
+    pub frame: FrameNo,
+    /// Time of the last segment before it.
+    pub from: Timestamp,
+    /// Time of the first one behind it.
+    pub to: Timestamp,
+}
+
+impl Silence {
+    fn nanos(&self) -> i64 {
+        self.to.nanos_since(self.from)
+    }
+}
 
 /// A step of the capture's clock.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +59,8 @@ pub struct Order {
     pub steps: Vec<Step>,
     /// All of them.
     pub stepped: u64,
+    /// The longest silences, from ten seconds on, in no order.
+    pub silences: Vec<Silence>,
 }
 
 impl Order {
@@ -47,6 +70,9 @@ impl Order {
         let mut back = 0u64;
         for s in &batch.segments {
             back += u64::from(s.time < latest);
+            if s.time.nanos_since(latest) >= LEAST_NANOS {
+                self.silence(latest, s);
+            }
             latest = latest.max(s.time);
         }
         if back == 0 {
@@ -54,6 +80,25 @@ impl Order {
             return false;
         }
         self.put_right(batch)
+    }
+
+    #[cold]
+    fn silence(&mut self, latest: Timestamp, next: &Segment) {
+        if latest == Timestamp(i64::MIN) {
+            return;
+        }
+        let silence = Silence {
+            frame: next.frame,
+            from: latest,
+            to: next.time,
+        };
+        if self.silences.len() < MAX_SILENCES {
+            self.silences.push(silence);
+        } else if let Some(least) = self.silences.iter_mut().min_by_key(|s| s.nanos())
+            && least.nanos() < silence.nanos()
+        {
+            *least = silence;
+        }
     }
 
     /// The next capture has a clock of its own.

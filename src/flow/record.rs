@@ -61,10 +61,29 @@ pub struct FlowRecord {
     pub disordered: u64,
     /// Times that the capture's clock stepped back during the flow: what was measured across one is not known.
     pub clock_steps: u32,
+    /// Silences of which neither end's clock knows, at most [`MAX_LEAPS`].
+    pub clock_leaps: Vec<ClockLeap>,
     /// Frames whose payload the snap length cut.
     pub truncated: u64,
     /// Whether the flow was given up before its end because the table was full.
     pub evicted: bool,
+}
+
+/// Leaps of the clock kept for one flow.
+pub const MAX_LEAPS: usize = 16;
+
+/// A silence by the capture's clock of which the TSvals of neither end know: its clock was set forward, unless other flows were heard
+/// meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct ClockLeap {
+    /// First frame behind it.
+    pub frame: FrameNo,
+    /// Time of the flow's last segment before it.
+    pub from: Timestamp,
+    /// Time of the first one behind it.
+    pub to: Timestamp,
+    /// How much of that time did not pass, by the end's clock that shows more of it.
+    pub by: Duration,
 }
 
 impl FlowRecord {

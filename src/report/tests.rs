@@ -81,6 +81,7 @@ fn record(index: u64, client: &str, server: &str) -> FlowRecord {
         capture_duplicates: 2,
         disordered: 0,
         clock_steps: 0,
+        clock_leaps: Vec::new(),
         truncated: 0,
         evicted: false,
     }
