@@ -933,6 +933,32 @@ fn games_are_bounded_and_told() {
     let half = &other.flows[0].client_to_server;
     assert_eq!((half.retransmitted_segments, half.unique_octets), (1, 23));
 
+    // The same behind a hole, where the first copy is still held: told, and counted for the first one.
+    let hidden = |octets: &'static [u8]| {
+        let convo = start()
+            .send(C2S, b"EHLO a\r\n")
+            .unseen()
+            .send(C2S, b"MAIL FROM:<a@example>\r\n")
+            .wait_ms(300)
+            .repeat(C2S)
+            .with(move |p| p.payload = octets.to_vec());
+        report("hidden", convo.ack(S2C))
+    };
+    let other = hidden(b"RCPT TO:<evil@examp>\r\n\n");
+    assert!(
+        told(
+            &other,
+            "sent again with other contents (frame 7 against frame 6)"
+        ),
+        "{:?}",
+        other.notes
+    );
+    assert_eq!(other.flows[0].client_to_server.retransmitted_segments, 1);
+    assert!(!told(
+        &hidden(b"MAIL FROM:<a@example>\r\n"),
+        "other contents"
+    ));
+
     // Resets: blind ones end nothing, one that fits does, and what comes behind it is no new connection.
     let mut convo = ten(start(), 0);
     for n in 0..2_000u32 {

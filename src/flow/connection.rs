@@ -480,6 +480,10 @@ impl Connection {
                         time,
                         &mut ready[own],
                     );
+                    if let Some(Conflict { of, octets }) = stream.conflict() {
+                        let kind = EventKind::OtherContents { of, octets };
+                        self.events.add(seg, direction, kind);
+                    }
                 }
             }
         }

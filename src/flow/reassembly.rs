@@ -46,6 +46,16 @@ pub struct Reassembler {
     next: Option<u64>,
     waiting: BTreeMap<u64, Waiting>,
     waiting_octets: usize,
+    conflict: Option<Conflict>,
+}
+
+/// Octets that came again with other contents while the first copy waited.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Conflict {
+    /// Frame of the first copy that differs: what it holds counts.
+    pub of: FrameNo,
+    /// How many octets differ.
+    pub octets: u64,
 }
 
 impl Reassembler {
@@ -72,6 +82,7 @@ impl Reassembler {
         if end <= next {
             return;
         }
+        self.compare(offset, captured);
         if offset > next {
             self.keep(offset, wire, captured, frame, time, out);
             return;
@@ -103,6 +114,31 @@ impl Reassembler {
         }
         self.next = Some(end);
         self.release(time, out);
+    }
+
+    /// The conflict that the last segment made.
+    pub fn conflict(&mut self) -> Option<Conflict> {
+        self.conflict.take()
+    }
+
+    /// Compares octets with those that wait for the same place: with each at most once, so that this costs no more than the segment has
+    /// octets. Of several that begin before it, only the nearest is looked at.
+    fn compare(&mut self, offset: u64, captured: &[u8]) {
+        let end = offset.saturating_add(captured.len() as u64);
+        let before = self.waiting.range(..offset).next_back();
+        for (&start, w) in before.into_iter().chain(self.waiting.range(offset..end)) {
+            let from = start.max(offset);
+            let mine = tail(captured, from - offset);
+            let octets = tail(&w.octets, from - start).iter().zip(mine);
+            let differ = octets.filter(|(a, b)| a != b).count() as u64;
+            if differ > 0 {
+                let known = self.conflict.get_or_insert(Conflict {
+                    of: w.frame,
+                    octets: 0,
+                });
+                known.octets += differ;
+            }
+        }
     }
 
     /// The other end has acknowledged everything below `upto`: what is missing there will not come.
@@ -239,6 +275,14 @@ impl Reassembler {
     }
 }
 
+/// What follows the first `skip` octets.
+fn tail(octets: &[u8], skip: u64) -> &[u8] {
+    usize::try_from(skip)
+        .ok()
+        .and_then(|skip| octets.get(skip..))
+        .unwrap_or(&[])
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -284,6 +328,62 @@ mod tests {
             r.waiting.values().map(|w| w.octets.len()).sum::<usize>()
         );
         text
+    }
+
+    #[test]
+    fn other_contents_are_told_while_the_first_copy_waits() {
+        // (name, segments, frame of the first copy and octets that differ, of the last segment)
+        type Row = (
+            &'static str,
+            &'static [(u64, &'static str)],
+            Option<(u64, u64)>,
+        );
+        let rows: [Row; 7] = [
+            ("the same again", &[(104, "ef"), (104, "ef")], None),
+            ("other octets", &[(104, "ef"), (104, "xy")], Some((0, 2))),
+            (
+                "one differs, over two segments",
+                &[(104, "ef"), (106, "gh"), (102, "cdefgx")],
+                Some((1, 1)),
+            ),
+            (
+                "it begins within one that waits",
+                &[(104, "efgh"), (106, "gx")],
+                Some((0, 1)),
+            ),
+            (
+                "it fills the hole, and reaches over what waits",
+                &[(104, "ef"), (100, "abcdxy")],
+                Some((0, 2)),
+            ),
+            ("side by side", &[(104, "ef"), (106, "gh")], None),
+            (
+                "the first copy has been handed on",
+                &[(100, "ab"), (100, "xy")],
+                None,
+            ),
+        ];
+        for (name, segments, want) in rows {
+            let mut r = Reassembler::default();
+            r.begin(100);
+            let mut told = None;
+            for (frame, (offset, octets)) in (0..).zip(segments) {
+                let at = OctetRef::default();
+                let (wire, octets) = (octets.len() as u32, octets.as_bytes());
+                let frame = FrameNo(frame);
+                r.segment(
+                    *offset,
+                    wire,
+                    at,
+                    octets,
+                    frame,
+                    Timestamp(0),
+                    &mut Vec::new(),
+                );
+                told = r.conflict().map(|c| (c.of.0, c.octets));
+            }
+            assert_eq!(told, want, "{name}");
+        }
     }
 
     #[test]

@@ -561,6 +561,14 @@ pub enum EventKind {
     },
     /// A segment that fits no window and was left out.
     OutsideWindow,
+    /// A segment repeats octets with other contents, and the first copy was still there to compare: evasion, or a device that changes what
+    /// it passes on. The first copy counts here; what the receiver took is not known.
+    OtherContents {
+        /// The first copy.
+        of: FrameNo,
+        /// Octets that differ.
+        octets: u64,
+    },
     /// An ICMP error quoted this flow; the direction is that of the quoted segment.
     Icmp {
         /// ICMP type.

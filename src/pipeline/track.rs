@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use crate::decode::SegmentBatch;
 use crate::detect::{self, Detector, Finding, Seen};
-use crate::flow::{ChunkData, FlowRecord, FlowTable, Limits, MAX_HOLES, Observed, order::Order};
-use crate::net::{FrameRef, Timestamp};
+use crate::flow::{
+    ChunkData, EventKind, FlowRecord, FlowTable, Limits, MAX_HOLES, Observed, order::Order,
+};
+use crate::net::{FrameNo, FrameRef, Timestamp};
 use crate::proto::{self, Dialog, DialogRecord, Interest, Piece, Ports};
 use crate::report::build::{self, FlowList};
 use crate::rules::Inferred;
@@ -24,6 +26,9 @@ use super::{Error, Settings};
 
 /// Flows remembered for the logs of servers.
 const MAX_SPANS: usize = 1_000_000;
+
+/// Repeats with other contents that are named.
+const MAX_CONFLICTS: usize = 4;
 
 /// Flow and protocol stage: takes segments, hands on each flow that has ended with its dialog.
 pub(super) struct Follower {
@@ -90,6 +95,9 @@ struct Found {
     spans: Option<Vec<Span>>,
     /// Holes that the flow stage did not follow.
     holes_omitted: u64,
+    /// Octets that came again with other contents; the first frames that show it, and the copies before them.
+    other_contents: u64,
+    conflicts: Vec<(FrameNo, FrameNo)>,
     /// Told of each flow that has ended, where somebody watches the run.
     window: Option<Window>,
 }
@@ -124,6 +132,8 @@ impl Tracker {
                 encapsulations: Vec::new(),
                 spans: (!settings.logs.is_empty()).then(Vec::new),
                 holes_omitted: 0,
+                other_contents: 0,
+                conflicts: Vec::new(),
                 window: None,
             },
         }
@@ -239,6 +249,19 @@ impl Tracker {
                 found.holes_omitted
             ));
         }
+        if found.other_contents > 0 {
+            let frames: Vec<String> = found
+                .conflicts
+                .iter()
+                .map(|(again, first)| format!("frame {again} against frame {first}"))
+                .collect();
+            notes.push(format!(
+                "{} octets were sent again with other contents ({}): somebody hides something, or a device changes what it passes on; the first \
+                 copy counts here, and what the receiver took is not known",
+                found.other_contents,
+                frames.join(", ")
+            ));
+        }
         Tracked {
             flows: found.flows,
             segments: follower.table.segments,
@@ -326,6 +349,14 @@ impl Found {
         }
         self.fingerprints.flow(seen);
         self.holes_omitted += record.halves.iter().map(|h| h.holes_omitted).sum::<u64>();
+        for e in &record.events {
+            if let EventKind::OtherContents { of, octets } = e.kind {
+                self.other_contents += octets;
+                if self.conflicts.len() < MAX_CONFLICTS {
+                    self.conflicts.push((e.frame, of));
+                }
+            }
+        }
         if let Some(spans) = self.spans.as_mut().filter(|s| s.len() < MAX_SPANS) {
             spans.push(Span {
                 flow: record.index,
