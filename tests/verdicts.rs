@@ -884,6 +884,104 @@ fn indices_are_wiresharks_streams() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Forty round trips of 60 ms, with so many segments each.
+fn rounds(segments: impl Fn(usize) -> usize, gap_us: i64) -> Convo {
+    let mut convo = Convo::new()
+        .rtt_us(200, 60_000)
+        .window_scale(Some(7), Some(7))
+        .handshake()
+        .gap_us(gap_us);
+    for round in 0..40 {
+        for _ in 0..segments(round) {
+            convo = convo.send(C2S, &[b'x'; 1_460]);
+        }
+        convo = convo.ack(S2C);
+    }
+    convo
+}
+
+#[test]
+fn what_held_a_transfer_is_told_from_its_near_miss() {
+    // Some segments each 10 ms, acknowledged after 5 ms or, once a queue has grown, that much later.
+    let paced = |queue_us: i64, seconds: i64, uneven: bool| {
+        let mut convo = Convo::new()
+            .rtt_us(200, 20_000)
+            .window_scale(Some(7), Some(7))
+            .handshake();
+        let begin = convo.now() + 10_000_000;
+        for n in 0..seconds * 100 {
+            let slow = if uneven && (n / 100) % 2 == 1 { 2 } else { 1 };
+            for part in 0..4 / slow {
+                convo = convo
+                    .at(begin + n * 10_000_000 + part * 1_000)
+                    .send(C2S, &[b'x'; 1_460])
+                    .lost();
+            }
+            let upto = convo.next_seq(C2S);
+            let back = if n < 20 { 0 } else { queue_us * 1_000 };
+            convo = convo
+                .at(begin + n * 10_000_000 + 5_000_000 + back)
+                .ack(S2C)
+                .with(move |p| (p.ack, p.options) = (upto, Vec::new()));
+        }
+        convo
+    };
+    // (name, conversation, limit, confidence)
+    let rows: [(&str, Convo, &str, Option<f64>); 6] = [
+        (
+            "the same burst each round trip",
+            rounds(|_| 6, 100),
+            "limit.send-buffer",
+            Some(0.5),
+        ),
+        (
+            "one more each round trip",
+            rounds(|n| 6 + n, 100),
+            "limit.send-buffer",
+            None,
+        ),
+        (
+            "the same burst, and pauses of the application",
+            rounds(|_| 6, 100).wait_ms(100_000).ack(S2C),
+            "limit.send-buffer",
+            None,
+        ),
+        (
+            "second after second alike",
+            paced(0, 8, false),
+            "limit.path-rate",
+            Some(0.7),
+        ),
+        (
+            "a queue that grows, at no steady rate",
+            paced(15_000, 8, true),
+            "limit.path-rate",
+            Some(0.7),
+        ),
+        (
+            "neither steady nor with a queue",
+            paced(0, 8, true),
+            "limit.path-rate",
+            Some(0.3),
+        ),
+    ];
+    for (name, convo, id, want) in rows {
+        let report = report(name, convo);
+        let found = report.findings.iter().find(|f| f.id == id);
+        assert_eq!(
+            found.map(|f| f.confidence),
+            want,
+            "{name}: {:?}",
+            report.flows[0].time
+        );
+        assert_eq!(
+            found.is_some_and(|f| !f.against.is_empty()),
+            want == Some(0.3),
+            "{name}"
+        );
+    }
+}
+
 /// Hostile conversations: what the report says of each, and that it says what it could not know.
 #[test]
 fn games_are_bounded_and_told() {

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::trace::{MAX_GROUPS, Trace, ip_field, percent, rate, span};
 use super::{Detector, Finding, Seen, Severity};
@@ -55,6 +56,8 @@ pub(super) struct Throughput {
 struct Limit {
     held: f64,
     whole: f64,
+    /// Of `held`: by connections that show that it was this.
+    shown: f64,
     trace: Trace,
     applications: BTreeSet<&'static str>,
 }
@@ -63,11 +66,21 @@ struct Limit {
 const LIMIT_SHARE: f64 = 0.6;
 const LIMIT_SECONDS: f64 = 1.0;
 
-/// The limits, what each spends time on, whether only a transfer can show it, and how sure that makes.
+/// A round trip that is so much longer as a rule than at best shows a queue; and in so many samples at least.
+const QUEUE_GROWTH: f64 = 1.5;
+const QUEUE_MIN: Duration = Duration::from_millis(5);
+const QUEUE_SAMPLES: u64 = 10;
+/// So many whole seconds in a row, the least of them with this share of the octets of the most, are a steady rate.
+const STEADY_SECONDS: usize = 4;
+const STEADY_SHARE: f64 = 0.8;
+/// How sure a limit of the path is where neither shows.
+const BARE_PACE: f64 = 0.3;
+
+/// The limits, what each spends time on, whether only a transfer can show it, and how sure that makes at best.
 const LIMITS: [(&str, Cause, bool, f64); 4] = [
     ("limit.application", Cause::ClientThink, true, 0.8),
     ("limit.latency", Cause::Latency, false, 0.7),
-    ("limit.path-rate", Cause::Transfer, true, 0.5),
+    ("limit.path-rate", Cause::Transfer, true, 0.7),
     ("limit.send-buffer", Cause::SendBuffer, true, 0.5),
 ];
 
@@ -187,6 +200,7 @@ impl Detector for Throughput {
                 let limit = self.limits.entry(key).or_default();
                 limit.held += held;
                 limit.whole += whole;
+                limit.shown += if paced(f) { held } else { 0.0 };
                 limit.trace.flow(f, f.start, f.end);
                 limit.applications.insert(seen.dialog.application);
             }
@@ -252,24 +266,63 @@ impl Detector for Throughput {
                     "{client} and {server} spent {held} of {whole} on single round trips: more bandwidth would not help"
                 ),
                 "limit.path-rate" => format!(
-                    "data between {client} and {server} moved for {held} of {whole}, as fast as the path let it"
+                    "data between {client} and {server} moved for {held} of {whole}, with no window and no loss to hold it"
                 ),
                 _ => format!(
                     "the sender's buffer held back what {client} and {server} had to say for {held} of {whole}"
                 ),
             };
             let known = LIMITS.iter().find(|limit| limit.0 == id);
-            let sure = known.map_or(0.5, |limit| limit.3);
+            let mut sure = known.map_or(0.5, |limit| limit.3);
+            let bare = id == "limit.path-rate" && limit.shown * 2.0 < limit.held;
+            if bare {
+                sure = BARE_PACE;
+            }
             let mut f = limit.trace.finding(id, Severity::Info, sure, summary);
             f.subject = Some(client);
             f.peer = Some(server);
             f.measures = vec![("share", limit.held / limit.whole.max(1e-6))];
+            if bare {
+                f.against.push(
+                    "no queue grew meanwhile, and the rate was not steady: the sender may have held back, or have had no more time to \
+                     grow"
+                        .to_owned(),
+                );
+            }
             if let (1, Some(application)) = (limit.applications.len(), limit.applications.first()) {
                 f.words = vec![("application", (*application).to_owned())];
             }
             out.push(f);
         }
     }
+}
+
+/// Whether a connection shows that the path set its pace: its round trips grew by the queue that its own data made, or second after
+/// second carried alike.
+#[allow(clippy::cast_precision_loss)]
+fn paced(f: &FlowRecord) -> bool {
+    let [client, server] = &f.halves;
+    let h = if client.unique_octets > server.unique_octets {
+        client
+    } else {
+        server
+    };
+    let queue = [h.rtt, h.echo_rtt]
+        .into_iter()
+        .flatten()
+        .filter(|r| r.samples >= QUEUE_SAMPLES)
+        .any(|r| {
+            r.median >= r.min.mul_f64(QUEUE_GROWTH) && r.median.saturating_sub(r.min) >= QUEUE_MIN
+        });
+    // The first second and the last are not whole, and the sender grows in the first.
+    let whole = h.per_second.len().saturating_sub(1);
+    let seconds = h.per_second.get(1..whole).unwrap_or(&[]);
+    let octets = || seconds.iter().map(|s| s.1);
+    let (least, most) = (octets().min().unwrap_or(0), octets().max().unwrap_or(0));
+    let together = seconds.windows(2).all(|w| w[1].0 == w[0].0 + 1);
+    let steady =
+        seconds.len() >= STEADY_SECONDS && together && least as f64 >= most as f64 * STEADY_SHARE;
+    queue || steady
 }
 
 /// Seconds for which a transfer ran at less than a third of its usual rate while data was pending, if that was long.
