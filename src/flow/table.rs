@@ -861,6 +861,7 @@ pub(super) mod tests {
         let limits = Limits {
             flows: 1_000_000,
             octets: 8 << 20,
+            ..Limits::default()
         };
         let mut table = FlowTable::new(limits);
         let mut most = 0;
