@@ -136,7 +136,7 @@ def soak(args, capture, folder):
             with open(f"/proc/{live.process.pid}/status") as status:
                 resident = int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
             with open(os.path.join(folder, "log"), "rb") as log:
-                log.seek(max(0, os.path.getsize(log.name) - 200_000))
+                log.seek(max(0, os.path.getsize(log.name) - 4_000_000))
                 lines = [line for line in log.read().decode(errors="replace").splitlines() if '"event":"stats"' in line]
             stats = json.loads(lines[-1]) if lines else {}
             print(f"{time.time() - started:7.0f} s  {resident / 1024:7.1f} MiB  {stats.get('frames')} frames  "

@@ -17,7 +17,7 @@ use crate::pipeline::live::{Run, Snapshot};
 use crate::report::model::{Flow, Report};
 
 /// Batches on their way between two threads.
-const IN_FLIGHT: usize = 64;
+const IN_FLIGHT: usize = 32;
 
 /// How long one wait for frames takes at most: as long it takes to notice that the run is to stop.
 const WAIT: Duration = Duration::from_millis(100);
@@ -89,7 +89,7 @@ pub fn run(
     let trigger = AtomicI64::new(i64::MIN);
     let (taken_in, taken_out) = bounded::<Taken>(IN_FLIGHT);
     let (numbered_in, numbered_out) = bounded::<Numbered>(IN_FLIGHT);
-    let (empty_in, empty_out) = bounded::<Taken>(2 * IN_FLIGHT);
+    let (empty_in, empty_out) = bounded::<Taken>(IN_FLIGHT);
     let trigger = &trigger;
     let (captures, state) = std::thread::scope(|scope| {
         scope.spawn(move || capture(tap, plan, stop, &taken_in, &empty_out));
