@@ -8,6 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
@@ -28,6 +29,9 @@ use super::{CANNOT, Outcome, check_targets, note, output};
 
 /// News that wait for a slow reader at most; what comes then is left out, and told so.
 const WAITING: usize = 4_096;
+
+/// A view that does not end so long after the run is left alone.
+const CLOSED: Duration = Duration::from_secs(2);
 
 /// Lists the interfaces.
 pub(super) fn interfaces(talk: Talk) -> anyhow::Result<Outcome> {
@@ -121,6 +125,8 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
             args.interface.join(", ")
         ),
     );
+    // Known now: a terminal that was closed is none.
+    let fills = fills(talk, args, settings.redact);
     let (news, reader) = speaker(talk, args, settings.redact, &stop);
     let metrics = metrics.map(|(metrics, listener)| {
         metrics.serve(listener);
@@ -146,7 +152,16 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
         hook.finish();
     }
     drop(news);
-    let spoken = reader.join().unwrap_or(Ok(()));
+    // A terminal that was closed may keep the view waiting for keys for ever.
+    let until = Instant::now() + CLOSED;
+    while fills && !reader.is_finished() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let spoken = if fills && !reader.is_finished() {
+        Ok(())
+    } else {
+        reader.join().unwrap_or(Ok(()))
+    };
     if missed > 0 {
         note(
             talk,
@@ -275,6 +290,12 @@ fn signals() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// Whether the view fills the terminal.
+fn fills(talk: Talk, args: &Live, redact: bool) -> bool {
+    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    terminal && args.format == LiveFormat::Text && !(args.plain || talk.quiet || redact)
+}
+
 /// A thread that writes down the news: events as JSON, or lines. With a report for standard output, lines go to standard error.
 fn speaker(
     talk: Talk,
@@ -285,8 +306,7 @@ fn speaker(
     let (news_in, news_out) = crossbeam_channel::bounded(WAITING);
     let stop = Arc::clone(stop);
     let format = args.format;
-    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-    let fills = terminal && format == LiveFormat::Text && !(args.plain || talk.quiet || redact);
+    let fills = fills(talk, args, redact);
     let interfaces = args.interface.join(", ");
     let thread = std::thread::spawn(move || {
         let spoken = match format {
