@@ -91,7 +91,7 @@ pub struct Evidence {
 /// A judged symptom.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// Id of the contract, section 3: `storm.retransmission`, …
+    /// Id, of those that `src/rules/symptoms/` explains: `storm.retransmission`, …
     pub id: &'static str,
     /// How much it hurts.
     pub severity: Severity,

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::smtp_reply::{self, Topic, phase, words};
+use super::smtp_reply::{self, Topic, words};
 use super::trace::{MAX_GROUPS, Trace, plural, span};
 use super::wait;
 use super::{Detector, Finding, Seen, Severity};
@@ -233,7 +233,7 @@ impl Detector for Endings {
                             Some(Side::Client) => "client",
                             None => "one end",
                         },
-                        phase(at),
+                        at.name(),
                         span(last.idle)
                     )
                 } else {
@@ -260,7 +260,7 @@ impl Detector for Endings {
                 plural(g.count, "SMTP session"),
                 key.1,
                 key.0,
-                phase(g.worst()),
+                g.worst().name(),
                 if g.stuck > 0 {
                     ", after octets had been sent over and over without acknowledgement"
                 } else {
@@ -371,7 +371,7 @@ impl Group {
         ];
         f.words = vec![
             ("application", "smtp".to_owned()),
-            ("phase", phase(self.worst()).to_owned()),
+            ("phase", self.worst().name().to_owned()),
             ("sender", self.who().to_owned()),
         ];
         if !self.reply.is_empty() {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::smtp_manner::{Late, PILE, Pattern, back_pressure, held_back, split, tarpit};
-use super::smtp_reply::{self, Maker, Topic, phase, words};
+use super::smtp_reply::{self, Maker, Topic, words};
 use super::trace::{MAX_GROUPS, Place, Trace, plural, span};
 use super::wait::{self, Request, median};
 use super::{Detector, Finding, Seen, Severity};
@@ -332,7 +332,7 @@ impl Server {
         let said: Vec<String> = phases
             .iter()
             .map(|(p, (n, seconds))| {
-                format!("{} {n} times {}", phase(*p), span(seconds / *n as f64))
+                format!("{} {n} times {}", p.name(), span(seconds / *n as f64))
             })
             .collect();
         let summary = format!(
@@ -357,7 +357,7 @@ impl Server {
         let mut seconds: Vec<f64> = late.iter().map(|l| l.seconds).collect();
         dress(&mut f, addr, port, late, median(&mut seconds));
         f.words.retain(|(name, _)| *name != "phase");
-        f.words.push(("phase", phase(*worst).to_owned()));
+        f.words.push(("phase", worst.name().to_owned()));
         f.measures.push(("share", share));
         if acknowledged < late.len() {
             f.against.push(format!(
@@ -439,7 +439,7 @@ fn dress(f: &mut Finding, addr: IpAddr, port: u16, late: &[Late], delay: f64) {
         f.words.push(("verb", verbs.join(" ")));
     }
     if let Some(l) = late.first() {
-        f.words.push(("phase", phase(l.phase).to_owned()));
+        f.words.push(("phase", l.phase.name().to_owned()));
         if let Some(code) = l.code {
             f.words.push(("reply", words(code, l.enhanced, &l.text)));
         }

@@ -4,7 +4,7 @@
 //! Gives:  one [`Topic`]; one [`Maker`]
 //! Never:  calls a refusal by its code alone where servers use that code for several things
 
-use crate::proto::{SmtpPhase, SmtpRecord};
+use crate::proto::SmtpRecord;
 
 /// What a refusal is about.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -192,23 +192,6 @@ pub(super) fn maker(smtp: &SmtpRecord) -> Maker {
         return Maker::Other;
     }
     Maker::Unknown
-}
-
-/// Name of a phase, as the report has it.
-pub(super) const fn phase(phase: SmtpPhase) -> &'static str {
-    match phase {
-        SmtpPhase::Greeting => "greeting",
-        SmtpPhase::Ehlo => "ehlo",
-        SmtpPhase::Tls => "tls",
-        SmtpPhase::Auth => "auth",
-        SmtpPhase::Mail => "mail",
-        SmtpPhase::Rcpt => "rcpt",
-        SmtpPhase::Data => "data",
-        SmtpPhase::Transfer => "transfer",
-        SmtpPhase::EndOfData => "end_of_data",
-        SmtpPhase::Quit => "quit",
-        SmtpPhase::Client => "client",
-    }
 }
 
 /// `421 4.3.2 Service not active`, cut to what a line holds.

@@ -466,7 +466,7 @@ fn flow_now(flow: &FlowRecord, dialog: &DialogRecord, now: Timestamp, alerts: &[
             Some(step) if step.replied.is_none() => step.phase,
             _ => smtp.last_phase?,
         };
-        Some((build::phase_name(phase), since(from)))
+        Some((phase.name(), since(from)))
     });
     let named: Vec<&Alert> = alerts
         .iter()

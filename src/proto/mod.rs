@@ -170,7 +170,7 @@ pub struct SmtpRecord {
     pub commands: std::collections::BTreeMap<String, u64>,
     /// Replies by code.
     pub replies: std::collections::BTreeMap<u16, u64>,
-    /// Time by phase, in the contract's order; the share that was network from 0 to 1.
+    /// Time by phase, in the order of [`SmtpPhase`]; the share that was network from 0 to 1.
     pub phases: Vec<(SmtpPhase, DurationStats, Option<f64>)>,
     /// The waits that phases are made of, at most 5,000 of each.
     pub spans: std::collections::BTreeMap<SmtpPhase, Vec<smtp::phases::SmtpSpan>>,
@@ -196,7 +196,7 @@ pub struct SmtpRecord {
     pub omitted: u64,
 }
 
-/// Phases of an SMTP dialog, in the contract's order.
+/// Phases of an SMTP dialog, in the order in which they come.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum SmtpPhase {
     /// Connection up to the 220.
@@ -221,6 +221,26 @@ pub enum SmtpPhase {
     Quit,
     /// Reply to the next command: the client thinks.
     Client,
+}
+
+impl SmtpPhase {
+    /// Its name in reports, and in the conditions of rules.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Greeting => "greeting",
+            Self::Ehlo => "ehlo",
+            Self::Tls => "tls",
+            Self::Auth => "auth",
+            Self::Mail => "mail",
+            Self::Rcpt => "rcpt",
+            Self::Data => "data",
+            Self::Transfer => "transfer",
+            Self::EndOfData => "end_of_data",
+            Self::Quit => "quit",
+            Self::Client => "client",
+        }
+    }
 }
 
 /// One command and its reply.

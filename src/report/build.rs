@@ -21,7 +21,7 @@ use crate::flow::{Cause, End, FlowRecord, HalfRecord, Vantage};
 use crate::net::{Direction, Side};
 use crate::proto::dcerpc::{self, RpcRecord};
 use crate::proto::smtp::{codes, records};
-use crate::proto::{DialogRecord, DurationStats, SmbRecord, SmtpPhase, SmtpRecord};
+use crate::proto::{DialogRecord, DurationStats, SmbRecord, SmtpRecord};
 use crate::{decode, detect, proto, rules};
 
 /// Flows listed in a report. Beyond that, those with findings and the longest-lived are kept, and the rest is counted.
@@ -471,7 +471,7 @@ fn smtp(record: &SmtpRecord) -> Smtp {
         phases: record
             .phases
             .iter()
-            .map(|(phase, stats, share)| (phase_name(*phase), phase_times(stats, *share)))
+            .map(|(phase, stats, share)| (phase.name(), phase_times(stats, *share)))
             .collect(),
         messages: record
             .messages
@@ -482,7 +482,7 @@ fn smtp(record: &SmtpRecord) -> Smtp {
                 recipients: m.recipients,
                 accepted: m.accepted,
                 seconds: secs(m.length),
-                slowest_phase: phase_name(m.slowest_phase),
+                slowest_phase: m.slowest_phase.name(),
                 bps: (m.transfer > Duration::ZERO)
                     .then(|| m.octets as f64 * 8.0 / m.transfer.as_secs_f64()),
                 hops: hops(&m.hops),
@@ -614,7 +614,7 @@ fn hops(hops: &[records::Hop]) -> Vec<Hop> {
         .collect()
 }
 
-/// The contract's word for the manner of an end.
+/// The report's word for the manner of an end.
 #[must_use]
 pub const fn end_name(end: End) -> &'static str {
     match end {
@@ -660,24 +660,6 @@ const fn cause_name(cause: Cause) -> &'static str {
         Cause::Idle => "idle",
         Cause::Close => "close",
         Cause::Unknown => "unknown",
-    }
-}
-
-/// The contract's word for a phase.
-#[must_use]
-pub const fn phase_name(phase: SmtpPhase) -> &'static str {
-    match phase {
-        SmtpPhase::Greeting => "greeting",
-        SmtpPhase::Ehlo => "ehlo",
-        SmtpPhase::Tls => "tls",
-        SmtpPhase::Auth => "auth",
-        SmtpPhase::Mail => "mail",
-        SmtpPhase::Rcpt => "rcpt",
-        SmtpPhase::Data => "data",
-        SmtpPhase::Transfer => "transfer",
-        SmtpPhase::EndOfData => "end_of_data",
-        SmtpPhase::Quit => "quit",
-        SmtpPhase::Client => "client",
     }
 }
 

@@ -10,7 +10,7 @@ use crate::flow::Series;
 use crate::net::Timestamp;
 use crate::proto::DialogRecord;
 
-use super::build::{hurts, phase_name};
+use super::build::hurts;
 
 /// Flows that are drawn.
 pub const MAX_PLOTS: usize = 12;
@@ -135,7 +135,7 @@ fn steps(dialog: &DialogRecord, start: Timestamp) -> Vec<Step> {
         let code = s.code.map(|c| c.to_string()).unwrap_or_default();
         Step {
             name: s.verb.clone(),
-            phase: phase_name(s.phase),
+            phase: s.phase.name(),
             by_client: true,
             frame: s.frame.number(),
             asked: since(s.sent),
