@@ -149,7 +149,7 @@ pub(crate) fn starts(octets: &[u8], want: &[u8]) -> Guess {
 }
 
 /// The better of the guesses for both directions.
-fn either(opening: &Opening<'_>, guess: impl Fn(&[u8]) -> Guess) -> Guess {
+pub(crate) fn either(opening: &Opening<'_>, guess: impl Fn(&[u8]) -> Guess) -> Guess {
     let [client, server] = opening.octets.map(guess);
     match (client, server) {
         (Guess::Yes, _) | (_, Guess::Yes) => Guess::Yes,

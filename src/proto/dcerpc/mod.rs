@@ -17,7 +17,7 @@ pub use self::interfaces::{Uuid, name as interface_name, operation as operation_
 use super::exchanges::Exchanges;
 use super::netbios::Span;
 use super::octets::{array, u8_at};
-use super::recognise::{Guess, Opening, Start};
+use super::recognise::{Guess, Opening, Start, either};
 use super::smb::session::stats;
 use super::{Dialog, DialogRecord, DurationStats, Exchange, Interest, Piece, Said};
 use crate::net::{Direction, FrameNo, Sketch, Timestamp};
@@ -172,15 +172,7 @@ fn u32_at(octets: &[u8], at: usize, little: bool) -> Option<u32> {
 
 /// Whether a flow is DCE/RPC: a PDU at the start of a direction.
 pub(crate) fn content(opening: &Opening<'_>) -> Guess {
-    let mut best = Guess::No;
-    for octets in opening.octets {
-        match starts(octets) {
-            Guess::Yes => return Guess::Yes,
-            Guess::More => best = Guess::More,
-            Guess::No => {}
-        }
-    }
-    best
+    either(opening, starts)
 }
 
 fn starts(octets: &[u8]) -> Guess {

@@ -22,7 +22,7 @@ pub mod walk;
 use self::session::Session;
 use self::walk::Walker;
 use super::netbios::{self, Framer, PacketType, Step};
-use super::recognise::{Guess, Opening, Start};
+use super::recognise::{Guess, Opening, Start, either};
 use super::{Dialog, DialogRecord, Interest, Piece};
 use crate::net::{Direction, Timestamp};
 
@@ -34,15 +34,7 @@ const MAX_STRANGE: u64 = 4 << 20;
 /// Whether a flow is SMB: a message of it, or of the NetBIOS session service, stands at the start of a direction; in mid-stream on its
 /// port it may stand later.
 pub(crate) fn content(opening: &Opening<'_>) -> Guess {
-    let mut best = Guess::No;
-    for octets in opening.octets {
-        match starts(octets) {
-            Guess::Yes => return Guess::Yes,
-            Guess::More => best = Guess::More,
-            Guess::No => {}
-        }
-    }
-    best
+    either(opening, starts)
 }
 
 fn starts(octets: &[u8]) -> Guess {
