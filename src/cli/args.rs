@@ -8,10 +8,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tcptriage::detect::Severity;
 use tcptriage::net::Timestamp;
 use tcptriage::pipeline::Settings;
+use tcptriage::report::{FORMATS, Format, format_named};
 
 use super::values::{self, Service};
 
@@ -181,33 +183,14 @@ impl From<Grade> for Severity {
     }
 }
 
-/// Formats of a report on standard output.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub(crate) enum ReportFormat {
-    /// For reading on a terminal
-    #[default]
-    Text,
-    /// For programs; see `tcptriage schema`
-    Json,
-    /// For a ticket
-    Markdown,
-    /// One self-contained page
-    Html,
-    /// The flows as a table
-    Csv,
-}
+/// A format of the report, as `--format` names it: those that the library has.
+pub(crate) type ReportFormat = &'static dyn Format;
 
-impl ReportFormat {
-    /// The name under which the library knows it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-            Self::Markdown => "markdown",
-            Self::Html => "html",
-            Self::Csv => "csv",
-        }
-    }
+fn report_format() -> impl TypedValueParser<Value = ReportFormat> {
+    let formats = FORMATS
+        .iter()
+        .map(|format| PossibleValue::new(format.name()).help(format.purpose()));
+    PossibleValuesParser::new(formats).try_map(|name| format_named(&name).ok_or("no such format"))
 }
 
 #[derive(Debug, Args)]
@@ -216,7 +199,7 @@ pub(crate) struct Analyze {
     #[arg(required_unless_present_any = ["logs", "facts"], value_name = "CAPTURE")]
     captures: Vec<String>,
     /// Format on standard output
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = report_format())]
     pub(crate) format: ReportFormat,
     #[command(flatten)]
     pub(crate) common: Common,
@@ -327,7 +310,7 @@ pub(crate) struct Compare {
     #[arg(value_name = "RIGHT")]
     pub(crate) right: String,
     /// Format on standard output
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = report_format())]
     pub(crate) format: ReportFormat,
     #[command(flatten)]
     pub(crate) common: Common,
@@ -348,7 +331,7 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "CAPTURE", required = true, num_args = 1..)]
     pub(crate) after: Vec<String>,
     /// Format on standard output
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = report_format())]
     pub(crate) format: ReportFormat,
     #[command(flatten)]
     pub(crate) common: Common,
@@ -550,7 +533,7 @@ mod tests {
         let settings = analyze.settings();
         assert_eq!(settings.captures, ["a.pcap", "b"]);
         assert_eq!(settings.smtp_ports, [25, 26]);
-        assert_eq!(settings.smb_ports, tcptriage::pipeline::SMB_PORTS);
+        assert_eq!(settings.smb_ports, Settings::default().smb_ports);
         assert_eq!(settings.filter.as_deref(), Some("tcp"));
         assert_eq!(settings.from, Some(Timestamp(5_000_000_000)));
         assert_eq!(settings.to, Some(Timestamp(6_500_000_000)));

@@ -19,11 +19,11 @@ use tcptriage::detect::Severity;
 use tcptriage::live::lines::{self, Look};
 use tcptriage::live::privileges::{self, Account, Needs};
 use tcptriage::live::{self as running, Hook, Metrics, News, Plan, Status, view};
+use tcptriage::pipeline::Settings;
 use tcptriage::pipeline::live::Run;
-use tcptriage::pipeline::{SMB_PORTS, SMTP_PORTS, Settings};
-use tcptriage::report::escape;
+use tcptriage::report::{escape, format_named};
 
-use super::args::{Live, LiveFormat, ReportFormat, Talk};
+use super::args::{Live, LiveFormat, Talk};
 use super::output::Held;
 use super::{CANNOT, Outcome, check_targets, note, output};
 
@@ -35,7 +35,8 @@ const CLOSED: Duration = Duration::from_secs(2);
 
 /// Lists the interfaces.
 pub(super) fn interfaces(talk: Talk) -> anyhow::Result<Outcome> {
-    let ports = [&SMTP_PORTS[..], &SMB_PORTS[..]].concat();
+    let expected = Settings::default();
+    let ports = [expected.smtp_ports, expected.smb_ports].concat();
     let found = tcptriage::capture::live::interfaces(&ports)?;
     let (mut out, _) = output::stdout(talk.color, talk.verbose > 0);
     for line in lines::interfaces(&found) {
@@ -174,10 +175,10 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
     let written = super::write_files(talk, telling, &mut report, &settings, &held);
     let format = match args.format {
         LiveFormat::Ndjson => None,
-        LiveFormat::Text => Some(ReportFormat::Text),
-        LiveFormat::Json => Some(ReportFormat::Json),
-        LiveFormat::Markdown => Some(ReportFormat::Markdown),
-        LiveFormat::Html => Some(ReportFormat::Html),
+        LiveFormat::Text => format_named("text"),
+        LiveFormat::Json => format_named("json"),
+        LiveFormat::Markdown => format_named("markdown"),
+        LiveFormat::Html => format_named("html"),
     };
     let outcome = match format {
         Some(format) => super::show(talk, telling, format, &report)?,

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use tcptriage::detect::Severity;
@@ -293,8 +293,6 @@ fn show(
     format: args::ReportFormat,
     report: &model::Report,
 ) -> anyhow::Result<Outcome> {
-    let format = report::format_named(format.name())
-        .ok_or_else(|| anyhow!("the format {} is not built yet", format.name()))?;
     let (mut out, look) = output::stdout_for(format, talk.color, talk.verbose > 0);
     format
         .write(report, look, &mut out)

@@ -46,7 +46,7 @@ fn format_of(path: &Path) -> Option<&'static dyn Format> {
 /// Whether a format with graphs is wanted.
 pub(crate) fn has_graphs(telling: &Telling, format: ReportFormat) -> bool {
     let is_html = |path: &PathBuf| ending(path).as_deref() == Some("html");
-    format == ReportFormat::Html || telling.output.iter().any(is_html)
+    format.name() == "html" || telling.output.iter().any(is_html)
 }
 
 /// Whether the file is to hold the cited frames.

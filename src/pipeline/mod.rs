@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use crate::capture::{self, CaptureError, OpenOptions};
 use crate::net::Timestamp;
+use crate::proto::Ports;
 use crate::report::build::{self, Parts};
 use crate::report::model::{Flow, Report};
 use know::Knowledge;
@@ -37,12 +38,6 @@ use track::{Tracked, Tracker};
 pub use compare::{Captures, compare, fates};
 pub use segments::{Judgement, SegmentRow, Shortfall, segments};
 pub use verify::verify;
-
-/// TCP ports on which SMTP is expected, before the octets are looked at.
-pub const SMTP_PORTS: [u16; 4] = [25, 465, 587, 2525];
-
-/// TCP ports on which SMB is expected, before the octets are looked at.
-pub const SMB_PORTS: [u16; 2] = [445, 139];
 
 /// What a run is to do: made once from the command line, and all that the library knows of it.
 #[derive(Clone, Debug)]
@@ -86,10 +81,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
+        let ports = Ports::default();
         Self {
             captures: Vec::new(),
-            smtp_ports: SMTP_PORTS.to_vec(),
-            smb_ports: SMB_PORTS.to_vec(),
+            smtp_ports: ports.smtp,
+            smb_ports: ports.smb,
             filter: None,
             from: None,
             to: None,

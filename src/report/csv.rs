@@ -1,4 +1,8 @@
 //! The flows as a table for spreadsheets: one line a flow, columns fixed, new ones only at the end.
+//!
+//! Takes:  a [`Report`]
+//! Gives:  its flows; of a comparison or a check of a remedy its first table
+//! Never:  lets a cell begin a formula
 
 use std::io::{self, Write};
 
@@ -6,6 +10,7 @@ use super::model::{Flow, Half, Report};
 use super::{Format, Look, escape};
 
 /// CSV of the flows (RFC 4180, but lines end as everywhere else).
+#[derive(Debug)]
 pub(super) struct Csv;
 
 /// Columns of one direction, after `up_` or `down_`.
@@ -26,6 +31,10 @@ const HALF: [&str; 11] = [
 impl Format for Csv {
     fn name(&self) -> &'static str {
         "csv"
+    }
+
+    fn purpose(&self) -> &'static str {
+        "The flows as a table"
     }
 
     fn ending(&self) -> &'static str {

@@ -37,11 +37,16 @@ const FLOWS: usize = 50;
 const IN_SHORT: usize = 5;
 
 /// One page.
+#[derive(Debug)]
 pub(super) struct Html;
 
 impl Format for Html {
     fn name(&self) -> &'static str {
         "html"
+    }
+
+    fn purpose(&self) -> &'static str {
+        "One self-contained page"
     }
 
     fn ending(&self) -> &'static str {

@@ -12,11 +12,16 @@ use super::model::Report;
 use super::{Format, Look, escape};
 
 /// JSON for programs.
+#[derive(Debug)]
 pub(super) struct Json;
 
 impl Format for Json {
     fn name(&self) -> &'static str {
         "json"
+    }
+
+    fn purpose(&self) -> &'static str {
+        "For programs; see `tcptriage schema`"
     }
 
     fn ending(&self) -> &'static str {

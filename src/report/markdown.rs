@@ -1,4 +1,8 @@
 //! The report for a ticket: Markdown as GitHub, GitLab and most trackers read it.
+//!
+//! Takes:  a [`Report`]
+//! Gives:  findings and remedies in full, the worst flows in short
+//! Never:  lets foreign text act as Markdown or HTML
 
 use std::io::{self, Write};
 
@@ -16,11 +20,16 @@ const FRAMES: usize = 10;
 const FLOWS: usize = 20;
 
 /// Markdown for tickets.
+#[derive(Debug)]
 pub(super) struct Markdown;
 
 impl Format for Markdown {
     fn name(&self) -> &'static str {
         "markdown"
+    }
+
+    fn purpose(&self) -> &'static str {
+        "For a ticket"
     }
 
     fn ending(&self) -> &'static str {

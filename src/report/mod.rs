@@ -1,8 +1,8 @@
 //! Report stage: all that was found in, text for people and for programs out.
 //!
-//! Takes:  a [`Report`]
-//! Gives:  text, JSON, …: one file a format
-//! Never:  works anything out that is not in the model; prints text from packets unescaped
+//! Takes:  what the stages found, of which `build` makes a [`Report`]
+//! Gives:  text, JSON, …: one file a format; the frames that findings cite (`evidence`)
+//! Never:  judges beyond the verdict; prints text from packets unescaped
 
 pub mod beside;
 pub mod build;
@@ -26,7 +26,7 @@ mod words;
 
 pub use redact::{Redaction, redact};
 
-use std::io;
+use std::{fmt, io};
 
 use crate::detect::Severity;
 use model::Report;
@@ -54,9 +54,12 @@ impl Default for Look {
 }
 
 /// A way to write a report.
-pub trait Format: Sync {
+pub trait Format: fmt::Debug + Sync {
     /// Its name, as `--format` takes it.
     fn name(&self) -> &'static str;
+
+    /// What it is for, in a few words: the help of `--format`.
+    fn purpose(&self) -> &'static str;
 
     /// The ending of its files, with the dot.
     fn ending(&self) -> &'static str;
@@ -68,7 +71,7 @@ pub trait Format: Sync {
     fn write(&self, report: &Report, look: Look, out: &mut dyn io::Write) -> io::Result<()>;
 }
 
-/// All formats. A new one is one file and one line here.
+/// All formats. A new one is one file, its `mod` above, and one line here.
 pub static FORMATS: &[&dyn Format] = &[
     &text::Text,
     &json::Json,

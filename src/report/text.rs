@@ -30,11 +30,16 @@ const FLOWS: usize = 20;
 const NOTES: usize = 20;
 
 /// Text for people.
+#[derive(Debug)]
 pub(super) struct Text;
 
 impl Format for Text {
     fn name(&self) -> &'static str {
         "text"
+    }
+
+    fn purpose(&self) -> &'static str {
+        "For reading on a terminal"
     }
 
     fn ending(&self) -> &'static str {
