@@ -132,7 +132,7 @@ fn help_and_version_are_results() {
 }
 
 #[test]
-fn every_command_of_the_contract_is_there() {
+fn every_command_is_there() {
     let help = stdout(&tcptriage(&["--help"]));
     for command in [
         "analyze",
@@ -157,7 +157,7 @@ fn every_command_of_the_contract_is_there() {
 }
 
 #[test]
-fn every_option_of_the_contract_is_there() {
+fn every_option_is_there() {
     let common = [
         "-o",
         "--facts",
