@@ -7,11 +7,11 @@
 //! | [`capture`] | files, pipes, interfaces | batches of frames |
 //! | [`decode`] | frames | TCP segments, checked |
 //! | [`flow`] | segments | the life of each connection; its octets in order |
-//! | [`proto`] | octets in order | SMTP and SMB dialogs |
+//! | [`proto`] | octets in order | dialogs: SMTP, SMB and DCE/RPC in depth, others by their turns |
 //! | [`detect`] | flows and dialogs | findings with proof |
 //! | [`facts`] | what the hosts say of themselves | named facts |
 //! | [`rules`] | findings and facts | remedies, ranked |
-//! | [`compare`] | two captures of one path | the fate of each segment |
+//! | [`compare`] | two captures of one path; measures from before and after | the fate of each segment; what changed |
 //! | [`report`] | all of it | text, JSON, … |
 //!
 //! [`pipeline`] joins them, and nothing else does; with the feature `live`, the module `live` runs it on interfaces. [`net`] holds the words that all of them share.

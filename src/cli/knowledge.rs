@@ -1,4 +1,8 @@
 //! The commands that ask what the program knows: `explain`, `rules`, `facts` and `collect`.
+//!
+//! Takes:  an id, a code, a rule file, what hosts print
+//! Gives:  what the program knows of it, as text or JSON
+//! Never:  reads a capture
 
 use std::fmt::Write as _;
 use std::fs::File;

@@ -1,4 +1,8 @@
 //! Progress on standard error: only on a terminal, only for runs over a second.
+//!
+//! Takes:  [`Progress`], from any thread
+//! Gives:  a bar that goes away at the end
+//! Never:  shows before [`SHOW_AFTER`], or where standard error is no terminal
 
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex};

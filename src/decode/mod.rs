@@ -2,7 +2,7 @@
 //!
 //! Takes:  [`FrameBatch`](crate::capture::FrameBatch)es
 //! Gives:  [`SegmentBatch`]es that take over the octets of the frames; counts of what could not be decoded
-//! Never:  keeps state between frames, save for IP fragments; follows flows
+//! Never:  keeps state between frames, save for packets in pieces (IP, 802.11, PPP); follows flows
 
 mod checksum;
 mod decoder;

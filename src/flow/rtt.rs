@@ -2,6 +2,7 @@
 //!
 //! Takes:  samples that Karn's rule admits
 //! Gives:  SRTT; least, median, p95 and greatest
+//! Never:  keeps a sample
 
 use super::record::RttStats;
 use crate::net::Sketch;

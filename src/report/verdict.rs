@@ -1,4 +1,8 @@
 //! The whole report in one word and a sentence or two.
+//!
+//! Takes:  a [`Report`] whose findings are in order
+//! Gives:  a [`Verdict`]
+//! Never:  weighs a finding anew
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

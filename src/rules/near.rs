@@ -1,4 +1,8 @@
 //! What was probably meant by a name that is not known.
+//!
+//! Takes:  a name, and those that there are
+//! Gives:  the nearest of them, where any is near
+//! Never:  changes what was asked for
 
 /// At most `count` of `candidates` that are near to `query`, the nearest first.
 pub(super) fn of<S: AsRef<str>>(

@@ -1,4 +1,8 @@
 //! Texts of the symptoms: what each means, how it is measured, what it is not.
+//!
+//! Takes:  the files of `src/rules/symptoms/`
+//! Gives:  [`Symptom`]s by id
+//! Never:  says how to mend one: that is for rules
 
 use std::sync::LazyLock;
 

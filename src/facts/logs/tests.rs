@@ -1,3 +1,4 @@
+//! Tests of the logs: what Exchange writes, cut anywhere, and joined with flows.
 #![allow(clippy::unwrap_used)]
 use super::*;
 

@@ -1,3 +1,4 @@
+//! Tests of SMTP: lines and codes, whole dialogs, gaps, TLS, and every prefix of good ones.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
