@@ -29,7 +29,7 @@ const MAP: &[(&str, &[&str], &[&str])] = &[
     ("decode", &["net", "capture"], &["etherparse", "foldhash"]),
     ("flow", &["net", "decode"], &["hashbrown"]),
     ("proto", &["net", "flow"], &["nom"]),
-    ("detect", &["net", "decode", "flow", "proto"], &[]),
+    ("detect", &["net", "decode", "flow", "proto"], &["jiff"]),
     ("facts", &["net"], &["nom"]),
     ("rules", &["net", "detect", "facts"], &["toml"]),
     (

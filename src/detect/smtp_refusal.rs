@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::smtp_reply::{self, Topic, words};
-use super::trace::{MAX_GROUPS, Trace, plural, span};
+use super::trace::{MAX_GROUPS, Trace, moment, plural, span};
 use super::wait;
 use super::{Detector, Finding, Seen, Severity};
 use crate::net::Timestamp;
@@ -33,6 +33,7 @@ struct Group {
     verbs: Vec<String>,
     clients: Vec<IpAddr>,
     first: Option<Timestamp>,
+    last: Option<Timestamp>,
     at_once: usize,
     trace: Trace,
 }
@@ -149,6 +150,26 @@ impl Group {
             self.clients.push(client);
         }
         self.first = Some(self.first.map_or(r.time, |first| first.min(r.time)));
+        self.last = self.last.max(Some(r.time));
+    }
+
+    /// Since when, and for how long.
+    fn since(&self) -> String {
+        let Some(first) = self.first else {
+            return String::new();
+        };
+        let lasted = self.last.map_or(0.0, |last| last.seconds_since(first));
+        if self.count < 2 {
+            format!("; refused at {} UTC", moment(first))
+        } else if lasted < 0.001 {
+            format!("; all refused at {} UTC", moment(first))
+        } else {
+            format!(
+                "; refused since {} UTC, the last {} later",
+                moment(first),
+                span(lasted)
+            )
+        }
     }
 
     /// Another group with the same end of the story.
@@ -158,7 +179,8 @@ impl Group {
             return;
         }
         self.count += other.count;
-        self.first = self.first.min(other.first);
+        self.first = self.first.into_iter().chain(other.first).min();
+        self.last = self.last.max(other.last);
         self.at_once = self.at_once.max(other.at_once);
         self.trace.merge(other.trace);
         for verb in other.verbs {
@@ -387,6 +409,7 @@ fn dress(
     addr: IpAddr,
     group: Group,
 ) -> Finding {
+    let summary = summary + &group.since();
     let mut f = group.trace.finding(id, severity, confidence, summary);
     f.subject = Some(addr);
     f.peer = group
@@ -446,6 +469,44 @@ mod tests {
             let addr = Ipv4Addr::new(192, 0, 2, 99).into();
             let f = server.rejected(addr, 25, 550, group(count, verb, "550 5.1.1 no", 1));
             assert_eq!(f.severity, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn since_when() {
+        const FIRST: i64 = 1_262_704_920_000_000_000;
+        let cases = [
+            ("never", 0, None, None, ""),
+            (
+                "once",
+                1,
+                Some(0),
+                Some(0),
+                "; refused at 2010-01-05 15:22:00 UTC",
+            ),
+            (
+                "in one segment",
+                3,
+                Some(0),
+                Some(0),
+                "; all refused at 2010-01-05 15:22:00 UTC",
+            ),
+            (
+                "for some time",
+                3,
+                Some(0),
+                Some(42_500_000_000),
+                "; refused since 2010-01-05 15:22:00 UTC, the last 42.5 s later",
+            ),
+        ];
+        for (name, count, first, last, want) in cases {
+            let at = |nanos: i64| Timestamp(FIRST + nanos);
+            let group = Group {
+                first: first.map(at),
+                last: last.map(at),
+                ..group(count, "RCPT", "550 5.1.1 no", 1)
+            };
+            assert_eq!(group.since(), want, "{name}");
         }
     }
 

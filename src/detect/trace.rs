@@ -201,6 +201,14 @@ pub(super) fn span(seconds: f64) -> String {
     }
 }
 
+/// `2010-01-05 15:22:00` in UTC, by the capture's clock.
+pub(super) fn moment(time: Timestamp) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(time.0)).map_or_else(
+        |_| format!("{:.0}", time.as_seconds()),
+        |t| t.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    )
+}
+
 /// Bits a second as a person says them.
 pub(super) fn rate(bits_per_second: f64) -> String {
     let octets = bits_per_second / 8.0;
