@@ -1,7 +1,7 @@
 //! Finds servers that answer late although the request had reached them, whatever they speak.
 //!
 //! Reads:   exchanges of dialogs, less what the network took of them
-//! Yields:  `server.slow`: one for each service
+//! Yields:  `server.slow`: one for each service; of DCE/RPC it names the operation that took most
 //! Silent:  SMTP and SMB, which have detectors of their own; answers within half a second or five round trips; waits that a repair
 //!          or a shut window explains; the words with which a server ends a silent connection; a single late answer is info; services whose late answers sum to less than a second, or to less than a tenth of their
 //!          connections' life and of their answers
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::trace::{MAX_GROUPS, Trace, percent, plural, span};
-use super::wait::{self, Request};
+use super::wait::{self, Held, Request};
 use super::{Detector, Finding, Seen, Severity};
 
 /// Sum from which users feel it.
@@ -22,6 +22,8 @@ const TIMER: f64 = 10.0;
 const LONE_SECONDS: f64 = 3.0;
 /// Share of the connections' life, or of the answers, that has to be late.
 const LEAST_SHARE: f64 = 0.1;
+/// Operations of one service told apart; those that come after are late all the same, but not named.
+const MAX_OPERATIONS: usize = 256;
 
 #[derive(Default)]
 struct Service {
@@ -33,7 +35,39 @@ struct Service {
     longest: f64,
     life: f64,
     clients: Vec<IpAddr>,
+    /// Late answers and their seconds by operation, where the protocol has such.
+    operations: BTreeMap<String, (u64, f64)>,
     trace: Trace,
+}
+
+impl Service {
+    fn late(&mut self, operation: Option<&str>, held: Held) {
+        self.late += 1;
+        self.acknowledged += u64::from(held.acknowledged);
+        self.seconds += held.seconds;
+        self.longest = self.longest.max(held.seconds);
+        let Some(operation) = operation else {
+            return;
+        };
+        if !self.operations.contains_key(operation) {
+            if self.operations.len() >= MAX_OPERATIONS {
+                return;
+            }
+            self.operations.insert(operation.to_owned(), (0, 0.0));
+        }
+        if let Some((late, seconds)) = self.operations.get_mut(operation) {
+            *late += 1;
+            *seconds += held.seconds;
+        }
+    }
+
+    /// The operation that took most of the time, with its late answers and their seconds.
+    fn slowest(&self) -> Option<(&str, u64, f64)> {
+        self.operations
+            .iter()
+            .max_by(|a, b| a.1.1.total_cmp(&b.1.1))
+            .map(|(name, &(late, seconds))| (name.as_str(), late, seconds))
+    }
 }
 
 /// See the head of this file.
@@ -85,10 +119,7 @@ impl Detector for Slow {
             {
                 continue;
             }
-            s.late += 1;
-            s.acknowledged += u64::from(held.acknowledged);
-            s.seconds += held.seconds;
-            s.longest = s.longest.max(held.seconds);
+            s.late(d.rpc.is_some().then_some(e.name.as_str()), held);
             s.trace.flow(f, e.requested, answered);
             s.trace.proof(f, e.request_frame, || {
                 if held.acknowledged {
@@ -114,8 +145,18 @@ impl Detector for Slow {
             {
                 continue;
             }
+            let slowest = s
+                .slowest()
+                .map(|(name, late, seconds)| (name.to_owned(), late, seconds));
+            let operation = match &slowest {
+                Some((name, late, _)) if *late == s.late => format!(", to {name}"),
+                Some((name, late, seconds)) => {
+                    format!(", {late} of them to {name} ({} in all)", span(*seconds))
+                }
+                None => String::new(),
+            };
             let summary = format!(
-                "{addr} is slow to answer on port {port}: {} of {} came {} late on average, {} at most; {} of its connections' life",
+                "{addr} is slow to answer on port {port}: {} of {} came {} late on average, {} at most{operation}; {} of its connections' life",
                 s.late,
                 plural(s.answers, "answer"),
                 span(s.seconds / s.late.max(1) as f64),
@@ -146,6 +187,8 @@ impl Detector for Slow {
                 ("port", f64::from(port)),
             ];
             f.words = vec![("application", s.application.to_owned())];
+            f.words
+                .extend(slowest.map(|(name, ..)| ("operation", name)));
             if !sure {
                 f.against.push(
                     "the acknowledgements of most requests were not seen: they may have arrived late"
@@ -153,6 +196,67 @@ impl Detector for Slow {
                 );
             }
             out.push(f);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn the_operation_that_took_most_is_named() {
+        const EXT2: &str = "EMSMDB EcDoRpcExt2";
+        const MAP: &str = "EPM ept_map";
+        type Late<'a> = &'a [(Option<&'a str>, f64)];
+        let cases: [(&str, Late<'_>, &str); 4] = [
+            (
+                "a protocol without operations",
+                &[(None, 4.0)],
+                "4.0 s at most; ",
+            ),
+            (
+                "one operation",
+                &[(Some(EXT2), 4.0), (Some(EXT2), 1.0)],
+                "4.0 s at most, to EMSMDB EcDoRpcExt2; ",
+            ),
+            (
+                "most often is not longest",
+                &[(Some(MAP), 1.0), (Some(MAP), 1.0), (Some(EXT2), 4.0)],
+                "4.0 s at most, 1 of them to EMSMDB EcDoRpcExt2 (4.0 s in all); ",
+            ),
+            (
+                "two that are the same",
+                &[(Some(MAP), 1.0), (Some(EXT2), 2.0), (Some(EXT2), 2.0)],
+                "2.0 s at most, 2 of them to EMSMDB EcDoRpcExt2 (4.0 s in all); ",
+            ),
+        ];
+        for (name, late, says) in cases {
+            let mut service = Service {
+                answers: 10,
+                life: 20.0,
+                ..Service::default()
+            };
+            for &(operation, seconds) in late {
+                let acknowledged = true;
+                service.late(
+                    operation,
+                    Held {
+                        seconds,
+                        acknowledged,
+                    },
+                );
+            }
+            let mut slow = Slow::default();
+            let server = Ipv4Addr::new(192, 0, 2, 1).into();
+            slow.services.insert((server, 6001), service);
+            let mut out = Vec::new();
+            slow.finish(&mut out);
+            let summary = &out.first().unwrap().summary;
+            assert!(summary.contains(says), "{name}: {summary}");
         }
     }
 }
