@@ -7,6 +7,7 @@
 //! as two hosts' captures of one connection are two views of it. A frame is named by capture and number
 //! ([`FrameNo`](crate::net::FrameNo)) all the way.
 
+mod calls;
 mod compare;
 mod hand_over;
 mod know;
@@ -201,6 +202,7 @@ fn conclude(
     });
     let twice = seen_twice(&report);
     report.notes.extend(twice);
+    report.notes.extend(calls::failed(&report.flows));
     let strangers = strangers(settings, &report);
     report.notes.extend(strangers);
     report
