@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{MAX_GROUPS, Trace, percent, plural, span};
+use super::trace::{self, Trace, percent, plural, span};
 use super::wait::{self, Held, Request};
 use super::{Detector, Finding, Seen, Severity};
 
@@ -85,10 +85,9 @@ impl Detector for Slow {
         let f = seen.flow;
         let (server, client) = wait::ends(seen);
         let key = (server.addr, server.port);
-        if self.services.len() >= MAX_GROUPS && !self.services.contains_key(&key) {
+        let Some(s) = trace::group(&mut self.services, key) else {
             return;
-        }
-        let s = self.services.entry(key).or_default();
+        };
         s.application = d.application;
         s.life += f.duration().as_secs_f64();
         if s.clients.len() < 64 && !s.clients.contains(&client) {

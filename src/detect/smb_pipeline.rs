@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::trace::{MAX_GROUPS, Trace, percent, plural, rate, span};
+use super::trace::{self, PairKey, Trace, percent, plural, rate, span};
 use super::wait;
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, FlowRecord};
@@ -63,7 +63,7 @@ struct Legacy {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Pipeline {
-    pairs: BTreeMap<(IpAddr, IpAddr, u16), Pair>,
+    pairs: BTreeMap<PairKey, Pair>,
     legacy: BTreeMap<String, Legacy>,
 }
 
@@ -98,10 +98,9 @@ impl Detector for Pipeline {
         let f = seen.flow;
         let (server, client) = wait::ends(seen);
         let key = (server.addr, client, server.port);
-        if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+        let Some(p) = trace::group(&mut self.pairs, key) else {
             return;
-        }
-        let p = self.pairs.entry(key).or_default();
+        };
         let life = f.duration().as_secs_f64();
         let round_trip = whole_round_trip(f);
         p.life += life;
@@ -217,7 +216,7 @@ impl Pair {
         }
     }
 
-    fn latency(&self, key: (IpAddr, IpAddr, u16)) -> Option<Finding> {
+    fn latency(&self, key: PairKey) -> Option<Finding> {
         if self.round_trip < LEAST_ROUND_TRIP
             || self.bound < LEAST_SECONDS
             || self.bound < BOUND_SHARE * self.busy
@@ -241,13 +240,13 @@ impl Pair {
         if self.io > 0 {
             summary += &format!("; {:.0} octets at a time allow {}", size, rate(ceiling));
         }
-        let mut f = self.bound_trace.clone().finding(
+        let mut f = self.bound_trace.clone().of_pair(
             "smb.latency-bound",
-            Self::severity(self.bound),
-            0.85,
+            (Self::severity(self.bound), 0.85),
             summary,
+            key,
+            "smb",
         );
-        dress(&mut f, key);
         f.seconds_lost = Some(self.bound.min(self.busy));
         f.measures.extend([
             ("rtt_ms", self.round_trip * 1e3),
@@ -261,7 +260,7 @@ impl Pair {
         Some(f)
     }
 
-    fn small(&self, key: (IpAddr, IpAddr, u16)) -> Option<Finding> {
+    fn small(&self, key: PairKey) -> Option<Finding> {
         let size = self.io_octets / self.io.max(1) as f64;
         if self.io < LEAST_IO || size > SMALL_IO {
             return None;
@@ -277,11 +276,13 @@ impl Pair {
             self.io,
             span(seconds)
         );
-        let mut f =
-            self.small_trace
-                .clone()
-                .finding("smb.small-io", Self::severity(seconds), 0.9, summary);
-        dress(&mut f, key);
+        let mut f = self.small_trace.clone().of_pair(
+            "smb.small-io",
+            (Self::severity(seconds), 0.9),
+            summary,
+            key,
+            "smb",
+        );
         f.seconds_lost = Some(seconds);
         f.measures.extend([
             ("io_octets", size),
@@ -291,7 +292,7 @@ impl Pair {
         Some(f)
     }
 
-    fn credits(&self, key: (IpAddr, IpAddr, u16)) -> Option<Finding> {
+    fn credits(&self, key: PairKey) -> Option<Finding> {
         let (least, share) = STARVED;
         if self.starved < least || self.starved < share * self.life {
             return None;
@@ -303,13 +304,13 @@ impl Pair {
             span(self.starved),
             percent(self.starved / self.life.max(f64::MIN_POSITIVE))
         );
-        let mut f = self.starved_trace.clone().finding(
+        let mut f = self.starved_trace.clone().of_pair(
             "smb.credit-starved",
-            Severity::Warning,
-            0.75,
+            (Severity::Warning, 0.75),
             summary,
+            key,
+            "smb",
         );
-        dress(&mut f, key);
         f.seconds_lost = Some(self.starved);
         f.measures.extend([
             ("seconds", self.starved),
@@ -355,20 +356,13 @@ impl Legacy {
     }
 }
 
-fn dress(f: &mut Finding, key: (IpAddr, IpAddr, u16)) {
-    f.subject = Some(key.0);
-    f.peer = Some(key.1);
-    f.measures = vec![("port", f64::from(key.2))];
-    f.words = vec![("application", "smb".to_owned())];
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
 
-    fn key() -> (IpAddr, IpAddr, u16) {
+    fn key() -> PairKey {
         let addr = |n| IpAddr::from(Ipv4Addr::new(192, 0, 2, n));
         (addr(1), addr(2), 445)
     }

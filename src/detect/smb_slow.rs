@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{MAX_GROUPS, Trace, plural, span};
+use super::trace::{self, Trace, plural, span};
 use super::wait::{self, Request};
 use super::{Detector, Finding, Seen, Severity};
 
@@ -72,10 +72,9 @@ impl Detector for Slow {
         let (server, client) = wait::ends(seen);
         for logon in [false, true] {
             let key = (server.addr, server.port, logon);
-            if self.servers.len() >= MAX_GROUPS && !self.servers.contains_key(&key) {
+            let Some(s) = trace::group(&mut self.servers, key) else {
                 return;
-            }
-            let s = self.servers.entry(key).or_default();
+            };
             s.life += f.duration().as_secs_f64();
             if s.clients.len() < 64 && !s.clients.contains(&client) {
                 s.clients.push(client);

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::trace::{MAX_GROUPS, Trace, plural};
+use super::trace::{self, Trace, plural};
 use super::wait;
 use super::{Detector, Finding, Seen, Severity};
 use crate::proto::smb::status::{self, Severity as Weight};
@@ -44,10 +44,9 @@ impl Detector for Errors {
                     continue;
                 }
                 let key = (server.addr, server.port, name.clone());
-                if self.groups.len() >= MAX_GROUPS && !self.groups.contains_key(&key) {
+                let Some(g) = trace::group(&mut self.groups, key) else {
                     continue;
-                }
-                let g = self.groups.entry(key).or_default();
+                };
                 g.count += count;
                 g.responses += c.times.count;
                 if g.commands.len() < 16 {

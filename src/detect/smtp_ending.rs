@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::smtp_reply::{self, Topic, words};
-use super::trace::{MAX_GROUPS, Trace, plural, span};
+use super::trace::{self, MAX_GROUPS, Trace, plural, span};
 use super::wait;
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{End, EventKind, FlowRecord};
@@ -185,10 +185,9 @@ impl Detector for Endings {
             Ending::Timer { .. } => &mut self.timers,
             Ending::Dropped => &mut self.dropped,
         };
-        if map.len() >= MAX_GROUPS && !map.contains_key(&key) {
+        let Some(g) = trace::group(map, key) else {
             return;
-        }
-        let g = map.entry(key).or_default();
+        };
         g.count += 1;
         g.outstanding += u64::from(outstanding || last.pending);
         g.by_server += u64::from(last.by == Some(Side::Server) || !reply.is_empty());

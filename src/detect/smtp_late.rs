@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use super::smtp_manner::{Late, PILE, Pattern, back_pressure, held_back, split, tarpit};
 use super::smtp_reply::{self, Maker, Topic, words};
-use super::trace::{MAX_GROUPS, Place, Trace, plural, span};
+use super::trace::{self, Place, Trace, plural, span};
 use super::wait::{self, Request, median};
 use super::{Detector, Finding, Seen, Severity};
 use crate::net::Timestamp;
@@ -54,10 +54,9 @@ impl Detector for LateReplies {
         };
         let (server, _) = wait::ends(seen);
         let key = (server.addr, server.port);
-        if self.servers.len() >= MAX_GROUPS && !self.servers.contains_key(&key) {
+        let Some(s) = trace::group(&mut self.servers, key) else {
             return;
-        }
-        let s = self.servers.entry(key).or_default();
+        };
         s.life += seen.flow.duration().as_secs_f64();
         if s.maker == Maker::Unknown {
             s.maker = smtp_reply::maker(smtp);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::smtp_reply::{self, Topic, words};
-use super::trace::{MAX_GROUPS, Trace, moment, plural, span};
+use super::trace::{self, MAX_GROUPS, Trace, moment, plural, span};
 use super::wait;
 use super::{Detector, Finding, Seen, Severity};
 use crate::net::Timestamp;
@@ -65,10 +65,9 @@ impl Detector for Refusals {
         };
         let (server, client) = wait::ends(seen);
         let key = (server.addr, server.port);
-        if self.servers.len() >= MAX_GROUPS && !self.servers.contains_key(&key) {
+        let Some(s) = trace::group(&mut self.servers, key) else {
             return;
-        }
-        let s = self.servers.entry(key).or_default();
+        };
         let turned_away = smtp
             .refusals
             .first()

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::smtp_reply::{self, Topic, words};
-use super::trace::{MAX_GROUPS, Trace, plural};
+use super::trace::{self, Trace, plural};
 use super::wait;
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::End;
@@ -49,10 +49,9 @@ impl Detector for Tls {
         }
         let (server, client) = wait::ends(seen);
         let key = (server.addr, server.port);
-        if self.servers.len() >= MAX_GROUPS && !self.servers.contains_key(&key) {
+        let Some(s) = trace::group(&mut self.servers, key) else {
             return;
-        }
-        let s = self.servers.entry(key).or_default();
+        };
         s.sessions += 1;
         let established = smtp.steps.iter().any(|step| step.verb == "TLS");
         let whole = f.handshake.syn_seen

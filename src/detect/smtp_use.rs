@@ -6,9 +6,8 @@
 //! Source:  RFC 5321 section 3.3; Exchange's limits of recipients; the thresholds are ours
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
-use super::trace::{MAX_GROUPS, Trace, percent, plural, span};
+use super::trace::{self, PairKey, Trace, percent, plural, span};
 use super::wait;
 use super::{Detector, Finding, Seen, Severity};
 use crate::net::Timestamp;
@@ -50,7 +49,7 @@ struct Pair {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Use {
-    pairs: BTreeMap<(IpAddr, IpAddr, u16), Pair>,
+    pairs: BTreeMap<PairKey, Pair>,
 }
 
 impl Detector for Use {
@@ -61,10 +60,9 @@ impl Detector for Use {
         let f = seen.flow;
         let (server, client) = wait::ends(seen);
         let key = (server.addr, client, server.port);
-        if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+        let Some(p) = trace::group(&mut self.pairs, key) else {
             return;
-        }
-        let p = self.pairs.entry(key).or_default();
+        };
         for step in smtp.steps.iter().filter(|s| s.verb == "RCPT") {
             let Some(code) = step.code else {
                 continue;
@@ -129,7 +127,7 @@ impl Pair {
             .map_or(0.0, |(start, end)| end.seconds_since(start))
     }
 
-    fn one_message(&self, key: (IpAddr, IpAddr, u16)) -> Option<Finding> {
+    fn one_message(&self, key: PairKey) -> Option<Finding> {
         let share = self.single as f64 / self.connections.max(1) as f64;
         let apart = self.seconds() / self.connections.max(1) as f64;
         if self.connections < LEAST_CONNECTIONS
@@ -156,11 +154,13 @@ impl Pair {
         } else {
             Severity::Info
         };
-        let mut f =
-            self.trace
-                .clone()
-                .finding("smtp.one-message-per-connection", severity, 0.9, summary);
-        dress(&mut f, key);
+        let mut f = self.trace.clone().of_pair(
+            "smtp.one-message-per-connection",
+            (severity, 0.9),
+            summary,
+            key,
+            "smtp",
+        );
         f.seconds_lost = Some(self.setup);
         f.measures.extend([
             ("count", self.connections as f64),
@@ -175,7 +175,7 @@ impl Pair {
         Some(f)
     }
 
-    fn flood(&self, key: (IpAddr, IpAddr, u16)) -> Option<Finding> {
+    fn flood(&self, key: PairKey) -> Option<Finding> {
         let share = self.refused as f64 / self.recipients.max(1) as f64;
         let a_minute = self.one_recipient as f64 / (self.seconds() / 60.0).max(1.0);
         let (severity, confidence, cause, summary) =
@@ -217,10 +217,13 @@ impl Pair {
         } else {
             &self.trace
         };
-        let mut f = trace
-            .clone()
-            .finding("smtp.recipient-flood", severity, confidence, summary);
-        dress(&mut f, key);
+        let mut f = trace.clone().of_pair(
+            "smtp.recipient-flood",
+            (severity, confidence),
+            summary,
+            key,
+            "smtp",
+        );
         f.subject = Some(key.1);
         f.peer = Some(key.0);
         f.measures.extend([
@@ -238,20 +241,13 @@ impl Pair {
     }
 }
 
-fn dress(f: &mut Finding, key: (IpAddr, IpAddr, u16)) {
-    f.subject = Some(key.0);
-    f.peer = Some(key.1);
-    f.measures = vec![("port", f64::from(key.2))];
-    f.words = vec![("application", "smtp".to_owned())];
-}
-
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::net::{IpAddr, Ipv4Addr};
 
     use super::*;
 
-    fn key() -> (IpAddr, IpAddr, u16) {
+    fn key() -> PairKey {
         let addr = |n| IpAddr::from(Ipv4Addr::new(192, 0, 2, n));
         (addr(1), addr(2), 25)
     }

@@ -4,6 +4,7 @@
 //! Gives:  the common parts of a [`Finding`]
 //! Never:  keeps more than [`MAX_PROOF`] frames or [`MAX_FLOWS`] flows for one finding
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::{Evidence, Finding, Seen, Severity};
@@ -16,6 +17,17 @@ pub(super) const MAX_PROOF: usize = 16;
 pub(super) const MAX_FLOWS: usize = 1_000;
 /// Pairs of hosts (or other groups) that one detector keeps apart; what comes after is put into none.
 pub(super) const MAX_GROUPS: usize = 20_000;
+
+/// The group of `key`; `None` if it is a new one and there are [`MAX_GROUPS`] already.
+pub(super) fn group<K: Ord, G: Default>(groups: &mut BTreeMap<K, G>, key: K) -> Option<&mut G> {
+    if groups.len() >= MAX_GROUPS && !groups.contains_key(&key) {
+        return None;
+    }
+    Some(groups.entry(key).or_default())
+}
+
+/// Server, client and the server's port: what dialogs are grouped by where both ends matter.
+pub(super) type PairKey = (IpAddr, IpAddr, u16);
 
 /// Where something happened, kept when the flow itself is gone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -112,6 +124,24 @@ impl Trace {
                 self.evidence.push(proof);
             }
         }
+    }
+
+    /// The finding on a server and its client that speak `application`: of a pair the server is the subject.
+    pub(super) fn of_pair(
+        self,
+        id: &'static str,
+        (severity, confidence): (Severity, f64),
+        summary: String,
+        key: PairKey,
+        application: &str,
+    ) -> Finding {
+        let (server, client, port) = key;
+        let mut f = self.finding(id, severity, confidence, summary);
+        f.subject = Some(server);
+        f.peer = Some(client);
+        f.measures = vec![("port", f64::from(port))];
+        f.words = vec![("application", application.to_owned())];
+        f
     }
 
     /// The finding, without the parts that only the detector knows.
