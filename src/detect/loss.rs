@@ -235,6 +235,11 @@ impl Pair {
                 Direction::ClientToServer => Vantage::Client,
                 Direction::ServerToClient => Vantage::Server,
             };
+        let near_receiver = f.vantage
+            == match direction {
+                Direction::ClientToServer => Vantage::Server,
+                Direction::ServerToClient => Vantage::Client,
+            };
         let mut earliest = None;
         let mut latest = f.start;
         for r in &h.repeats {
@@ -258,10 +263,14 @@ impl Pair {
                 // Acknowledgements ride on data: where that is stuck, they are too, and nothing more is to be said of them.
                 if back.unacked_octets > 0 && back.retransmitted_segments > 0 {
                     self.unheard_with_data += n;
-                } else if !near_sender
-                    || r.una_before.is_some_and(|u| u < r.offset)
-                    || r.basis.contains("acknowledged before")
+                } else if r.basis.contains("acknowledged before")
+                    || r.una_before
+                        .is_some_and(|u| u >= r.offset.saturating_add(u64::from(r.octets)))
+                    || (near_sender && r.una_before.is_some_and(|u| u < r.offset))
+                    || !(near_sender || near_receiver)
                 {
+                    // Beside the receiver its acknowledgement is captured before it can get lost: where there was none yet, the
+                    // receiver held it back.
                     self.spurious_after_ack += n;
                     self.spurious_ranges += u64::from(r.sends_before < 2);
                 }
@@ -721,8 +730,10 @@ impl Pair {
                 severity,
                 0.9,
                 format!(
-                    "{from} repeated {} to {to} needlessly: they had arrived, or were about to",
-                    plural(self.spurious, "segment")
+                    "{from} repeated {} to {to} needlessly: {} had arrived, or {} about to",
+                    plural(self.spurious, "segment"),
+                    if self.spurious == 1 { "it" } else { "they" },
+                    if self.spurious == 1 { "was" } else { "were" },
                 ),
             );
             push(f, 0.0, measures(&[("spurious", self.spurious as f64)]));
