@@ -34,6 +34,7 @@ mod wait;
 mod window;
 
 pub use judge::{consequences, judge};
+pub use trace::{FILTER_FLOWS, filter};
 
 use std::net::IpAddr;
 

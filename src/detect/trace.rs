@@ -180,15 +180,19 @@ pub(super) const fn ip_field(addr: IpAddr) -> &'static str {
     if addr.is_ipv6() { "ipv6" } else { "ip" }
 }
 
-/// A display filter for some flows.
-pub(super) fn filter(flows: &[FlowIndex]) -> String {
+/// Flows that a display filter names at most.
+pub const FILTER_FLOWS: usize = 20;
+
+/// A display filter for some flows, by their numbers: those of Wireshark where one capture was read.
+#[must_use]
+pub fn filter(flows: &[FlowIndex]) -> String {
     match flows {
         [] => "tcp".to_owned(),
         [one] => format!("tcp.stream == {one}"),
         many => format!(
             "tcp.stream in {{{}}}",
             many.iter()
-                .take(20)
+                .take(FILTER_FLOWS)
                 .map(ToString::to_string)
                 .collect::<Vec<_>>()
                 .join(", ")

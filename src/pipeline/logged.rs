@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::detect::{Evidence, Finding, Severity};
+use crate::detect::{self, Evidence, Finding, Severity};
 use crate::facts::logs::{FlowSpan, Joined, LogKind, LogSession, Logs, Pair, Unhealthy};
 use crate::flow::FlowIndex;
 use crate::net::{FrameRef, Timestamp, seconds};
@@ -364,12 +364,9 @@ fn replies(count: u64) -> String {
 
 /// A display filter for the flows; empty where only logs tell.
 fn filter(flows: &[FlowIndex]) -> String {
-    match flows {
-        [] => String::new(),
-        [one] => format!("tcp.stream == {one}"),
-        many => {
-            let list: Vec<String> = many.iter().map(ToString::to_string).collect();
-            format!("tcp.stream in {{{}}}", list.join(", "))
-        }
+    if flows.is_empty() {
+        String::new()
+    } else {
+        detect::filter(flows)
     }
 }

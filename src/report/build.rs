@@ -183,7 +183,12 @@ pub fn build(parts: Parts) -> Report {
         octets: captures.iter().map(|c| c.octets).sum(),
         tcp_segments,
     };
-    let (findings, remediations) = findings_and_remedies(&findings, remedies);
+    let (mut findings, remediations) = findings_and_remedies(&findings, remedies);
+    if captures.len() > 1 {
+        for finding in &mut findings {
+            filter_by_ends(finding, &listed);
+        }
+    }
     let mut report = Report {
         schema: SCHEMA,
         captures,
@@ -201,6 +206,54 @@ pub fn build(parts: Parts) -> Report {
     report.mail = mail::mail(&report.flows);
     report.verdict = verdict::verdict(&report, wanted);
     report
+}
+
+/// Names the flows of a finding by their ends: over several captures their numbers are not those of Wireshark.
+fn filter_by_ends(finding: &mut Finding, flows: &[Flow]) {
+    let by_number = detect::filter(&finding.flows);
+    if finding.flows.is_empty() || !finding.display_filter.contains(&by_number) {
+        return;
+    }
+    // Ports of the clients, by client and server.
+    let mut pairs: BTreeMap<(&str, &str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for index in finding.flows.iter().take(detect::FILTER_FLOWS) {
+        let Ok(at) = flows.binary_search_by_key(index, |f| f.index) else {
+            continue;
+        };
+        let ends = flows.get(at).and_then(|f| {
+            let (client, port) = f.client.rsplit_once(':')?;
+            let (server, service) = f.server.rsplit_once(':')?;
+            Some(((client, server, service), port))
+        });
+        if let Some((pair, port)) = ends {
+            pairs.entry(pair).or_default().insert(port);
+        }
+    }
+    if pairs.is_empty() {
+        return;
+    }
+    let addr = |text: &str| {
+        let addr = text.trim_start_matches('[').trim_end_matches(']');
+        let family = if addr.contains(':') { "ipv6" } else { "ip" };
+        format!("{family}.addr == {addr}")
+    };
+    let each: Vec<String> = pairs
+        .into_iter()
+        .map(|((client, server, service), ports)| {
+            let ports: Vec<&str> = ports.into_iter().collect();
+            format!(
+                "({} && {} && tcp.port == {service} && tcp.port in {{{}}})",
+                addr(client),
+                addr(server),
+                ports.join(", ")
+            )
+        })
+        .collect();
+    let by_ends = match each.as_slice() {
+        [one] => one.clone(),
+        many => format!("({})", many.join(" || ")),
+    };
+    finding.display_filter = finding.display_filter.replacen(&by_number, &by_ends, 1);
 }
 
 /// Findings worst first, remedies by rank, each naming the other.
