@@ -602,6 +602,7 @@ impl<'a> Judge<'a, '_> {
         out.push(f);
     }
 
+    #[allow(clippy::cast_precision_loss)]
     fn changes(&self, out: &mut Vec<Finding>) {
         let (from, to) = (self.from, self.to);
         let changed = self.events(|k| matches!(k, EventKind::Option(_)));
@@ -676,6 +677,7 @@ impl<'a> Judge<'a, '_> {
             );
             f.peer = Some(to);
             f.words = vec![("by", "device".to_owned())];
+            f.measures = vec![("middlebox", self.way.sum.resets_made as f64)];
             out.push(f);
         }
     }

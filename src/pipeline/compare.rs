@@ -21,6 +21,9 @@ use super::know::Knowledge;
 use super::read;
 use super::{Error, Settings};
 
+/// The remedy that asks for a capture at the other end.
+const OTHER_END: &str = "capture-other-end";
+
 /// What was read of both sides.
 struct Both {
     views: [View; 2],
@@ -121,7 +124,9 @@ pub fn compare(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Report, 
         .iter()
         .flat_map(|(info, _)| info.names.clone())
         .collect();
-    let (remedies, doubts) = knowledge.advise(&findings, Vec::new(), names.clone(), last);
+    let (mut remedies, doubts) = knowledge.advise(&findings, Vec::new(), names.clone(), last);
+    // The capture that this one asks for is here.
+    remedies.retain(|r| r.id != OTHER_END);
     notes.extend(doubts);
     let some_only = settings.filter.is_some() || settings.from.is_some() || settings.to.is_some();
     Ok(comparison::report(
