@@ -280,6 +280,10 @@ fn negated(words: &str) -> String {
     if let Some(what) = words.strip_suffix(" is disabled") {
         return format!("{what} is on");
     }
+    // That it is neither of the two is not what is asked: which of them it is, is.
+    if let Some(what) = words.strip_suffix(" is windows or linux") {
+        return what.to_owned();
+    }
     for (yes, no) in [
         (" is at least ", " is below "),
         (" is not ", " is "),

@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 8;
 
 /// What is wrong with a rule file, and where.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{file}:{line}:{column}: {}{message}", Key(.key))]
+#[error("{file}{}: {}{message}", Place(*.line, *.column), Key(.key))]
 pub struct RuleError {
     /// The file.
     pub file: String,
@@ -31,6 +31,18 @@ pub struct RuleError {
     pub key: String,
     /// What is wrong with it.
     pub message: String,
+}
+
+/// `:4:1`, or nothing where there is no such place.
+struct Place(usize, usize);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(0, _) => Ok(()),
+            Self(line, column) => write!(f, ":{line}:{column}"),
+        }
+    }
 }
 
 struct Key<'a>(&'a str);
