@@ -75,7 +75,14 @@ pub(super) fn rules(talk: Talk, command: &RulesCommand) -> anyhow::Result<Outcom
 /// `explain ID`.
 pub(super) fn explain(talk: Talk, args: &Explain) -> anyhow::Result<Outcome> {
     let engine = Engine::load(&args.rules)?;
-    print(talk, explained(&engine, &args.id.join(" "))?.as_bytes())
+    // Words of one code (`421 4.4.2`), or several names.
+    let whole = args.id.join(" ");
+    if args.id.len() < 2 || engine.explain(&whole).is_some() {
+        return print(talk, explained(&engine, &whole)?.as_bytes());
+    }
+    let each: anyhow::Result<Vec<String>> =
+        args.id.iter().map(|id| explained(&engine, id)).collect();
+    print(talk, each?.join("\n").as_bytes())
 }
 
 /// What an id means, line by line harmless: a user's own rule file may hold anything.
