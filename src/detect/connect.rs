@@ -82,6 +82,15 @@ pub(super) struct Connect {
     services: BTreeMap<(IpAddr, u16), Service>,
 }
 
+/// `none came up`, or `2 of 3 came up`.
+fn came_up(up: u64, of: u64) -> String {
+    if up == 0 {
+        "none came up".to_owned()
+    } else {
+        format!("{up} of {of} came up")
+    }
+}
+
 impl Detector for Connect {
     fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
         let f = seen.flow;
@@ -215,9 +224,9 @@ impl Detector for Connect {
                     severity,
                     0.97,
                     format!(
-                        "{addr} refused {} to port {port}; {up} of {} came up",
+                        "{addr} refused {} to port {port}; {}",
                         plural(n, "connection"),
-                        s.flows
+                        came_up(up, s.flows)
                     ),
                 );
                 f.display_filter =
@@ -241,10 +250,10 @@ impl Detector for Connect {
                     },
                     if once { 0.5 } else { 0.92 },
                     format!(
-                        "{addr} did not answer {} to port {port} ({}); {up} of {} came up",
+                        "{addr} did not answer {} to port {port} ({}); {}",
                         plural(n, "connection attempt"),
                         plural(syns, "SYN"),
-                        s.flows
+                        came_up(up, s.flows)
                     ),
                 );
                 if once {

@@ -277,7 +277,11 @@ impl Detector for Path {
                 "path.option-stripped",
                 severity,
                 confidence,
-                format!("{option} does not survive between {sender} and {receiver} ({}): a device on the path takes the option out", plural(flows, "connection")),
+                if option == "SACK" {
+                    format!("SACK is not offered between {sender} and {receiver} ({}), though window scale and timestamps are: a device on the path takes the option out, or one end has it switched off", plural(flows, "connection"))
+                } else {
+                    format!("{option} does not survive between {sender} and {receiver} ({}): a device on the path takes the option out", plural(flows, "connection"))
+                },
             );
             f.subject = None;
             f.hosts = vec![sender, receiver];

@@ -232,7 +232,7 @@ impl Detector for Endings {
                             Some(Side::Client) => "client",
                             None => "one end",
                         },
-                        at.name(),
+                        at.name().replace('_', " "),
                         span(last.idle)
                     )
                 } else {
@@ -259,7 +259,7 @@ impl Detector for Endings {
                 plural(g.count, "SMTP session"),
                 key.1,
                 key.0,
-                g.worst().name(),
+                g.worst().name().replace('_', " "),
                 if g.stuck > 0 {
                     ", after octets had been sent over and over without acknowledgement"
                 } else {

@@ -255,7 +255,12 @@ impl Server {
             group.reply
         );
         if !hinders.is_empty() {
-            summary += &format!(" ({} of {asked} {})", group.count, hinders.join(", "));
+            // A single full stop is the command that ends the message.
+            let said: Vec<&str> = hinders
+                .iter()
+                .map(|v| if *v == "." { "end of data" } else { v })
+                .collect();
+            summary += &format!(" ({} of {asked} {})", group.count, said.join(", "));
         }
         if !group.meaning.is_empty() {
             summary += &format!(": {}", group.meaning);

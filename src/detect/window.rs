@@ -112,9 +112,9 @@ impl Detector for Window {
                 p.full_trace.flow(f, f.start, f.end);
                 p.full_trace.proof(f, f.first_frame, || {
                     format!(
-                        "flow with a full window for {} of the {} in which data was on its way; the window was never more than {} octets",
+                        "flow with a full window for {} of the {} that it lasted; the window was never more than {} octets",
                         span(limited),
-                        span(data.busy.as_secs_f64()),
+                        span(f.duration().as_secs_f64()),
                         owner.max_window
                     )
                 });

@@ -137,8 +137,8 @@ impl Knowledge {
         } = &self.facts;
         if let Some((file, line, _)) = not_understood.first() {
             notes.push(format!(
-                "{} of the facts given not understood (the first: {file} line {line}); tcptriage facts lists them",
-                were(not_understood.len(), "line")
+                "{} not understood (the first: {file} line {line}); tcptriage facts lists them",
+                were(not_understood.len(), "of the facts given")
             ));
         }
         notes.extend(left_out.iter().cloned());
@@ -174,8 +174,8 @@ impl Knowledge {
         let mut notes = vec![note];
         if let Some((file, line, _)) = not_understood.first() {
             notes.push(format!(
-                "{} of the logs not understood (the first: {file} line {line})",
-                were(not_understood.len(), "line")
+                "{} not understood (the first: {file} line {line})",
+                were(not_understood.len(), "of the logs")
             ));
         }
         notes.extend(left_out.iter().cloned());
@@ -184,10 +184,10 @@ impl Knowledge {
 }
 
 /// `1 line was`, `3 lines were`.
-fn were(n: usize, one: &str) -> String {
+fn were(n: usize, of: &str) -> String {
     match n {
-        1 => format!("1 {one} was"),
-        n => format!("{n} {one}s were"),
+        1 => format!("1 line {of} was"),
+        n => format!("{n} lines {of} were"),
     }
 }
 
