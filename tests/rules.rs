@@ -526,6 +526,7 @@ fn smtp_rows() -> Vec<Row> {
 /// Rules that SMB calls for.
 fn smb_rows() -> Vec<Row> {
     let status = |status| on(smb(CREATE, 0, status, 12));
+    let denied = |command| on(smb(command, 0, ACCESS_DENIED, 12));
     let dialect = |dialect: &str| {
         on(smb(CREATE, 2_000, 0, 5)).facts(
             SERVER,
@@ -564,8 +565,8 @@ fn smb_rows() -> Vec<Row> {
         ("smb-encryption", dialect("3.0"), dialect("3.1.1")),
         (
             "smb-guest-blocked",
-            status(ACCESS_DENIED).os(CLIENT, "ws2019"),
-            status(ACCESS_DENIED).os(CLIENT, "linux"),
+            denied(SESSION_SETUP).os(CLIENT, "ws2019"),
+            denied(CREATE).os(CLIENT, "ws2019"),
         ),
         (
             "smb-latency-bound",
@@ -595,7 +596,7 @@ fn smb_rows() -> Vec<Row> {
             on(smb(CREATE, 100, 0, 5)),
         ),
         ("smb-session-expired", status(0xC000_035C), status(SHARING)),
-        ("smb-signing", status(ACCESS_DENIED), status(SHARING)),
+        ("smb-signing", denied(SESSION_SETUP), denied(CREATE)),
         (
             "smb-small-files",
             on(smb_reads(512, 40, 200, 64)),
