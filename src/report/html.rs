@@ -108,6 +108,7 @@ fn page(report: &Report) -> Value {
         scripts => INLINE.scripts.iter().map(|i| i.as_value()).collect::<Vec<_>>(),
         data => Value::from_safe_string(data::data(&view, &flows)),
         grade => report.verdict.grade,
+        calls_for_action => text::calls_for_action(report),
         grade_word => report.verdict.grade.replace('-', " "),
         verdict => line(&report.verdict.text),
         verdict_in_short => in_short(&report.verdict.text),

@@ -139,7 +139,7 @@ impl Page<'_> {
             &verdict.text,
         )?;
         if let Some(first) = report.remediations.first()
-            && verdict.grade != "healthy"
+            && calls_for_action(report)
         {
             self.wrapped("First: ", STRONG, 2, &sentence(&first.title))?;
         }
@@ -565,12 +565,21 @@ impl Page<'_> {
     }
 }
 
+/// Whether somebody has to do something: not where nothing is wrong, nor where a remedy has helped and nothing hurts any more.
+pub(super) fn calls_for_action(report: &Report) -> bool {
+    match report.verdict.grade {
+        "healthy" => false,
+        "better" | "same" => report.findings.iter().any(|f| f.severity != "info"),
+        _ => true,
+    }
+}
+
 /// The heading of the remedies.
 pub(super) fn todo(report: &Report) -> &'static str {
-    if report.verdict.grade == "healthy" {
-        "Optional: nothing is wrong here, but this may be worth a look"
-    } else {
+    if calls_for_action(report) {
         "What to do, in this order"
+    } else {
+        "Optional: nothing is wrong here, but this may be worth a look"
     }
 }
 
