@@ -221,7 +221,7 @@ pub struct Event {
     pub difference: Option<Difference>,
 }
 
-/// Events by kind, no more than [`MAX_EVENTS`] of each.
+/// Events by kind, no more than `MAX_EVENTS` of each.
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     list: Vec<Event>,

@@ -1,7 +1,7 @@
 //! Says whether a remedy worked: the same measures before and after it, side by side.
 //!
 //! Takes:  [`Sample`]s of the connections of two runs, and the ids of their findings that hurt
-//! Gives:  a [`Verification`]: measures for each two hosts and service, how much they changed and how sure that is, one sentence
+//! Gives:  a verification: measures for each two hosts and service, how much they changed and how sure that is, one sentence
 //! Never:  calls gone what the captures from after the remedy had no chance to show
 //!
 //! Rates of many connections are compared by resampling them (a bootstrap with a fixed seed); of few, by the best and worst second within
