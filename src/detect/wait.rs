@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use super::Seen;
-use crate::flow::{Cause, FlowRecord};
+use crate::flow::FlowRecord;
 use crate::net::{Direction, Endpoint, Timestamp};
 
 /// Seconds from which an answer is late: less is disk, directory and scheduling on any busy server.
@@ -103,17 +103,7 @@ pub(super) fn held(
     let stalled: f64 = flow
         .stalls
         .iter()
-        .filter(|stall| {
-            matches!(
-                stall.cause,
-                Cause::ReceiveWindow
-                    | Cause::ZeroWindow
-                    | Cause::LossRecovery
-                    | Cause::Timeout
-                    | Cause::TailLoss
-                    | Cause::PathDelay
-            )
-        })
+        .filter(|stall| stall.cause.holds_octets_up())
         .map(|stall| {
             let begin = stall.start.seconds_since(from).max(0.0);
             let end = stall.start.seconds_since(from) + stall.length.as_secs_f64();
@@ -156,6 +146,7 @@ mod tests {
 
     use super::*;
     use crate::decode::Checksum;
+    use crate::flow::Cause;
     use crate::flow::{Close, HalfRecord, Handshake, Repeat, Stall, Trigger, Vantage};
     use crate::net::{FrameNo, MacAddr, SeqNum};
 

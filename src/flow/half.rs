@@ -634,8 +634,11 @@ impl Half {
             return Verdict::Reordered;
         }
         // Seen before: whose copy is it?
-        let again = self.sent_within(start, end);
-        let found = self.sent.range(again.clone()).next().copied();
+        let found = self
+            .sent
+            .range(self.sent_within(start, end))
+            .next()
+            .copied();
         if let Some(first) = found {
             let wire = if self.unit > 0 {
                 u16::try_from((start.saturating_sub(first.start)) / u64::from(self.unit))
@@ -686,19 +689,10 @@ impl Half {
                 "it lies below octets sent before"
             },
         };
-        for s in self.sent.range_mut(again) {
-            s.sends = s.sends.saturating_add(1);
-            s.last = seg.time;
-            s.last_ip_id = seg.ip_id;
-            s.some_good |= seg.checksum == Checksum::Good;
-        }
-        self.fill_holes(seg, start, end);
-        if end > self.nxt {
-            let nxt = self.nxt;
-            self.push_sent(seg, nxt, end);
-            if let Some(s) = self.sent.back_mut() {
-                s.sends = 2;
-            }
+        if self.sent_again(seg, start, end)
+            && let Some(s) = self.sent.back_mut()
+        {
+            s.sends = 2;
         }
         let verdict = self.repeat(seg, start, trigger, &known);
         if delivered && let Verdict::Repeat(Some(n), _) = verdict {
@@ -707,6 +701,23 @@ impl Half {
             self.pending.retain(|&p| p != n);
         }
         verdict
+    }
+
+    /// Notes that `start..end` was sent by `seg`, some of it not for the first time. `true`: it reached beyond all sent before.
+    fn sent_again(&mut self, seg: &Segment, start: u64, end: u64) -> bool {
+        let again = self.sent_within(start, end);
+        for s in self.sent.range_mut(again) {
+            s.sends = s.sends.saturating_add(1);
+            s.last = seg.time;
+            s.last_ip_id = seg.ip_id;
+            s.some_good |= seg.checksum == Checksum::Good;
+        }
+        self.fill_holes(seg, start, end);
+        let further = end > self.nxt;
+        if further {
+            self.push_sent(seg, self.nxt, end);
+        }
+        further
     }
 
     /// Ranges sent before that share octets with `start..end`: places in `sent`.
@@ -833,18 +844,7 @@ impl Half {
         } else {
             by_id.or_else(by_timestamp).unwrap_or_else(by_time)
         };
-        let again = self.sent_within(start, end);
-        for s in self.sent.range_mut(again) {
-            s.sends = s.sends.saturating_add(1);
-            s.last = seg.time;
-            s.last_ip_id = seg.ip_id;
-            s.some_good |= seg.checksum == Checksum::Good;
-        }
-        self.fill_holes(seg, start, end);
-        if end > self.nxt {
-            let nxt = self.nxt;
-            self.push_sent(seg, nxt, end);
-        }
+        self.sent_again(seg, start, end);
         if !original && let Some(gap) = self.id_gap(seg).filter(|_| !ctx.beside_sender) {
             // Packets behind the newest one seen are missing too, and their octets are still to come.
             let to_acknowledge = ctx.peer_segments.saturating_sub(self.peer_segments);

@@ -474,6 +474,22 @@ pub enum Cause {
     Unknown,
 }
 
+impl Cause {
+    /// Whether octets that an end had given to TCP were held up: by a loss, by the window, or by the path.
+    #[must_use]
+    pub const fn holds_octets_up(self) -> bool {
+        matches!(
+            self,
+            Self::ReceiveWindow
+                | Self::ZeroWindow
+                | Self::LossRecovery
+                | Self::Timeout
+                | Self::TailLoss
+                | Self::PathDelay
+        )
+    }
+}
+
 /// A silence with work pending.
 #[derive(Clone, Copy, Debug)]
 pub struct Stall {

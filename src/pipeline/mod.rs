@@ -232,6 +232,9 @@ fn strangers(settings: &Settings, report: &Report) -> Vec<String> {
 
 /// What to tell where two captures show the same connections at the same time: two points of one path.
 fn seen_twice(report: &Report) -> Option<String> {
+    if report.captures.len() < 2 {
+        return None;
+    }
     let mut views: HashMap<(&str, &str), Vec<&Flow>> = HashMap::new();
     let mut pairs: BTreeMap<(u32, u32), u64> = BTreeMap::new();
     let end = |flow: &Flow| flow.start.0.as_seconds() + flow.duration;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::flow::{Cause, FlowRecord};
+use crate::flow::FlowRecord;
 use crate::net::Timestamp;
 use crate::proto::{DurationStats, SmtpPhase, SmtpRecord};
 
@@ -147,17 +147,10 @@ fn repaired(flow: &FlowRecord, phase: SmtpPhase, span: &SmtpSpan) -> Duration {
             _ => {}
         }
     }
-    let stalls = flow.stalls.iter().filter(|stall| {
-        matches!(
-            stall.cause,
-            Cause::ReceiveWindow
-                | Cause::ZeroWindow
-                | Cause::LossRecovery
-                | Cause::Timeout
-                | Cause::TailLoss
-                | Cause::PathDelay
-        )
-    });
+    let stalls = flow
+        .stalls
+        .iter()
+        .filter(|stall| stall.cause.holds_octets_up());
     let stalled: Duration = stalls
         .map(|stall| {
             let length = i64::try_from(stall.length.as_nanos()).unwrap_or(i64::MAX);
