@@ -5,12 +5,15 @@
 //! `TCPTRIAGE_BLESS=1 cargo test --test accuracy`.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod support;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use support::shared;
 use tcptriage::pipeline::{Settings, segments};
 
 /// What a captured data segment is; both the truth and we say one of these.
@@ -58,22 +61,14 @@ struct Truth {
 
 /// The data frames of one direction in the capture taken at its sender's side (`receiver` false) or at its receiver's.
 fn truth_of(truth: &Value, direction: i64, receiver: bool) -> BTreeMap<u64, Truth> {
-    let columns: HashMap<&str, usize> = truth["frame_columns"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .enumerate()
-        .map(|(n, c)| (c.as_str().unwrap(), n))
-        .collect();
     // Frame number in the capture, order of departure, whether it is a copy, and the rest.
     let mut seen: Vec<(u64, i64, bool, i64, &'static str)> = Vec::new();
-    for row in truth["frames"].as_array().unwrap() {
-        let get = |name: &str| &row[columns[name]];
-        let flow = get("flow").as_i64().unwrap();
-        if flow < 0 || get("len").as_i64() == Some(0) || get("dir").as_i64() != Some(direction) {
-            continue;
+    shared::for_each_frame(truth, |row| {
+        let flow = row["flow"].as_i64().unwrap();
+        if flow < 0 || row["len"].as_i64() == Some(0) || row["dir"].as_i64() != Some(direction) {
+            return;
         }
-        let class = match (get("rtx").as_str(), get("spur").as_i64()) {
+        let class = match (row["rtx"].as_str(), row["spur"].as_i64()) {
             (None, _) => "new",
             (Some("probe"), _) => "probe",
             (_, Some(1 | 2)) => "spurious",
@@ -82,16 +77,16 @@ fn truth_of(truth: &Value, direction: i64, receiver: bool) -> BTreeMap<u64, Trut
             (Some("tlp"), _) => "tail probe",
             _ => "unknown trigger",
         };
-        let departed = get("i").as_i64().unwrap();
+        let departed = row["i"].as_i64().unwrap();
         if receiver {
-            let frames = get("cap_rx").as_array().into_iter().flatten();
+            let frames = row["cap_rx"].as_array().into_iter().flatten();
             for (n, frame) in frames.filter_map(Value::as_u64).enumerate() {
                 seen.push((frame, departed, n > 0, flow, class));
             }
-        } else if let Some(frame) = get("cap_tx").as_u64() {
+        } else if let Some(frame) = row["cap_tx"].as_u64() {
             seen.push((frame, departed, false, flow, class));
         }
-    }
+    });
     seen.sort_unstable();
     let mut latest: HashMap<i64, i64> = HashMap::new();
     let mut all: BTreeMap<u64, Truth> = BTreeMap::new();
@@ -242,18 +237,10 @@ fn verdicts(path: &Path) -> HashMap<u64, &'static str> {
     all
 }
 
-fn tables(lab: &Path) -> String {
-    let mut names: Vec<_> = fs::read_dir(lab)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .filter(|p| p.join("truth.json.gz").is_file())
-        .collect();
-    names.sort();
+fn tables(scenarios: &[PathBuf]) -> String {
     let (mut sender, mut receiver) = (Side::default(), Side::default());
-    for folder in &names {
-        let packed = fs::File::open(folder.join("truth.json.gz")).unwrap();
-        let truth: Value =
-            serde_json::from_reader(flate2::read::MultiGzDecoder::new(packed)).unwrap();
+    for folder in scenarios {
+        let truth = shared::truth(folder);
         let name = folder.file_name().unwrap().to_str().unwrap();
         for (direction, file, other) in [
             (0, "client.pcap.gz", "server.pcap.gz"),
@@ -274,7 +261,7 @@ fn tables(lab: &Path) -> String {
     }
     format!(
         "{} scenarios, both captures of each.\n\n{}{}",
-        names.len(),
+        scenarios.len(),
         sender.tables("Captured at the sender"),
         receiver.tables("Captured at the receiver")
     )
@@ -285,16 +272,14 @@ fn the_sheet_is_what_the_lab_gives() {
     const BEGIN: &str = "<!-- from here on written by tests/accuracy.rs -->\n";
     const END: &str = "<!-- up to here written by tests/accuracy.rs -->\n";
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let lab = root.join("../shared/captures/lab");
-    if !lab.is_dir() {
-        println!("skipped: no captures in ../shared/captures/lab");
+    if shared::folder("captures/lab").is_none() {
         return;
     }
     let path = root.join("docs/accuracy.md");
     let sheet = fs::read_to_string(&path).unwrap();
     let (head, rest) = sheet.split_once(BEGIN).unwrap();
     let (old, tail) = rest.split_once(END).unwrap();
-    let new = format!("\n{}", tables(&lab));
+    let new = format!("\n{}", tables(&shared::scenarios()));
     if std::env::var_os("TCPTRIAGE_BLESS").is_some() {
         fs::write(&path, format!("{head}{BEGIN}{new}{END}{tail}")).unwrap();
         return;

@@ -5,50 +5,20 @@ mod support;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
 use support::convo::{C2S, Convo, S2C};
 use support::made::exchange2007::{self, Variant};
 use support::made::two_points::{Between, Fate as Way, captures};
+use support::shared;
 use support::wire::{Checksum, RST};
 use tcptriage::compare::{Basis, Compared, Fate, SegmentFate};
 use tcptriage::net::Timestamp;
 use tcptriage::pipeline::{self, Settings};
 use tcptriage::report::model::Report;
 
-/// The laboratory's captures, where they are.
-fn lab() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures/lab");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: there is no {}", folder.display());
-    None
-}
-
-fn scenarios() -> Vec<PathBuf> {
-    let Some(lab) = lab() else { return Vec::new() };
-    let mut found: Vec<PathBuf> = fs::read_dir(lab)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .filter(|p| p.join("truth.json.gz").is_file())
-        .collect();
-    found.sort();
-    found
-}
-
 fn name(folder: &Path) -> String {
     folder.file_name().unwrap().to_string_lossy().into_owned()
-}
-
-fn gunzip(path: &Path) -> Vec<u8> {
-    let mut octets = Vec::new();
-    flate2::read::GzDecoder::new(fs::File::open(path).unwrap())
-        .read_to_end(&mut octets)
-        .unwrap();
-    octets
 }
 
 fn compare(left: &Path, right: &Path) -> (Compared, Vec<SegmentFate>) {
@@ -76,34 +46,25 @@ struct Truth {
 
 /// Frames that carry payload, SYN or FIN.
 fn truth(folder: &Path) -> Vec<Truth> {
-    let truth: Value = serde_json::from_slice(&gunzip(&folder.join("truth.json.gz"))).unwrap();
-    let columns: HashMap<&str, usize> = truth["frame_columns"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .enumerate()
-        .map(|(n, c)| (c.as_str().unwrap(), n))
-        .collect();
     let mut rows = Vec::new();
-    for frame in truth["frames"].as_array().unwrap() {
-        let at = |column: &str| &frame[columns[column]];
-        if at("flow").as_i64().unwrap() < 0 {
-            continue;
+    shared::for_each_frame(&shared::truth(folder), |frame| {
+        if frame["flow"].as_i64().unwrap() < 0 {
+            return;
         }
-        let flags = at("flags").as_str().unwrap_or_default();
-        let payload = at("len").as_u64().unwrap() as u32;
+        let flags = frame["flags"].as_str().unwrap_or_default();
+        let payload = frame["len"].as_u64().unwrap() as u32;
         let octets = payload + u32::from(flags.contains('S')) + u32::from(flags.contains('F'));
         if octets == 0 || flags.contains('R') {
-            continue;
+            return;
         }
-        let damaged = at("csum").as_u64().unwrap() > 0;
-        let came = at("cap_rx").as_array().map_or(0, Vec::len);
+        let damaged = frame["csum"].as_u64().unwrap() > 0;
+        let came = frame["cap_rx"].as_array().map_or(0, Vec::len);
         rows.push(Truth {
-            to_server: at("dir").as_u64().unwrap() == 0,
-            seq: at("seq").as_u64().unwrap() as u32,
+            to_server: frame["dir"].as_u64().unwrap() == 0,
+            seq: frame["seq"].as_u64().unwrap() as u32,
             octets,
-            sent: at("cap_tx").as_u64(),
-            fate: match at("fate").as_str().unwrap() {
+            sent: frame["cap_tx"].as_u64(),
+            fate: match frame["fate"].as_str().unwrap() {
                 "fwd" if damaged => Fate::Damaged,
                 "fwd" => Fate::Delivered,
                 "hostdrop" => Fate::Refused,
@@ -111,7 +72,7 @@ fn truth(folder: &Path) -> Vec<Truth> {
             },
             copies: came.saturating_sub(1),
         });
-    }
+    });
     rows
 }
 
@@ -168,7 +129,7 @@ fn score(truth: &[Truth], fates: &[SegmentFate]) -> (usize, usize, BTreeMap<Stri
 #[test]
 fn the_fate_of_every_frame() {
     let (mut frames, mut right) = (0, 0);
-    for folder in scenarios() {
+    for folder in shared::scenarios() {
         let (client, server) = (folder.join("client.pcap.gz"), folder.join("server.pcap.gz"));
         let (compared, fates) = compare(&client, &server);
         let truth = truth(&folder);
@@ -260,7 +221,9 @@ fn other_clocks_are_found_out() {
         ("latency-spike", 0.0),
         ("outage-bulk", 0.0),
     ] {
-        let Some(lab) = lab() else { return };
+        let Some(lab) = shared::folder("captures/lab") else {
+            return;
+        };
         let folder = lab.join(scenario);
         let (client, server) = (folder.join("client.pcap.gz"), folder.join("server.pcap.gz"));
         if !client.is_file() {
@@ -268,7 +231,7 @@ fn other_clocks_are_found_out() {
             continue;
         }
         let same = compare(&client, &server).0.clock.unwrap();
-        let octets = gunzip(&server);
+        let octets = shared::unpacked(&server);
         let truth = truth(&folder);
         for (offset, drift) in [(5.0, 1e-4), (-5.0, -1e-4), (5.0, -1e-4), (-5.0, 0.0)] {
             let moved = Temporary::new(
@@ -317,7 +280,7 @@ fn other_clocks_are_found_out() {
 
 #[test]
 fn healthy_pairs_are_healthy() {
-    for folder in scenarios() {
+    for folder in shared::scenarios() {
         let name = name(&folder);
         if !name.starts_with("healthy-")
             && !matches!(
@@ -385,7 +348,9 @@ fn what_went_wrong_is_found_where_it_did() {
         ("tiny-queue", &["loss.congestion"]),
         ("wscale-stripped", &["path.option-stripped"]),
     ] {
-        let Some(lab) = lab() else { return };
+        let Some(lab) = shared::folder("captures/lab") else {
+            return;
+        };
         let folder = lab.join(scenario);
         if !folder.is_dir() {
             eprintln!("skipped: there is no {scenario}");

@@ -3,11 +3,12 @@
 //! Needs the captures and labels in `../shared`; without them it says so and passes.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+mod support;
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use support::shared::{self, Labelled};
 use tcptriage::capture::{self, FrameBatch, OpenOptions};
 use tcptriage::decode::{Decoder, SegmentBatch};
 
@@ -25,63 +26,29 @@ fn frames_with_tcp(path: &Path) -> Result<(BTreeSet<u64>, Decoder), String> {
     Ok((seen, decoder))
 }
 
-fn labelled(path: &Path) -> BTreeSet<u64> {
-    let mut text = String::new();
-    flate2::read::MultiGzDecoder::new(fs::File::open(path).unwrap())
-        .read_to_string(&mut text)
-        .unwrap();
-    text.lines()
-        .filter_map(|l| l.split('\t').next()?.parse().ok())
-        .collect()
-}
-
-fn captures(root: &Path, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(root) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            captures(&path, found);
-        } else {
-            found.push(path);
-        }
-    }
-    found.sort();
-}
-
 #[test]
 fn wireshark_sees_the_same_segments() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let labels = shared.join("score/labels");
-    if !labels.is_dir() {
-        println!("skipped: no labels in ../shared/score/labels");
+    let Some(labelled) = shared::labelled() else {
         return;
-    }
-    let mut compared = 0;
+    };
+    let compared = labelled.len();
     let mut differences = Vec::new();
-    for folder in ["public", "lab"] {
-        let root = shared.join("captures").join(folder);
-        let mut files = Vec::new();
-        captures(&root, &mut files);
-        for file in files {
-            let name = file.strip_prefix(&root).unwrap().to_str().unwrap();
-            let label = labels.join(format!("{}.tsv.gz", name.replace('/', "__")));
-            if !label.is_file() {
-                continue;
-            }
-            let want = labelled(&label);
-            compared += 1;
-            match frames_with_tcp(&file) {
-                Err(error) => differences.push(format!("{name}: {error}")),
-                Ok((seen, decoder)) if seen != want => differences.push(format!(
-                    "{name}: only Wireshark {:?}, only here {:?}, not decoded {:?}",
-                    want.difference(&seen).take(8).collect::<Vec<_>>(),
-                    seen.difference(&want).take(8).collect::<Vec<_>>(),
-                    decoder.undecoded(),
-                )),
-                Ok(_) => {}
-            }
+    for Labelled {
+        capture,
+        name,
+        frames,
+    } in labelled
+    {
+        let want: BTreeSet<u64> = frames.into_keys().collect();
+        match frames_with_tcp(&capture) {
+            Err(error) => differences.push(format!("{name}: {error}")),
+            Ok((seen, decoder)) if seen != want => differences.push(format!(
+                "{name}: only Wireshark {:?}, only here {:?}, not decoded {:?}",
+                want.difference(&seen).take(8).collect::<Vec<_>>(),
+                seen.difference(&want).take(8).collect::<Vec<_>>(),
+                decoder.undecoded(),
+            )),
+            Ok(_) => {}
         }
     }
     assert!(compared > 0, "labels, but no captures");

@@ -17,46 +17,11 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::daemons::{USER, postfix, samba};
-use support::netns::{Host, INTERFACE, Lab, command, missing};
+use support::netns::{Folder, Host, INTERFACE, command, lab, missing};
 use tcptriage::pipeline::{Settings, analyze};
 
 /// Longest wait for anything: a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A folder that goes with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path =
-            std::env::temp_dir().join(format!("tcptriage-{}-live-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn at(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Two hosts, or `None` where this machine does not let us; says why.
-fn lab(test: &str, programs: &[&str]) -> Option<Lab> {
-    let reason = match missing(&["ip"]).or_else(|| missing(programs)) {
-        Some(reason) => reason,
-        None => match Lab::new() {
-            Ok(lab) => return Some(lab),
-            Err(reason) => reason,
-        },
-    };
-    eprintln!("{test}: skipped: {reason}");
-    None
-}
 
 /// A run under way, and the events that it tells.
 struct Live {
@@ -245,7 +210,7 @@ fn a_refused_and_a_black_holed_server_are_told_while_it_runs() {
     let Some(lab) = lab(name, &["nft"]) else {
         return;
     };
-    let folder = Folder::new("refused");
+    let folder = Folder::new("live-refused");
     // The command that is called runs as nobody.
     let called = std::env::temp_dir().join(format!("tcptriage-{}-called", std::process::id()));
     let hook = format!("tee -a {}", called.display());
@@ -292,8 +257,8 @@ fn mail_over_a_path_that_loses_is_told_while_it_runs() {
     let Some(lab) = lab(name, &["nft", "postfix", "smtp-source"]) else {
         return;
     };
-    let folder = Folder::new("mail");
-    let mail = Folder::new("postfix");
+    let folder = Folder::new("live-mail");
+    let mail = Folder::new("live-postfix");
     let _postfix = postfix(&lab.server, &mail.0, "25 inet n - n - - smtpd", "").unwrap();
     let ring = folder.at("ring");
     let mut live = Live::start(&lab.client, &folder, &["--write", &ring]);
@@ -346,8 +311,8 @@ fn a_healthy_share_is_left_in_peace() {
     let Some(lab) = lab(name, &["smbd", "smbclient", "smbpasswd"]) else {
         return;
     };
-    let folder = Folder::new("share");
-    let share = Folder::new("samba");
+    let folder = Folder::new("live-share");
+    let share = Folder::new("live-samba");
     let _samba = samba(&lab.server, &share.0, "").unwrap();
     fs::write(folder.0.join("sent"), vec![7; 4 << 20]).unwrap();
     let ring = folder.at("ring");
@@ -377,7 +342,7 @@ fn a_healthy_share_is_left_in_peace() {
 fn a_ring_keeps_the_last_files_and_a_kill_loses_one_block_at_most() {
     let name = "a_ring_keeps_the_last_files_and_a_kill_loses_one_block_at_most";
     let Some(lab) = lab(name, &[]) else { return };
-    let folder = Folder::new("ring");
+    let folder = Folder::new("live-ring");
     let ring = folder.at("ring");
     sink(&lab.server, 25);
     let mut live = Live::start(
@@ -445,7 +410,7 @@ fn a_full_disk_ends_the_file_and_not_the_diagnosis() {
     let Some(lab) = lab(name, &["mount", "umount"]) else {
         return;
     };
-    let folder = Folder::new("full");
+    let folder = Folder::new("live-full");
     let disk = folder.at("disk");
     fs::create_dir(&disk).unwrap();
     let mounted = Command::new("mount")
@@ -489,7 +454,7 @@ fn a_full_disk_ends_the_file_and_not_the_diagnosis() {
 fn an_interface_that_goes_and_comes_back_is_captured_on() {
     let name = "an_interface_that_goes_and_comes_back_is_captured_on";
     let Some(lab) = lab(name, &[]) else { return };
-    let folder = Folder::new("down");
+    let folder = Folder::new("live-down");
     sink(&lab.server, 25);
     let mut live = Live::start(&lab.server, &folder, &["--write", &folder.at("ring")]);
     send(&lab.client, &lab.server, 25, 10_000);
@@ -517,7 +482,7 @@ fn an_interface_that_goes_and_comes_back_is_captured_on() {
 fn readers_that_hang_or_go_away_hold_nothing_up() {
     let name = "readers_that_hang_or_go_away_hold_nothing_up";
     let Some(lab) = lab(name, &[]) else { return };
-    let folder = Folder::new("readers");
+    let folder = Folder::new("live-readers");
     sink(&lab.server, 25);
     let mut live = Live::start(&lab.client, &folder, &["--metrics", "127.0.0.1:9184"]);
     let metrics = SocketAddr::from(([127, 0, 0, 1], 9184));
@@ -589,7 +554,7 @@ fn readers_that_hang_or_go_away_hold_nothing_up() {
 fn what_came_before_a_finding_is_written_and_the_run_ends_with_it() {
     let name = "what_came_before_a_finding_is_written_and_the_run_ends_with_it";
     let Some(lab) = lab(name, &[]) else { return };
-    let folder = Folder::new("before");
+    let folder = Folder::new("live-before");
     let ring = folder.at("ring");
     sink(&lab.server, 25);
     let mut live = Live::start(

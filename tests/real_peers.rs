@@ -12,39 +12,13 @@ use std::path::PathBuf;
 
 use support::daemons::{USER, postfix, samba};
 use support::mail::{self, Script, Then, leave, message, say, talk, turns};
-use support::netns::{Host, Lab, command, missing};
+use support::netns::{self, Folder, Host, Lab, command};
 use tcptriage::pipeline::{Settings, analyze};
 use tcptriage::report::model::Report;
 
-/// A folder that goes with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let name = format!("tcptriage-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Two hosts, or `None` where this machine does not let us; says why.
+/// Two hosts, and tcpdump on them.
 fn lab(test: &str, programs: &[&str]) -> Option<Lab> {
-    let reason = match missing(&["ip", "tcpdump"]).or_else(|| missing(programs)) {
-        Some(reason) => reason,
-        None => match Lab::new() {
-            Ok(lab) => return Some(lab),
-            Err(reason) => reason,
-        },
-    };
-    eprintln!("{test}: skipped: {reason}");
-    None
+    netns::lab(test, &[&["tcpdump"], programs].concat())
 }
 
 /// Captures at both ends while `work` runs: the reports of the client's capture and of the server's.

@@ -7,12 +7,12 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
 use std::process::{Command, Stdio};
 
 use support::convo::{C2S, Convo, S2C};
 use support::scene::{Scene, pcap};
+use support::shared::{self, Labelled};
 use tcptriage::flow::labels::Labels;
 use tcptriage::pipeline::{SegmentRow, Settings, segments};
 
@@ -30,78 +30,44 @@ fn rows(path: &str) -> Vec<SegmentRow> {
     rows
 }
 
-/// What Wireshark says: stream and labels by frame.
-fn labelled(path: &Path) -> BTreeMap<u64, String> {
-    let mut text = String::new();
-    flate2::read::MultiGzDecoder::new(fs::File::open(path).unwrap())
-        .read_to_string(&mut text)
-        .unwrap();
-    text.lines()
-        .filter_map(|l| {
-            let (frame, said) = l.split_once('\t')?;
-            Some((frame.parse().ok()?, said.to_owned()))
-        })
-        .collect()
-}
-
-fn captures(root: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            captures(&path, found);
-        } else {
-            found.push(path);
-        }
-    }
-}
-
 #[test]
 fn labels_are_those_of_wireshark() {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let labels = shared.join("score/labels");
-    if !labels.is_dir() {
-        println!("skipped: no labels in ../shared/score/labels");
+    let Some(labelled) = shared::labelled() else {
         return;
-    }
+    };
     let mut compared = 0;
     let mut differences = Vec::new();
     let mut verdicts = BTreeMap::<_, u64>::new();
-    for folder in ["public", "lab"] {
-        let root = shared.join("captures").join(folder);
-        let mut files = Vec::new();
-        captures(&root, &mut files);
-        for file in files {
-            let name = file.strip_prefix(&root).unwrap().to_str().unwrap();
-            let label = labels.join(format!("{}.tsv.gz", name.replace('/', "__")));
-            if !label.is_file() {
-                continue;
-            }
-            let mut want = labelled(&label);
-            // A frame with several segments has the labels of the last one there.
-            let rows = rows(file.to_str().unwrap());
-            for row in &rows {
-                let verdict = row.judged.map_or("-", |j| j.verdict);
-                *verdicts.entry((verdict, sort(row))).or_default() += 1;
-            }
-            let got: BTreeMap<_, _> = rows
-                .iter()
-                .map(|r| {
-                    let said = format!("{}\t{}", r.label.stream, r.label.labels);
-                    (r.frame.number(), said)
-                })
-                .collect();
-            compared += got.len();
-            for (frame, got) in got {
-                match want.remove(&frame) {
-                    Some(want) if want == got => {}
-                    want => differences.push(format!("{name} {frame}: {want:?}, here {got:?}")),
-                }
-            }
-            differences.extend(
-                want.keys()
-                    .map(|frame| format!("{name} {frame}: absent here")),
-            );
+    for Labelled {
+        capture,
+        name,
+        frames: mut want,
+    } in labelled
+    {
+        // A frame with several segments has the labels of the last one there.
+        let rows = rows(capture.to_str().unwrap());
+        for row in &rows {
+            let verdict = row.judged.map_or("-", |j| j.verdict);
+            *verdicts.entry((verdict, sort(row))).or_default() += 1;
         }
+        let got: BTreeMap<_, _> = rows
+            .iter()
+            .map(|r| {
+                let said = format!("{}\t{}", r.label.stream, r.label.labels);
+                (r.frame.number(), said)
+            })
+            .collect();
+        compared += got.len();
+        for (frame, got) in got {
+            match want.remove(&frame) {
+                Some(want) if want == got => {}
+                want => differences.push(format!("{name} {frame}: {want:?}, here {got:?}")),
+            }
+        }
+        differences.extend(
+            want.keys()
+                .map(|frame| format!("{name} {frame}: absent here")),
+        );
     }
     assert!(compared > 0, "labels, but no captures");
     assert!(

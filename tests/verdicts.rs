@@ -5,6 +5,7 @@ mod support;
 
 use support::convo::{C2S, Convo, S2C};
 use support::scene::{Frame, Scene, pcap};
+use support::shared;
 use support::wire::{ACK, Checksum, FIN, RST, SYN};
 use tcptriage::pipeline::{Settings, analyze, segments};
 use tcptriage::report::model::{Flow, Report};
@@ -834,48 +835,38 @@ fn families_ports_and_files_change_no_verdict() {
 /// [`LabelTracker`]: tcptriage::flow::labels::LabelTracker
 #[test]
 fn indices_are_wiresharks_streams() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/captures");
-    if !root.is_dir() {
-        println!("skipped: no captures in ../shared/captures");
+    let Some(root) = shared::folder("captures") else {
         return;
-    }
-    let mut folders = vec![root];
+    };
     let (mut compared, mut wrong) = (0, Vec::new());
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.to_str().unwrap();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            if !name.contains("cap") || path.metadata().unwrap().len() > 8_000_000 {
-                continue;
-            }
-            let settings = Settings {
-                captures: vec![name.to_owned()],
-                ..Settings::default()
-            };
-            let mut streams = std::collections::BTreeMap::new();
-            let labelled = segments(&settings, &mut |row| {
-                streams.insert(row.frame.number(), row.label.stream);
-                Ok(())
-            });
-            let (Ok(_), Ok(report)) = (labelled, analyze(&settings)) else {
-                continue;
-            };
-            // A flow is one of its tunnel or VLAN; Wireshark's streams know nothing of these.
-            let all: std::collections::BTreeSet<_> = streams.values().collect();
-            if report.flows.len() != all.len() {
-                assert!(report.flows.len() > all.len(), "{name}");
-                continue;
-            }
-            compared += all.len();
-            wrong.extend(report.flows.iter().filter_map(|f| {
-                let stream = streams.get(&f.first_frame).copied();
-                (stream != Some(f.index)).then(|| format!("{name}: {} is {stream:?}", f.index))
-            }));
+    for path in shared::files(&root) {
+        let name = path.to_str().unwrap();
+        if !name.contains("cap") || path.metadata().unwrap().len() > 8_000_000 {
+            continue;
         }
+        let settings = Settings {
+            captures: vec![name.to_owned()],
+            ..Settings::default()
+        };
+        let mut streams = std::collections::BTreeMap::new();
+        let labelled = segments(&settings, &mut |row| {
+            streams.insert(row.frame.number(), row.label.stream);
+            Ok(())
+        });
+        let (Ok(_), Ok(report)) = (labelled, analyze(&settings)) else {
+            continue;
+        };
+        // A flow is one of its tunnel or VLAN; Wireshark's streams know nothing of these.
+        let all: std::collections::BTreeSet<_> = streams.values().collect();
+        if report.flows.len() != all.len() {
+            assert!(report.flows.len() > all.len(), "{name}");
+            continue;
+        }
+        compared += all.len();
+        wrong.extend(report.flows.iter().filter_map(|f| {
+            let stream = streams.get(&f.first_frame).copied();
+            (stream != Some(f.index)).then(|| format!("{name}: {} is {stream:?}", f.index))
+        }));
     }
     assert!(
         compared > 0,

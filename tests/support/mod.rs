@@ -15,4 +15,5 @@ pub mod mail;
 pub mod netns;
 pub mod scene;
 pub mod scenes;
+pub mod shared;
 pub mod wire;

@@ -4,7 +4,7 @@
 //! Gives:  a [`Lab`] of a client and a server, programs and threads that run in either, captures of either's end
 //! Never:  touches a network that it did not make; outlives the test: hosts go with what runs in them when the [`Lab`] is dropped
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
@@ -95,6 +95,42 @@ fn ip(arguments: &str) -> Result<Output, String> {
         "ip",
         &arguments.split(' ').collect::<Vec<_>>(),
     ))
+}
+
+/// Two hosts, or `None` where this machine does not let us, or a program is missing; says why.
+pub fn lab(test: &str, programs: &[&str]) -> Option<Lab> {
+    let reason = match missing(&["ip"]).or_else(|| missing(programs)) {
+        Some(reason) => reason,
+        None => match Lab::new() {
+            Ok(lab) => return Some(lab),
+            Err(reason) => reason,
+        },
+    };
+    eprintln!("{test}: skipped: {reason}");
+    None
+}
+
+/// A folder that goes with the test.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Self {
+        let name = format!("tcptriage-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    /// The path of a file in it.
+    pub fn at(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Lab {
