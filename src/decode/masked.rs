@@ -11,6 +11,7 @@ use super::encapsulation::Encapsulations;
 use super::headers::{self, MAX_DEPTH, UDP_OR_ICMP, step};
 use super::ip::protocol;
 use super::step::{Packet, Proto};
+use super::tunnel;
 use super::view::View;
 use crate::capture::LinkType;
 use crate::net::Family;
@@ -40,11 +41,7 @@ pub fn masked(
         let here = headers::place(view);
         match proto {
             Proto::Link(number) => macs_of_link(number, &mut out, here, mask)?,
-            Proto::Dot11 | Proto::Dot11Padded => {
-                for at in [4, 10, 16, 24] {
-                    mac(&mut out, here + at, mask);
-                }
-            }
+            Proto::Dot11 | Proto::Dot11Padded => dot11(&mut out, here, mask),
             Proto::Ipv4 => change = ipv4(&mut out, here, mask),
             Proto::Ipv6 => change = ipv6(&mut out, here, mask),
             Proto::Transport(number) => {
@@ -127,18 +124,37 @@ fn macs_of_link(number: u16, out: &mut [u8], here: usize, mask: &mut dyn Mask) -
     Some(())
 }
 
+/// Three addresses, and a fourth on the way from one access point to another (IEEE 802.11 table 9-30).
+fn dot11(out: &mut [u8], here: usize, mask: &mut dyn Mask) {
+    const BOTH_WAYS: u8 = 3;
+    let four = out
+        .get(here + 1)
+        .is_some_and(|flags| flags & BOTH_WAYS == BOTH_WAYS);
+    for at in [4, 10, 16].into_iter().chain(four.then_some(24)) {
+        mac(out, here + at, mask);
+    }
+}
+
+/// One address of IPv4, which may be cut; gives both.
+fn v4(out: &mut [u8], at: usize, mask: &mut dyn Mask) -> Option<([u8; 4], [u8; 4])> {
+    let Some(old) = array::<4>(out, at) else {
+        out.iter_mut().skip(at).for_each(|o| *o = 0);
+        return None;
+    };
+    let IpAddr::V4(new) = mask.ip(Ipv4Addr::from(old).into()) else {
+        return None;
+    };
+    put(out, at, &new.octets());
+    Some((old, new.octets()))
+}
+
 /// Both addresses of an IPv4 header, its options gone.
 fn ipv4(out: &mut [u8], here: usize, mask: &mut dyn Mask) -> Change {
     let words = out.get(here).map_or(5, |o| usize::from(o & 15));
     let mut change = Change::default();
     for at in [here + 12, here + 16] {
-        let Some(old) = array::<4>(out, at) else {
-            out.iter_mut().skip(at).for_each(|o| *o = 0);
-            continue;
-        };
-        if let IpAddr::V4(new) = mask.ip(Ipv4Addr::from(old).into()) {
-            change.add(&old, &new.octets());
-            put(out, at, &new.octets());
+        if let Some((old, new)) = v4(out, at, mask) {
+            change.add(&old, &new);
         }
     }
     // Options may hold addresses (record route, source route); 1 is no operation (RFC 791).
@@ -180,6 +196,7 @@ fn transport(
 ) {
     match number {
         protocol::TCP => {
+            let options = tcp_options(out, here);
             let pseudo = plus(change.before, u32::from(protocol::TCP));
             let length = u32::try_from(octets & 0xffff).unwrap_or_default();
             let field = array::<2>(out, here + 16).map(|f| u32::from(u16::from_be_bytes(f)));
@@ -187,24 +204,17 @@ fn transport(
             if field == Some(pseudo) || field == Some(plus(pseudo, length)) {
                 adjust(out, here + 16, 0xffff - change.by);
             } else {
-                adjust(out, here + 16, change.by);
+                adjust(out, here + 16, plus(change.by, options));
             }
         }
-        protocol::UDP => adjust(out, here + 6, change.by),
+        protocol::UDP => {
+            adjust(out, here + 6, change.by);
+            udp(out, here, mask);
+        }
         protocol::ICMP | protocol::ICMPV6 => {
-            let quoted = here + UDP_OR_ICMP;
-            // What an IPv4 header's addresses change, its checksum takes back.
-            let inside = match out.get(quoted).map(|o| o >> 4) {
-                Some(4) => {
-                    ipv4(out, quoted, mask);
-                    0
-                }
-                Some(6) => ipv6(out, quoted, mask).by,
-                _ => 0,
-            };
-            if family == Family::V6 {
-                adjust(out, here + 2, plus(change.by, inside));
-            }
+            let inside = icmp(out, here, family, mask);
+            let pseudo = if family == Family::V6 { change.by } else { 0 };
+            adjust(out, here + 2, plus(pseudo, inside));
         }
         // Extension headers may hold addresses (routing, home address); in options 0 is padding (RFC 8200).
         0 | 43 | 60 => {
@@ -214,6 +224,109 @@ fn transport(
         }
         _ => {}
     }
+}
+
+/// What no address can be in: RFC 9293, 7323, 2018, 2385, 4782, 5482, 5925, 7413; of RFC 8684 all but what adds an address.
+fn is_known(kind: u8, value: &[u8]) -> bool {
+    const MULTIPATH: u8 = 30;
+    const ADD_ADDR: u8 = 3;
+    match kind {
+        2..=8 | 19 | 27 | 28 | 29 | 34 => true,
+        MULTIPATH => value.first().is_some_and(|o| o >> 4 != ADD_ADDR),
+        _ => false,
+    }
+}
+
+/// Puts no-operations in place of options that may hold an address, as those of proxies and balancers do; gives what that changed.
+fn tcp_options(out: &mut [u8], here: usize) -> u32 {
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    let octets = out.get(here + 12).map_or(0, |o| usize::from(o >> 4) * 4);
+    let mut options = out
+        .get(here + 20..out.len().min(here + octets))
+        .unwrap_or_default()
+        .to_vec();
+    let before = options.clone();
+    let mut at = 0;
+    while let Some(&kind) = options.get(at) {
+        let length = match kind {
+            NO_OPERATION => 1,
+            END => 0,
+            _ => options.get(at + 1).map_or(0, |&n| usize::from(n)),
+        };
+        let (of, end) = match options.get(at + 2..at + length) {
+            _ if kind == NO_OPERATION => (None, at + 1),
+            Some(value) if is_known(kind, value) => (None, at + length),
+            Some(_) => (Some(NO_OPERATION), at + length),
+            // Behind the end, and behind a length that cannot be, nothing has a meaning.
+            None => (Some(kind.min(NO_OPERATION)), options.len()),
+        };
+        if let Some(of) = of {
+            let option = options.get_mut(at..end).unwrap_or_default();
+            option.fill(of);
+        }
+        at = end;
+    }
+    put(out, here + 20, &options);
+    difference(&before, &options)
+}
+
+/// Headers of tunnels that may hold addresses or names: Teredo's indicators (RFC 4380 section 5.1.1), GENEVE's options (RFC 8926).
+fn udp(out: &mut [u8], here: usize, mask: &mut dyn Mask) {
+    const AUTHENTICATION: [u8; 2] = [0, 1];
+    const ORIGIN: [u8; 2] = [0, 0];
+    let port = |at| array(out, at).map_or(0, u16::from_be_bytes);
+    let ports = [port(here), port(here + 2)];
+    let mut at = here + UDP_OR_ICMP;
+    if tunnel::is_geneve(ports) {
+        let octets = out.get(at).map_or(0, |o| usize::from(o & 0x3f) * 4);
+        put(out, at + 8, &vec![0; octets]);
+    }
+    if !tunnel::is_teredo(ports) {
+        return;
+    }
+    if array(out, at) == Some(AUTHENTICATION) {
+        let [id, value] = array(out, at + 2).map_or([0; 2], |l: [u8; 2]| l.map(usize::from));
+        // Identifier, value, nonce, confirmation.
+        put(out, at + 4, &vec![0; id + value + 9]);
+        at += 13 + id + value;
+    }
+    if array(out, at) == Some(ORIGIN) {
+        // Inverted, so that no address translator finds it.
+        let invert = |out: &mut [u8]| out.iter_mut().skip(at + 4).take(4).for_each(|o| *o = !*o);
+        invert(out);
+        v4(out, at + 4, mask);
+        invert(out);
+    }
+}
+
+/// The gateway of a redirect and what an error quotes; gives what that changed.
+fn icmp(out: &mut [u8], here: usize, family: Family, mask: &mut dyn Mask) -> u32 {
+    const REDIRECT: u8 = 5;
+    let before = out.get(here..).unwrap_or_default().to_vec();
+    if family == Family::V4 && out.get(here) == Some(&REDIRECT) {
+        v4(out, here + 4, mask);
+    }
+    let quoted = here + UDP_OR_ICMP;
+    let first = out.get(quoted).copied().unwrap_or_default();
+    let behind = match first >> 4 {
+        4 => {
+            ipv4(out, quoted, mask);
+            Some((quoted + usize::from(first & 15) * 4, quoted + 9))
+        }
+        6 => {
+            ipv6(out, quoted, mask);
+            Some((quoted + 40, quoted + 6))
+        }
+        _ => None,
+    };
+    // Of other protocols, even the first eight octets may hold an address.
+    if let Some((behind, protocol)) = behind
+        && !matches!(out.get(protocol), Some(&(protocol::TCP | protocol::UDP)))
+    {
+        put(out, behind, &[0; 8]);
+    }
+    difference(&before, out.get(here..).unwrap_or_default())
 }
 
 /// One's complement sum of two numbers below 65536, in the order of the network.
@@ -258,7 +371,7 @@ mod tests {
     impl Mask for Other {
         fn ip(&mut self, addr: IpAddr) -> IpAddr {
             match addr {
-                IpAddr::V4(a) => Ipv4Addr::from_bits(!a.to_bits()).into(),
+                IpAddr::V4(a) => Ipv4Addr::from_bits(a.to_bits() ^ 0x0101_0101).into(),
                 IpAddr::V6(a) => Ipv6Addr::from_bits(a.to_bits() ^ 0x1234_5678_9abc).into(),
             }
         }
@@ -336,7 +449,7 @@ mod tests {
             assert_eq!(new.len(), old.len());
             let (checksum, from) = judged(&new);
             assert_eq!(checksum, want, "{name}");
-            assert_eq!(from, "63.255.253.254".parse::<IpAddr>().unwrap(), "{name}");
+            assert_eq!(from, "193.1.3.0".parse::<IpAddr>().unwrap(), "{name}");
             assert_eq!(
                 word(&new[14..38]),
                 0xffff,
@@ -357,6 +470,110 @@ mod tests {
             for secret in [&[192, 0, 2, 1][..], &[198, 51, 100, 7], &[1, 2, 3, 4, 5, 6]] {
                 assert!(!new.windows(secret.len()).any(|w| w == secret), "{cut}");
             }
+        }
+    }
+
+    /// An IPv4 packet between two addresses that nothing else here has.
+    fn packet(protocol: u8, payload: &[&[u8]]) -> Vec<u8> {
+        let payload = payload.concat();
+        let total = u8::try_from(20 + payload.len()).unwrap();
+        let mut ip = vec![
+            0x45, 0, 0, total, 0, 1, 0, 0, 64, protocol, 0, 0, 203, 0, 113, 1, 203, 0, 113, 2,
+        ];
+        let check = 0xffff - word(&ip);
+        put(&mut ip, 10, &u16::try_from(check).unwrap().to_be_bytes());
+        ip.extend(payload);
+        ip
+    }
+
+    #[test]
+    fn addresses_in_odd_places() {
+        const HOST: [u8; 4] = [192, 0, 2, 77];
+        const INVERTED: [u8; 4] = [!192, !0, !2, !77];
+        let tcp: &[u8] = &[
+            0x9c, 0x40, 0, 25, 0, 0, 0, 1, 0, 0, 0, 1, 0x90, 0x10, 1, 0, 7, 7, 0, 0,
+        ];
+        let teredo: &[u8] = &[0x0d, 0xd8, 0x0d, 0xd8, 0, 62, 7, 7];
+        let v6: &[u8] = &[0x60, 0, 0, 0, 0, 0, 59, 64];
+        let within = packet(1, &[&[5, 0, 7, 7], &HOST]);
+        for (name, frame, stays) in [
+            (
+                "the gateway of a redirect",
+                packet(1, &[&[5, 0, 7, 7], &HOST]),
+                &[5, 0][..],
+            ),
+            (
+                "a redirect that an error quotes",
+                packet(1, &[&[3, 1, 7, 7, 0, 0, 0, 0], &within]),
+                &[3, 1],
+            ),
+            (
+                "an address that multipath TCP adds",
+                packet(6, &[tcp, &[30, 8, 0x30, 1], &HOST, &[1; 8]]),
+                tcp.split_at(16).0,
+            ),
+            (
+                "a balancer's option with the client's address",
+                packet(6, &[tcp, &[254, 8, 1, 2], &HOST, &[8, 6, 1, 1, 0, 0, 0, 0]]),
+                tcp.split_at(16).0,
+            ),
+            (
+                "octets behind the end of the options",
+                packet(6, &[tcp, &[1, 0, 1, 8], &HOST, &[1; 8]]),
+                tcp.split_at(16).0,
+            ),
+            (
+                "octets behind a length that cannot be",
+                packet(6, &[tcp, &[1, 1, 8, 200], &HOST, &[1; 8]]),
+                tcp.split_at(16).0,
+            ),
+            (
+                "the client's address at Teredo's server",
+                packet(17, &[teredo, &[0, 0, 1, 2], &INVERTED, v6, &[0; 32]]),
+                v6,
+            ),
+            (
+                "the same where the packet inside is cut off",
+                packet(17, &[teredo, &[0, 0, 1, 2], &INVERTED]),
+                teredo.split_at(6).0,
+            ),
+            (
+                "a client's identifier",
+                packet(17, &[teredo, &[0, 1, 4, 0], &HOST, &[9; 9], v6, &[0; 32]]),
+                v6,
+            ),
+            (
+                "GENEVE's options",
+                packet(
+                    17,
+                    &[
+                        &[1, 1, 0x17, 0xc1, 0, 24, 0, 0, 2, 0, 8, 0, 0, 0, 9, 0],
+                        &[1, 2, 3, 1],
+                        &HOST,
+                        &within,
+                    ],
+                ),
+                &[2, 0, 8, 0, 0, 0, 9, 0],
+            ),
+        ] {
+            let new = masked(LinkType(101), &frame, frame.len(), &mut Other).unwrap();
+            let holds = |part: &[u8]| new.windows(part.len()).any(|w| w == part);
+            assert!(!holds(&HOST) && !holds(&INVERTED), "{name}: {new:02x?}");
+            assert!(holds(stays), "{name}: {new:02x?}");
+            assert_eq!(new.len(), frame.len(), "{name}");
+            assert_eq!(word(&new[..20]), 0xffff, "{name}: the IP header's checksum");
+        }
+    }
+
+    #[test]
+    fn the_fourth_address_of_a_wireless_frame_is_there_between_access_points_alone() {
+        let llc: &[u8] = &[0xaa, 0xaa, 3, 0, 0, 0, 8, 0];
+        let addresses: &[u8] = &[3; 18];
+        for (name, flags, fourth) in [("to one", 1, &[][..]), ("between two", 3, &[3; 6])] {
+            let frame = [&[8, flags, 0, 0][..], addresses, &[0, 0], fourth, llc].concat();
+            let new = masked(LinkType(105), &frame, frame.len(), &mut Other).unwrap();
+            assert!(new.ends_with(llc), "{name}: {new:02x?}");
+            assert!(!new.windows(6).any(|w| w == [3; 6]), "{name}");
         }
     }
 }

@@ -33,8 +33,7 @@ pub(super) fn in_udp<'a>(
     encapsulations: &mut Encapsulations,
 ) -> Step<'a> {
     const NONE: Stop = Stop::Other(Other::Udp);
-    let [from, to] = ports;
-    match to {
+    match ports[1] {
         port::VXLAN | port::VXLAN_OF_LINUX => {
             let &[flags, _, _, _, v0, v1, v2, _] = view.head::<8>().ok_or(NONE)?;
             // The I flag (RFC 7348 section 5).
@@ -77,12 +76,26 @@ pub(super) fn in_udp<'a>(
         port::GTP_U => gtp(view, packet, encapsulations),
         port::MPLS => Ok((Proto::Mpls, view)),
         port::GRE => gre(view, packet, encapsulations),
-        _ if to == port::TEREDO || from == port::TEREDO => {
+        _ if is_teredo(ports) => {
             let inner = teredo(view).ok_or(NONE)?;
             packet.encapsulation = encapsulations.enter(packet.encapsulation, Layer::Teredo)?;
             Ok((Proto::Ipv6, inner))
         }
         _ => Err(NONE),
+    }
+}
+
+/// Whether what such a datagram carries is read as GENEVE.
+pub(super) const fn is_geneve([_, to]: [u16; 2]) -> bool {
+    to == port::GENEVE
+}
+
+/// Whether it is read as Teredo: its server's port stands on either side, and another tunnel's where that listens.
+pub(super) const fn is_teredo([from, to]: [u16; 2]) -> bool {
+    use port::{GENEVE, GRE, GTP_U, MPLS, TEREDO, VXLAN, VXLAN_GPE, VXLAN_OF_LINUX};
+    match to {
+        VXLAN | VXLAN_GPE | VXLAN_OF_LINUX | GENEVE | GTP_U | MPLS | GRE => false,
+        _ => to == TEREDO || from == TEREDO,
     }
 }
 
