@@ -4,8 +4,10 @@
 //! Gives:  nothing; panics where a promise of the decode stage is broken
 //! Never:  keeps anything between inputs
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use tcptriage::capture::{Frame, FrameBatch, LinkType, Octets};
-use tcptriage::decode::{Decoder, SegmentBatch, header_octets};
+
+use tcptriage::decode::{Decoder, Mask, Segment, SegmentBatch, header_octets, masked};
 use tcptriage::net::{FrameNo, Timestamp};
 
 use super::ops::Ops;
@@ -69,6 +71,61 @@ pub fn decode(frames: &[(u16, Vec<u8>, u32)]) -> (Decoder, SegmentBatch) {
     (decoder, out)
 }
 
+/// Other addresses that are as easily told from each other, and of the same kind (a group stays a group).
+struct Inverted;
+
+impl Mask for Inverted {
+    fn ip(&mut self, addr: IpAddr) -> IpAddr {
+        match addr {
+            IpAddr::V4(a) => Ipv4Addr::from_bits(!a.to_bits()).into(),
+            IpAddr::V6(a) => Ipv6Addr::from_bits(!a.to_bits()).into(),
+        }
+    }
+
+    fn mac(&mut self, [first, rest @ ..]: [u8; 6]) -> [u8; 6] {
+        let [b, c, d, e, f] = rest.map(|o| !o);
+        [first, b, c, d, e, f]
+    }
+}
+
+/// What a diagnosis makes of a segment, whatever its addresses are.
+fn shape(segment: &Segment, batch: &SegmentBatch) -> impl PartialEq + std::fmt::Debug + use<> {
+    let key = segment.key;
+    let from = key.ports[usize::from(!segment.from_first)];
+    let to = key.ports[usize::from(segment.from_first)];
+    (
+        (from, to, key.family, key.encapsulation),
+        (segment.seq, segment.ack, segment.flags, segment.window),
+        (segment.syn, segment.timestamps, segment.payload_octets),
+        batch.sack_blocks(segment).to_vec(),
+    )
+}
+
+/// Redacted headers are as long, decode to the same, and hold no address.
+fn redacted(link: u16, frame: &[u8], beyond: u32) {
+    let wire = frame.len() + beyond as usize;
+    let headers = &frame[..header_octets(LinkType(link), frame, wire)];
+    let Some(other) = masked(LinkType(link), headers, wire, &mut Inverted) else {
+        return;
+    };
+    assert_eq!(other.len(), headers.len());
+    let beyond = (wire - headers.len()) as u32;
+    let (_, was) = decode(&[(link, headers.to_vec(), beyond)]);
+    let (_, is) = decode(&[(link, other.clone(), beyond)]);
+    let shapes = |batch: &SegmentBatch| -> Vec<_> {
+        batch.segments.iter().map(|s| shape(s, batch)).collect()
+    };
+    assert_eq!(
+        shapes(&was),
+        shapes(&is),
+        "{headers:02x?} became {other:02x?}"
+    );
+    for (was, is) in was.segments.iter().zip(&is.segments) {
+        let sender = |s: &Segment| s.key.endpoint(usize::from(!s.from_first)).addr;
+        assert_eq!(Inverted.ip(sender(was)), sender(is));
+    }
+}
+
 /// One frame: the first octet picks the link type, the second how much was cut off.
 pub fn link(input: &[u8]) {
     let mut ops = Ops(input);
@@ -79,6 +136,7 @@ pub fn link(input: &[u8]) {
     let counted = decoder.undecoded().len() as u64
         + (other.arp + other.udp + other.icmp + other.ip + other.link);
     assert!(!out.segments.is_empty() || counted == 1, "a frame counts");
+    redacted(link, ops.0, beyond);
 }
 
 /// Pieces of IP datagrams: for each a control octet (version, more, cut), identification, offset, length and octets.
@@ -147,6 +205,7 @@ pub fn tunnels(input: &[u8]) {
         58 => ipv6(58, inner.len(), &inner),
         _ => ipv4(protocol, 1, 0, inner.len(), &inner),
     };
+    redacted(RAW, &frame, 0);
     decode(&[(RAW, frame, 0)]);
 }
 
@@ -160,7 +219,9 @@ pub fn tcp_options(input: &[u8]) {
     tcp[12..14].copy_from_slice(&[words << 4, flags]);
     tcp[20..20 + options.len()].copy_from_slice(options);
     tcp.extend_from_slice(ops.0);
-    let (_, out) = decode(&[(RAW, ipv4(6, 1, 0, tcp.len(), &tcp), 0)]);
+    let frame = ipv4(6, 1, 0, tcp.len(), &tcp);
+    redacted(RAW, &frame, 0);
+    let (_, out) = decode(&[(RAW, frame, 0)]);
     let segment = out.segments.first().expect("the header is sound");
     assert!(out.sacks.len() <= 4, "forty octets hold four blocks");
     let syn = segment.syn;

@@ -1,4 +1,4 @@
-//! Everything that reads foreign octets, as one function each: what the fuzzer runs without end, and what `tests/hostile.rs` runs for a
+//! Everything that reads foreign octets, as one function each: what the fuzzer runs without end, and what `tests/fuzz.rs` runs for a
 //! moment with every change.
 //!
 //! Takes:  octets
