@@ -497,6 +497,77 @@ fn one_segment_may_fill_many_holes() {
     }
 }
 
+#[test]
+fn a_bare_acknowledgement_tells_of_octets_that_did_not_come_by() {
+    // The answer and its acknowledgement go lost beyond the capture; an acknowledgement that the client calls for comes through.
+    let asked = || {
+        start()
+            .send(C2S, b"RCPT TO:<user@example.com>\r\n")
+            .send(S2C, b"250 OK\r\n")
+            .lost()
+            .unseen()
+    };
+    let probed = || asked().wait_ms(220).repeat(C2S).ack(S2C);
+    let rows = [
+        (
+            "a repeat a second later",
+            probed().wait_ms(1_100).repeat(S2C),
+            1,
+            0,
+        ),
+        // Its IP identification tells nothing, and it comes sooner than a round trip: it was overtaken.
+        (
+            "late, and the first of its kind",
+            probed().wait_us(100).repeat(S2C).ip_id(3),
+            0,
+            1,
+        ),
+        (
+            "a FIN that was lost stands there, and no octet",
+            start()
+                .send(C2S, b"QUIT\r\n")
+                .send(S2C, b"221 Bye\r\n")
+                .ack(C2S)
+                .fin(S2C)
+                .lost()
+                .unseen()
+                .wait_ms(220)
+                .ack(S2C)
+                .wait_ms(220)
+                .repeat(S2C),
+            0,
+            0,
+        ),
+        (
+            "the last octets and the FIN",
+            start()
+                .send(C2S, b"QUIT\r\n")
+                .send(S2C, b"221 Bye\r\n")
+                .with(|p| p.flags |= FIN)
+                .lost()
+                .unseen()
+                .wait_ms(220)
+                .ack(S2C)
+                .with(|p| p.seq += 1)
+                .wait_ms(220)
+                .repeat(S2C),
+            1,
+            0,
+        ),
+    ];
+    for (name, convo, repeats, reordered) in rows {
+        let report = report(name, convo.ack(C2S));
+        let half = &report.flows[0].server_to_client;
+        let got = (
+            half.retransmitted_segments,
+            half.out_of_order_segments,
+            half.unseen_octets,
+        );
+        assert_eq!(got, (repeats, reordered, 0), "{name}: {half:#?}");
+        sound(&report.flows[0], name);
+    }
+}
+
 /// The frames of one conversation.
 fn frames(convo: Convo) -> Vec<Frame> {
     let mut scene = Scene::new();

@@ -433,6 +433,8 @@ impl Connection {
                     self.halves[own].rec.keep_alives += 1;
                     verdict = Verdict::KeepAlive;
                 }
+            } else if ack {
+                h.bare(seg, start, direction, &ctx, &mut self.events);
             }
         }
         if verdict == Verdict::Copy {

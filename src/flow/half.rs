@@ -516,26 +516,7 @@ impl Half {
     ) -> Verdict {
         let gap = self.id_gap(seg);
         if start > self.nxt && (self.rec.data_segments > 0 || self.rec.syn_seen) {
-            if self.holes.len() < MAX_HOLES {
-                self.holes.push(Hole {
-                    start: self.nxt,
-                    end: start,
-                    time: seg.time,
-                    opener_id: seg.ip_id,
-                    before_id: self.ids.last,
-                    opener_tsval: seg.timestamps.map(|t| t.0),
-                    peer_tsval: None,
-                });
-            } else {
-                self.rec.holes_omitted += 1;
-            }
-            events.add(
-                seg,
-                direction,
-                EventKind::Hole {
-                    octets: start - self.nxt,
-                },
-            );
+            self.open_hole(seg, start, direction, events);
             self.lost_credit = 0;
         } else if start == self.nxt && (self.rec.data_segments > 0 || self.rec.syn_seen) {
             // Packets of this sender are missing here, and no octets are: either they were bare acknowledgements, of which each segment
@@ -600,6 +581,44 @@ impl Half {
             return self.repeat(seg, start, trigger, &known);
         }
         Verdict::New
+    }
+
+    /// Octets before `start` were sent and have not come by: `seg` came first.
+    fn open_hole(&mut self, seg: &Segment, start: u64, direction: Direction, events: &mut Events) {
+        if self.holes.len() < MAX_HOLES {
+            self.holes.push(Hole {
+                start: self.nxt,
+                end: start,
+                time: seg.time,
+                opener_id: seg.ip_id,
+                before_id: self.ids.last,
+                opener_tsval: seg.timestamps.map(|t| t.0),
+                peer_tsval: None,
+            });
+        } else {
+            self.rec.holes_omitted += 1;
+        }
+        let octets = start - self.nxt;
+        events.add(seg, direction, EventKind::Hole { octets });
+    }
+
+    /// A bare acknowledgement bears SND.NXT (RFC 9293 section 3.4): where it stands beyond all octets seen, those between were sent
+    /// before, and what brings them later is late or a repeat. One number alone may be a FIN's.
+    pub(super) fn bare(
+        &mut self,
+        seg: &Segment,
+        start: u64,
+        direction: Direction,
+        ctx: &Context,
+        events: &mut Events,
+    ) {
+        let most = ctx.peer_most.unwrap_or(u64::from(u16::MAX));
+        let beyond = start.saturating_sub(self.nxt);
+        let open = self.rec.data_segments > 0 || self.rec.syn_seen;
+        if open && self.fin.is_none() && !ctx.beside_sender && (2..=most).contains(&beyond) {
+            self.open_hole(seg, start, direction, events);
+            self.advance(start);
+        }
     }
 
     /// A segment that begins below what was sent already.
@@ -1555,6 +1574,8 @@ impl Half {
 
     /// A SYN or FIN takes one number of the sequence space.
     pub(super) fn control(&mut self, at: u64) {
+        // A bare acknowledgement that came before the FIN stood behind its number, too.
+        self.holes.pop_if(|h| h.start == at && h.end == at + 1);
         self.advance(at + 1);
     }
 
