@@ -20,7 +20,7 @@ pub fn folder(name: &str) -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("skipped: there is no ../shared/{name}");
+    eprintln!("skipped: there is no ../shared/{name}");
     None
 }
 
