@@ -153,7 +153,11 @@ impl Ring {
         if waits {
             // Whether it can be written to is better known now than at the trigger.
             let probe = keeper.options.folder.join(".tcptriage-probe");
-            File::create(&probe).map_err(failed)?;
+            // What a run that was killed has left, or a link that somebody else has put there.
+            let _ = fs::remove_file(&probe);
+            let mut new = OpenOptions::new();
+            let made = new.write(true).create_new(true).open(&probe);
+            made.map_err(failed)?;
             let _ = fs::remove_file(probe);
         } else {
             keeper.start(&ring.interfaces, now(), 0).map_err(failed)?;
@@ -538,5 +542,25 @@ mod tests {
             (0, 0),
             "a length of nothing ends it"
         );
+    }
+
+    #[test]
+    fn a_link_where_the_folder_is_tried_is_not_followed() {
+        let folder = std::env::temp_dir().join(format!("tcptriage-probe-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let precious = folder.join("precious");
+        fs::write(&precious, "precious").unwrap();
+        std::os::unix::fs::symlink(&precious, folder.join(".tcptriage-probe")).unwrap();
+        let options = RingOptions {
+            folder: folder.clone(),
+            files: 1,
+            octets: 1_000_000,
+            time: None,
+            pre_trigger: Some(Duration::from_secs(1)),
+        };
+        Ring::begin(Vec::new(), options).unwrap();
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(folder).unwrap();
     }
 }
