@@ -3,7 +3,7 @@
 //! Takes:  what departs from health, in the order in which it happens
 //! Gives:  frames with times; pcap and pcapng octets; the captures of `captures/` that the project makes itself
 //! Never:  names the library: what builds the input of a test must not share code with what it tests
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // every user takes a part of it only
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::print_stdout)] // every user takes a part of it only
 
 pub mod convo;
 #[cfg(target_os = "linux")]
@@ -11,6 +11,7 @@ pub mod daemons;
 pub mod made;
 #[cfg(target_os = "linux")]
 pub mod mail;
+pub mod mutate;
 #[cfg(target_os = "linux")]
 pub mod netns;
 pub mod scene;
