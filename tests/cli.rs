@@ -269,6 +269,7 @@ fn ids_and_codes_are_explained() {
     for id in [
         "smtp.tarpit",
         "offload-chimney",
+        "server-think",
         "4.4.2",
         "421",
         "STATUS_ACCESS_DENIED",

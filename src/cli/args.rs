@@ -384,7 +384,7 @@ impl Segments {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// smtp.tarpit, offload-chimney, 4.4.2, 421, STATUS_ACCESS_DENIED, 0xC0000022, 10054, …
+    /// smtp.tarpit, offload-chimney, server-think, 4.4.2, 421, STATUS_ACCESS_DENIED, 0xC0000022, 10054, …
     #[arg(value_name = "ID", required = true)]
     pub(crate) id: Vec<String>,
     /// A rule file of your own

@@ -81,25 +81,6 @@ pub(super) struct Account {
 /// A sender that was held back goes on within a round trip and this.
 const GOES_ON: i64 = 5_000_000;
 
-const CAUSES: [Cause; 16] = [
-    Cause::Handshake,
-    Cause::ClientThink,
-    Cause::ServerThink,
-    Cause::Transfer,
-    Cause::Latency,
-    Cause::ReceiveWindow,
-    Cause::ZeroWindow,
-    Cause::SendBuffer,
-    Cause::LossRecovery,
-    Cause::Timeout,
-    Cause::TailLoss,
-    Cause::DelayedAck,
-    Cause::PathDelay,
-    Cause::Idle,
-    Cause::Close,
-    Cause::Unknown,
-];
-
 impl Account {
     /// Books one interval.
     pub(super) fn interval(&mut self, before: &Before, ended: &Ended) {
@@ -174,7 +155,7 @@ impl Account {
 
     /// The books, in the order of the causes.
     pub(super) fn shares(&self) -> Vec<(Cause, Duration)> {
-        CAUSES
+        Cause::ALL
             .iter()
             .zip(self.nanos)
             .filter(|(_, n)| *n > 0)

@@ -475,6 +475,26 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them, in order.
+    pub const ALL: [Self; 16] = [
+        Self::Handshake,
+        Self::ClientThink,
+        Self::ServerThink,
+        Self::Transfer,
+        Self::Latency,
+        Self::ReceiveWindow,
+        Self::ZeroWindow,
+        Self::SendBuffer,
+        Self::LossRecovery,
+        Self::Timeout,
+        Self::TailLoss,
+        Self::DelayedAck,
+        Self::PathDelay,
+        Self::Idle,
+        Self::Close,
+        Self::Unknown,
+    ];
+
     /// Whether octets that an end had given to TCP were held up: by a loss, by the window, or by the path.
     #[must_use]
     pub const fn holds_octets_up(self) -> bool {

@@ -695,7 +695,7 @@ const fn vantage_name(vantage: Vantage) -> &'static str {
     }
 }
 
-const fn cause_name(cause: Cause) -> &'static str {
+pub(super) const fn cause_name(cause: Cause) -> &'static str {
     match cause {
         Cause::Handshake => "handshake",
         Cause::ClientThink => "client-think",

@@ -457,6 +457,18 @@ fn findings_come_worst_first_and_remedies_name_them() {
 }
 
 #[test]
+fn every_cause_that_a_report_names_is_explained() {
+    for cause in Cause::ALL {
+        let name = super::build::cause_name(cause);
+        let text = crate::rules::explain(name).unwrap_or_default();
+        assert!(
+            text.starts_with(&format!("{name}: ")) && text.contains("What to do"),
+            "{name}: {text}"
+        );
+    }
+}
+
+#[test]
 fn verdicts() {
     let with = |findings: Vec<Finding>, segments: u64, undecoded: u64| {
         let mut flows = FlowList::default();

@@ -1,12 +1,13 @@
-//! What an id or a code means: symptoms, remedies, SMTP replies, NTSTATUS, Winsock errors; and the catalogue of remedies.
+//! What an id or a code means: symptoms, remedies, causes, SMTP replies, NTSTATUS, Winsock errors; and the catalogue of remedies.
 //!
 //! Takes:  an id or code as a person types it; [`Engine`]
-//! Gives:  text from the rules, symptom texts and tables: nothing is written twice
+//! Gives:  text from the rules, texts of symptoms and causes, and tables: nothing is written twice
+//! Never:  guesses: what is not known by its name has near names, and no text
 
 use std::fmt::Write as _;
 
 use super::file::{Rule, RuleStep};
-use super::{Engine, near, symptoms};
+use super::{Engine, causes, near, symptoms};
 
 const SMTP: &str = include_str!("../proto/smtp/codes.tsv");
 const NTSTATUS: &str = include_str!("../proto/smb/status.tsv");
@@ -46,7 +47,8 @@ pub fn winsock(code: u32) -> Option<String> {
 }
 
 impl Engine {
-    /// What `query` means: a symptom, a remedy, an SMTP reply or status code, an NTSTATUS, a Winsock error.
+    /// What `query` means: a symptom, a remedy, a cause that time is booked under, an SMTP reply or status code, an NTSTATUS, a
+    /// Winsock error.
     #[must_use]
     pub fn explain(&self, query: &str) -> Option<String> {
         let query = query.trim();
@@ -67,6 +69,16 @@ impl Engine {
         if let Some(rule) = self.rule(&query.to_lowercase().replace('.', "-")) {
             return Some(page(rule));
         }
+        if let Some(cause) = causes::get(&query.to_lowercase()) {
+            let mut text = format!(
+                "{}: {}\n\nWhat it means\n  {}\n\nHow it is measured\n  {}\n\nWhat to do\n  {}\n\nFindings of it\n",
+                cause.id, cause.title, cause.means, cause.measured, cause.todo
+            );
+            for symptom in cause.see.iter().filter_map(|id| symptoms::get(id)) {
+                let _ = writeln!(text, "  {}: {}", symptom.id, symptom.title);
+            }
+            return Some(text);
+        }
         self.smtp(query)
             .or_else(|| self.ntstatus(query))
             .or_else(|| self.winsock(query))
@@ -77,6 +89,7 @@ impl Engine {
     pub fn nearest(&self, query: &str) -> Vec<String> {
         let mut names: Vec<String> = self.rules().iter().map(|r| r.id.clone()).collect();
         names.extend(symptoms::all().iter().map(|s| s.id.clone()));
+        names.extend(causes::all().iter().map(|c| c.id.clone()));
         names.extend(rows(NTSTATUS).map(|r| cell(&r, 1).to_owned()));
         names.extend(rows(WINSOCK).map(|r| cell(&r, 2).to_owned()));
         names.extend(

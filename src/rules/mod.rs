@@ -4,6 +4,7 @@
 //! Gives:  [`Remedy`]s, ranked
 //! Never:  a command for another version than the host's; a change where a fact is missing (a check instead)
 
+mod causes;
 mod condition;
 mod engine;
 mod explain;

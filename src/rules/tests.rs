@@ -795,6 +795,8 @@ fn explains_ids_and_codes() {
         ("10060", "tcp-syn-timeout"),
         ("0000274C", "WSAETIMEDOUT"),
         ("ECONNREFUSED", "10061"),
+        ("server-think", "smtp.tarpit: "),
+        ("Zero-Window", "does not read"),
     ] {
         let text = engine
             .explain(query)
@@ -811,6 +813,12 @@ fn explains_ids_and_codes() {
     );
     for id in symptoms::all().iter().map(|s| &s.id) {
         assert!(engine.explain(id).is_some(), "{id}");
+    }
+    for cause in causes::all() {
+        assert!(!cause.see.is_empty(), "{}", cause.id);
+        for id in &cause.see {
+            assert!(symptoms::get(id).is_some(), "{} names {id}", cause.id);
+        }
     }
     for (id, _, _) in engine.list() {
         assert!(engine.explain(id).is_some(), "{id}");
