@@ -318,6 +318,85 @@ fn facts_are_shown_with_their_place_and_hostile_lines_are_harmless() {
 }
 
 #[test]
+fn a_file_that_is_no_facts_and_no_log_is_an_error_that_names_what_is_known() {
+    let folder = folder("unknown");
+    let write = |name: &str, text: &str| {
+        let file = folder.join(name);
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let notes = write("notes.txt", "Dear all,\n\nthe mail is slow.\n");
+    let empty = write("empty.txt", "");
+    let netsh = write(
+        "netsh.txt",
+        "Receive-Side Scaling State          : enabled\n",
+    );
+    let log = write(
+        "RECV1.LOG",
+        "#Software: Microsoft Exchange Server\n#Version: 14.0.0.0\n#Log-type: SMTP Receive Protocol Log\n\
+         #Fields: date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context\n",
+    );
+    let capture = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/captures/exchange2007-after/capture.pcapng"
+    );
+    for (name, args, code, said) in [
+        ("facts, shown", vec!["facts", &notes], 2, "ethtool"),
+        (
+            "facts, one of two",
+            vec!["facts", &netsh, &empty],
+            2,
+            "empty.txt",
+        ),
+        ("facts, good", vec!["facts", &netsh], 0, ""),
+        (
+            "facts",
+            vec!["analyze", capture, "--facts", &notes],
+            2,
+            "netsh",
+        ),
+        (
+            "nothing",
+            vec!["analyze", capture, "--facts", &empty],
+            2,
+            "empty.txt",
+        ),
+        (
+            "a log",
+            vec!["analyze", capture, "--logs", &notes],
+            2,
+            "SmtpReceive",
+        ),
+        (
+            "facts for a log",
+            vec!["analyze", "--logs", &netsh],
+            2,
+            "#Fields",
+        ),
+        (
+            "a log of a quiet day",
+            vec!["analyze", capture, "--logs", &log],
+            0,
+            "",
+        ),
+    ] {
+        let output = tcptriage(&args);
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{name}: {text}");
+        assert!(text.contains(said), "{name}: {text}");
+        if code == 2 {
+            assert_eq!(text.lines().count(), 1, "{name}: {text}");
+        }
+    }
+    let two = stdout(&tcptriage(&["facts", &netsh, &empty]));
+    assert!(
+        two.contains("nic.rss = enabled"),
+        "what was understood is shown: {two}"
+    );
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn a_cause_is_told_once_and_a_span_that_leaves_nothing_is_named() {
     let text = stderr(&tcptriage(&["analyze", "/no/such/file.pcap"]));
     assert_eq!(text.matches("os error").count(), 1, "{text}");

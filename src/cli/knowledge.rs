@@ -110,23 +110,28 @@ fn explained(engine: &Engine, id: &str) -> anyhow::Result<String> {
 /// `facts FILE...`: what was understood, and what was not.
 pub(super) fn facts(talk: Talk, args: &FactsOf) -> anyhow::Result<Outcome> {
     let mut facts = Facts::default();
+    let mut unknown = Vec::new();
     for (host, path) in &args.files {
         let octets = read_bounded(path)?;
-        facts::read(
-            host.as_deref(),
-            &path.display().to_string(),
-            &octets,
-            &mut facts,
-        );
-    }
-    match args.format {
-        FactsFormat::Text => print(talk, facts_text(&facts).as_bytes()),
-        FactsFormat::Json => {
-            let mut text = Vec::new();
-            json::pretty(&facts_json(&facts), &mut text)?;
-            print(talk, &text)
+        let name = path.display().to_string();
+        if facts::read(host.as_deref(), &name, &octets, &mut facts) == 0 {
+            unknown.push(name);
         }
     }
+    let mut text = Vec::new();
+    match args.format {
+        FactsFormat::Text => text.extend_from_slice(facts_text(&facts).as_bytes()),
+        FactsFormat::Json => json::pretty(&facts_json(&facts), &mut text)?,
+    }
+    let done = print(talk, &text)?;
+    if !unknown.is_empty() {
+        bail!(
+            "nothing in {} was understood; known are {}",
+            unknown.join(", "),
+            facts::KNOWN
+        );
+    }
+    Ok(done)
 }
 
 fn read_bounded(path: &Path) -> anyhow::Result<Vec<u8>> {

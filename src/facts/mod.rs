@@ -164,11 +164,16 @@ const PARSERS: &[(&str, Parser)] = &[
     ("system", system::read),
 ];
 
-/// Reads a text with any mix of outputs into `into`.
+/// What [`read`] knows, in words.
+pub const KNOWN: &str = "outputs of netsh, of Get-Net*, Get-Smb*, Get-ReceiveConnector and other cmdlets, reg query, wmic, ethtool, sysctl, \
+nstat, netstat -s, postconf, testparm and show interfaces, and what `tcptriage collect` gathers";
+
+/// Reads a text with any mix of outputs into `into`. Returns the number of lines understood: where it is 0, the text is none
+/// of [`KNOWN`].
 ///
 /// The host is the one given; else the one that the text names, from where it names it. A text that names a second host
 /// holds several, and then each host's part is its own.
-pub fn read(host: Option<&str>, file_name: &str, octets: &[u8], into: &mut Facts) {
+pub fn read(host: Option<&str>, file_name: &str, octets: &[u8], into: &mut Facts) -> usize {
     let lines = text::lines(octets);
     if octets.len() > text::MAX_OCTETS {
         into.left_out.push(format!(
@@ -181,6 +186,7 @@ pub fn read(host: Option<&str>, file_name: &str, octets: &[u8], into: &mut Facts
         given: host.map(str::to_owned),
         ..Hosts::default()
     };
+    let mut understood = 0;
     let mut from = 0;
     let mut command = String::new();
     while from <= lines.len() {
@@ -194,7 +200,7 @@ pub fn read(host: Option<&str>, file_name: &str, octets: &[u8], into: &mut Facts
             lines: lines.get(from..end).unwrap_or_default(),
             ended: end < lines.len(),
         };
-        read_section(&section, &mut hosts, file_name, into);
+        understood += read_section(&section, &mut hosts, file_name, into);
         let echo = echo(end).unwrap_or_default();
         if let Some(name) = echo.host {
             hosts.seen(name);
@@ -202,6 +208,7 @@ pub fn read(host: Option<&str>, file_name: &str, octets: &[u8], into: &mut Facts
         command = echo.command;
         from = end + 1;
     }
+    understood
 }
 
 /// Which host the lines speak of.
@@ -230,7 +237,9 @@ impl Hosts {
     }
 }
 
-fn read_section(section: &Section<'_>, hosts: &mut Hosts, file: &str, into: &mut Facts) {
+/// Reads what stands between two echoes; returns the number of lines understood.
+fn read_section(section: &Section<'_>, hosts: &mut Hosts, file: &str, into: &mut Facts) -> usize {
+    let mut all = 0;
     let mut at = 0;
     while let Some(line) = section.lines.get(at) {
         if line.text.trim().is_empty() {
@@ -252,8 +261,10 @@ fn read_section(section: &Section<'_>, hosts: &mut Hosts, file: &str, into: &mut
             sink.not_understood.push(at);
         }
         take(section, sink, hosts, file, into);
+        all += understood.unwrap_or(0);
         at += understood.unwrap_or(1);
     }
+    all
 }
 
 fn take(section: &Section<'_>, mut sink: Sink, hosts: &Hosts, file: &str, into: &mut Facts) {

@@ -29,7 +29,7 @@ pub(super) struct Knowledge {
     engine: Engine,
     facts: Facts,
     logs: Logs,
-    /// Sentences on files of which nothing was understood.
+    /// Sentences on files of which nothing came.
     of_no_use: Vec<String>,
 }
 
@@ -47,16 +47,20 @@ impl Knowledge {
             let octets = read(path)?;
             let name = path.display().to_string();
             let before = facts.facts.len();
-            facts::read(host.as_deref(), &name, &octets, &mut facts);
+            if facts::read(host.as_deref(), &name, &octets, &mut facts) == 0 {
+                return Err(unknown(&name, "facts of hosts", facts::KNOWN));
+            }
             if facts.facts.len() == before {
-                of_no_use.push(format!("nothing in the facts of {name} was understood"));
+                of_no_use.push(format!("no fact came of the facts in {name}"));
             }
         }
         let mut logs = Logs::default();
         for path in &settings.logs {
             let name = path.display().to_string();
             let before = logs.sessions.len();
-            logs::read_log(&name, &read(path)?, &mut logs);
+            if !logs::read_log(&name, &read(path)?, &mut logs) {
+                return Err(unknown(&name, "a log", logs::KNOWN));
+            }
             if logs.sessions.len() == before {
                 of_no_use.push(format!("no session was found in the log {name}"));
             }
@@ -181,6 +185,13 @@ impl Knowledge {
         notes.extend(left_out.iter().cloned());
         notes
     }
+}
+
+/// A file that is nothing of what it was given for.
+fn unknown(name: &str, what: &str, known: &str) -> Error {
+    Error::Refused(format!(
+        "{name} cannot be read as {what}: nothing in it was understood; known are {known}"
+    ))
 }
 
 /// `1 line was`, `3 lines were`.

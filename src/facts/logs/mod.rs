@@ -183,8 +183,12 @@ impl Columns {
     }
 }
 
-/// Reads a log file into `into`.
-pub fn read_log(file_name: &str, octets: &[u8], into: &mut Logs) {
+/// What [`read_log`] knows, in words.
+pub const KNOWN: &str =
+    "SmtpReceive, SmtpSend and connectivity logs of Exchange, with the line #Fields at their head";
+
+/// Reads a log file into `into`. Says whether it is one of [`KNOWN`]; such a log may still hold no session.
+pub fn read_log(file_name: &str, octets: &[u8], into: &mut Logs) -> bool {
     if octets.len() > text::MAX_OCTETS {
         let sentence = format!(
             "{file_name} has {} octets; only the first {} were read",
@@ -250,6 +254,7 @@ pub fn read_log(file_name: &str, octets: &[u8], into: &mut Logs) {
             }
         }
     }
+    columns.is_some()
 }
 
 fn left_out(into: &mut Logs, sentence: String) {
