@@ -22,6 +22,9 @@ const IN_FLIGHT: usize = 32;
 /// How long one wait for frames takes at most: as long it takes to notice that the run is to stop.
 const WAIT: Duration = Duration::from_millis(100);
 
+/// At its end a run waits so long for what the kernel still holds back: longer than that collects frames before it hands them over.
+const LAST_WAIT: Duration = Duration::from_millis(250);
+
 /// Time between two looks at the flows.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -151,18 +154,24 @@ fn capture(
             }
         }
     }
-    // What was captured before this moment belongs to the run.
-    let end = now();
+    // What was captured before this moment belongs to the run; the kernel may still hold back a part of it.
+    let (end, until) = (now(), Instant::now() + LAST_WAIT);
     let mut more = left > 0;
     while more {
         let mut taken = Taken::default();
-        more = tap.take_rest(&mut taken);
+        let wait = until.saturating_duration_since(Instant::now());
+        if wait.is_zero() {
+            more = tap.take_rest(&mut taken);
+        } else {
+            tap.take(&mut taken, wait);
+        }
         let before = taken.frames.frames.partition_point(|f| f.time <= end);
         more &= before == taken.frames.frames.len();
         taken.frames.frames.truncate(before);
         if !send(taken, &mut left) {
             return;
         }
+        more &= left > 0;
     }
 }
 
@@ -181,12 +190,7 @@ fn write(
     };
     for taken in frames {
         triggered(&mut ring);
-        let mut numbered = Numbered {
-            taken,
-            ..Numbered::default()
-        };
-        ring.take(&mut numbered);
-        if out.send(numbered).is_err() {
+        if !ring.take(taken, &mut |numbered| out.send(numbered).is_ok()) {
             break;
         }
     }

@@ -11,7 +11,6 @@ mod list;
 mod ring;
 mod state;
 
-use std::ops::Range;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,6 +27,9 @@ use state::{State, States};
 
 /// Octets after which a batch is handed on although frames are missing.
 const MAX_BATCH_OCTETS: usize = 1 << 20;
+
+/// Frames read from a handle at once, so that a batch of large ones does not get much larger than it may.
+const AT_ONCE: usize = 256;
 
 /// How long the kernel collects packets before it wakes us up.
 const COLLECT_MILLIS: i32 = 100;
@@ -112,6 +114,21 @@ impl Taken {
     fn is_full(&self) -> bool {
         self.frames.frames.len() >= BATCH_FRAMES
             || self.frames.octets.as_slice().len() >= MAX_BATCH_OCTETS
+    }
+
+    /// Takes the first `n` frames out; what was told stays with the rest.
+    fn split_off_front(&mut self, n: usize) -> Self {
+        let mut part = Self {
+            drops: self.drops,
+            ..Self::default()
+        };
+        for (frame, at) in self.frames.frames.iter().zip(&self.interface).take(n) {
+            let octets = self.frames.captured(frame);
+            part.push(frame.time, octets, frame.wire_octets, frame.link, *at);
+        }
+        self.frames.frames.drain(..n);
+        self.interface.drain(..n);
+        part
     }
 
     fn push(&mut self, time: Timestamp, octets: &[u8], wire_octets: u32, link: LinkType, at: u16) {
@@ -336,7 +353,7 @@ impl Tap {
 impl Handle {
     /// Reads what is there, as far as it fits; gives the number of frames.
     fn read(&mut self, taken: &mut Taken) -> usize {
-        let room = BATCH_FRAMES.saturating_sub(taken.frames.frames.len());
+        let room = AT_ONCE.min(BATCH_FRAMES.saturating_sub(taken.frames.frames.len()));
         let (link, at) = (self.opened.link, self.at);
         let Some(capture) = self.capture.as_mut().filter(|_| room > 0) else {
             return 0;
@@ -457,9 +474,4 @@ pub fn filter_of_ports(ports: &[u16]) -> String {
         text.push_str(&port.to_string());
     }
     text
-}
-
-/// The captured octets of a frame that lies at `range`.
-fn octets_at(octets: &[u8], range: &Range<usize>) -> Vec<u8> {
-    octets.get(range.clone()).unwrap_or(&[]).to_vec()
 }

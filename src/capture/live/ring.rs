@@ -5,8 +5,9 @@
 //! Never:  leaves a file that cannot be read: whole blocks are written in one go, and what was written in part is cut off; follows a link;
 //!         stops the run because a disk is full
 //!
-//! Files change between batches only. With a time before the trigger, frames wait in memory and are written once [`Ring::trigger`] says so;
-//! they are numbered by the run then, as the files hold a part of it alone.
+//! A file never gets larger than it may be, unless one frame alone is: where the next frame has no room, the next file begins, and the batch is
+//! handed on in two parts. With a time before the trigger, frames wait in memory and are written once [`Ring::trigger`] says so; they are
+//! numbered by the run then, as the files hold a part of it alone.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -16,8 +17,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::super::tally::Tally;
-use super::super::{CaptureError, CaptureInfo, Frame, PcapngWriter, Problem};
-use super::{Drops, Opened, Taken, now, octets_at};
+use super::super::{BATCH_FRAMES, CaptureError, CaptureInfo, Frame, PcapngWriter, Problem};
+use super::{Drops, Opened, Taken, now};
 use crate::net::Timestamp;
 
 /// Octets kept in memory before a trigger at most.
@@ -29,8 +30,11 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Files that are told apart in the report. Of a run that writes more, the frames of later files count as of the last of these.
 const MAX_TOLD: usize = 20_000;
 
-/// Octets of a block that are no captured octets: header, padding and both lengths.
+/// Octets of a block that are no captured octets, at most: header, padding and both lengths.
 const BLOCK_OCTETS: u64 = 36;
+
+/// Octets of a file that are left for the counts at its end.
+const END_OCTETS: u64 = 100;
 
 /// Where captures are written, and how many are kept.
 #[derive(Clone, Debug)]
@@ -80,7 +84,7 @@ struct Keeper {
     tried: Option<Instant>,
     /// Whether trouble was told that has not ended.
     troubled: bool,
-    before: VecDeque<(Frame, u16, Vec<u8>)>,
+    before: VecDeque<Waiting>,
     before_octets: usize,
     /// Until when frames are written after a trigger.
     write_until: Option<Timestamp>,
@@ -88,6 +92,9 @@ struct Keeper {
     dropped: u64,
     frames: u64,
 }
+
+/// A frame that waits for a trigger: what is known of it, its interface, its octets.
+type Waiting = (Frame, u16, Vec<u8>);
 
 /// The file being written. Blocks are put together in memory, so that the file takes them whole.
 struct Open {
@@ -151,14 +158,7 @@ impl Ring {
             frames: 0,
         };
         if waits {
-            // Whether it can be written to is better known now than at the trigger.
-            let probe = keeper.options.folder.join(".tcptriage-probe");
-            // What a run that was killed has left, or a link that somebody else has put there.
-            let _ = fs::remove_file(&probe);
-            let mut new = OpenOptions::new();
-            let made = new.write(true).create_new(true).open(&probe);
-            made.map_err(failed)?;
-            let _ = fs::remove_file(probe);
+            keeper.probe().map_err(failed)?;
         } else {
             keeper.start(&ring.interfaces, now(), 0).map_err(failed)?;
             ring.tally = Tally::new(&keeper.path(), "pcapng");
@@ -167,18 +167,44 @@ impl Ring {
         Ok(ring)
     }
 
-    /// Numbers the frames, and writes them where that is wanted.
-    pub fn take(&mut self, numbered: &mut Numbered) {
-        let taken = &mut numbered.taken;
+    /// Numbers the frames, writes them where that is wanted, and hands them on: in one piece, or in as many as there are files that they lie
+    /// in. Ends early where `hand_on` wants no more.
+    pub fn take(&mut self, mut taken: Taken, hand_on: &mut dyn FnMut(Numbered) -> bool) -> bool {
         self.drops = taken.drops;
-        let due = self
-            .keeper
-            .as_ref()
-            .is_some_and(|keeper| keeper.is_due(taken));
-        if due {
+        loop {
+            let fits = self.fits(&mut taken);
+            if fits == taken.frames.frames.len() {
+                let numbered = self.number(taken);
+                return hand_on(numbered);
+            }
+            if fits > 0 {
+                let part = taken.split_off_front(fits);
+                let numbered = self.number(part);
+                if !hand_on(numbered) {
+                    return false;
+                }
+            }
             self.next_file(&mut taken.troubles);
         }
-        numbered.capture = u32::try_from(self.told.len()).unwrap_or(u32::MAX);
+    }
+
+    /// How many of the frames belong into the file being written.
+    fn fits(&mut self, taken: &mut Taken) -> usize {
+        let all = taken.frames.frames.len();
+        match &mut self.keeper {
+            Some(keeper) if keeper.options.pre_trigger.is_none() && all > 0 => {
+                if keeper.open.is_none() {
+                    keeper.try_start(&self.interfaces, &mut taken.troubles, self.drops.all());
+                }
+                keeper.fits(taken.frames.frames.iter())
+            }
+            _ => all,
+        }
+    }
+
+    /// Numbers frames that lie in one file, and writes them.
+    fn number(&mut self, mut taken: Taken) -> Numbered {
+        let capture = u32::try_from(self.told.len()).unwrap_or(u32::MAX);
         self.spare.clear();
         std::mem::swap(&mut self.spare, &mut taken.frames.frames);
         for frame in self.spare.drain(..) {
@@ -190,14 +216,19 @@ impl Ring {
                 frame.wire_octets,
                 frame.link,
             );
-            if let Some(last) = frames.last_mut().filter(|_| numbered.capture > 0) {
-                last.number = last.number.in_capture(numbered.capture);
+            if let Some(last) = frames.last_mut().filter(|_| capture > 0) {
+                last.number = last.number.in_capture(capture);
             }
         }
-        numbered.state = self.keeper.as_mut().map(|keeper| {
-            keeper.write(&self.interfaces, taken, self.drops.all());
+        let state = self.keeper.as_mut().map(|keeper| {
+            keeper.write(&self.interfaces, &mut taken, self.drops.all());
             keeper.state.clone()
         });
+        Numbered {
+            capture,
+            taken,
+            state,
+        }
     }
 
     /// Something was found: what waits in memory is written, and so is what comes until `until`.
@@ -277,19 +308,36 @@ impl Keeper {
             .map_or_else(String::new, |path| path.display().to_string())
     }
 
-    /// Whether the next batch belongs into another file.
-    fn is_due(&self, taken: &Taken) -> bool {
-        let (Some(open), Some(last)) = (&self.open, taken.frames.frames.last()) else {
-            return false;
+    /// How many of these frames belong into the file that is open: all where none is.
+    fn fits<'a>(&self, frames: impl Iterator<Item = &'a Frame>) -> usize {
+        let Some(open) = &self.open else {
+            return frames.count();
         };
-        let first = open.first.unwrap_or(last.time);
-        let more = taken.frames.octets.as_slice().len() as u64
-            + BLOCK_OCTETS * taken.frames.frames.len() as u64;
-        let late = self
-            .options
-            .time
-            .is_some_and(|time| last.time.since(first).is_some_and(|age| age >= time));
-        open.first.is_some() && (late || open.octets + more > self.options.octets)
+        let (mut first, mut octets) = (open.first, open.octets);
+        frames
+            .take_while(|frame| {
+                let begun = *first.get_or_insert(frame.time);
+                let is_first = octets == open.octets && open.first.is_none();
+                let late = self
+                    .options
+                    .time
+                    .is_some_and(|time| frame.time.since(begun).is_some_and(|age| age >= time));
+                octets = octets.saturating_add(BLOCK_OCTETS + frame.range.len() as u64);
+                is_first || !late && octets.saturating_add(END_OCTETS) <= self.options.octets
+            })
+            .count()
+    }
+
+    /// Whether the folder can be written to is better known at the beginning than at the trigger.
+    fn probe(&self) -> io::Result<()> {
+        let path = self.options.folder.join(".tcptriage-probe");
+        // One that a run left behind that was killed; of a link, the link alone goes.
+        let _ = fs::remove_file(&path);
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)?;
+        fs::remove_file(path)
     }
 
     /// Begins a file, and removes the oldest where there are too many.
@@ -336,39 +384,28 @@ impl Keeper {
         Ok(())
     }
 
+    /// Writes frames that fit into the file that is open; with a time before the trigger, what waits.
     fn write(&mut self, interfaces: &[Opened], taken: &mut Taken, dropped: u64) {
-        if let Some(before) = self.options.pre_trigger {
-            self.remember(taken, before);
+        if let Some(span) = self.options.pre_trigger {
+            self.remember(taken, span);
             let last = taken.frames.frames.last().map(|f| f.time);
-            let Some(until) = self.write_until else {
-                return;
-            };
-            if self.open.is_none() && !self.try_start(interfaces, taken, dropped) {
-                return;
-            }
-            let waiting = std::mem::take(&mut self.before);
-            self.before_octets = 0;
-            let first = waiting.front().map(|(frame, ..)| frame.time);
-            self.put(waiting.len(), first, &mut taken.troubles, |writer| {
-                for (frame, at, octets) in &waiting {
-                    writer.frame_of(*at, frame.time, octets, frame.wire_octets)?;
+            if let Some(until) = self.write_until {
+                self.write_waiting(interfaces, &mut taken.troubles, dropped);
+                if last.is_some_and(|last| last > until) {
+                    self.write_until = None;
+                    self.close(dropped, &mut taken.troubles);
                 }
-                Ok(())
-            });
-            if last.is_some_and(|last| last > until) {
-                self.write_until = None;
-                self.close(dropped, &mut taken.troubles);
             }
-            return;
-        }
-        if taken.frames.frames.is_empty() {
-            return;
-        }
-        if self.open.is_none() && !self.try_start(interfaces, taken, dropped) {
-            self.state.lost += taken.frames.frames.len() as u64;
             return;
         }
         let (frames, from) = (&taken.frames, &taken.interface);
+        if frames.frames.is_empty() {
+            return;
+        }
+        if self.open.is_none() {
+            self.state.lost += frames.frames.len() as u64;
+            return;
+        }
         let first = frames.frames.first().map(|f| f.time);
         self.put(frames.frames.len(), first, &mut taken.troubles, |writer| {
             for (frame, at) in frames.frames.iter().zip(from) {
@@ -379,44 +416,72 @@ impl Keeper {
         });
     }
 
+    /// Writes what waits, some frames at a time.
+    fn write_waiting(&mut self, interfaces: &[Opened], troubles: &mut Vec<String>, dropped: u64) {
+        while !self.before.is_empty() {
+            if self.open.is_none() && !self.try_start(interfaces, troubles, dropped) {
+                return;
+            }
+            let some = self.before.iter().map(|(frame, ..)| frame);
+            let fits = self.fits(some.take(BATCH_FRAMES));
+            if fits == 0 {
+                self.close(dropped, troubles);
+                continue;
+            }
+            let part: Vec<Waiting> = self.before.drain(..fits).collect();
+            self.before_octets -= part.iter().map(octets_of).sum::<usize>();
+            let first = part.first().map(|(frame, ..)| frame.time);
+            self.put(part.len(), first, troubles, |writer| {
+                for (frame, at, octets) in &part {
+                    writer.frame_of(*at, frame.time, octets, frame.wire_octets)?;
+                }
+                Ok(())
+            });
+        }
+    }
+
     /// Keeps the frames in memory, and forgets those that are too old.
     fn remember(&mut self, taken: &Taken, span: Duration) {
-        let octets = taken.frames.octets.as_slice();
         for (frame, at) in taken.frames.frames.iter().zip(&taken.interface) {
-            let copy = octets_at(octets, &frame.range);
-            self.before_octets += copy.len() + size_of::<(Frame, u16, Vec<u8>)>();
-            self.before.push_back((frame.clone(), *at, copy));
+            let waiting = (frame.clone(), *at, taken.frames.captured(frame).to_vec());
+            self.before_octets += octets_of(&waiting);
+            self.before.push_back(waiting);
         }
         let Some(last) = self.before.back().map(|(frame, ..)| frame.time) else {
             return;
         };
-        while let Some((frame, _, octets)) = self.before.front() {
-            let old = last.since(frame.time).is_some_and(|age| age > span);
+        while let Some(oldest) = self.before.front() {
+            let old = last.since(oldest.0.time).is_some_and(|age| age > span);
             if !old && self.before_octets <= MAX_BEFORE {
                 break;
             }
-            self.before_octets -= octets.len() + size_of::<(Frame, u16, Vec<u8>)>();
+            self.before_octets -= octets_of(oldest);
+            // What was to be written, and could not be.
+            self.state.lost += u64::from(self.troubled && self.write_until.is_some());
             self.before.pop_front();
         }
     }
 
     /// Begins a file after there was none, or after trouble.
-    fn try_start(&mut self, interfaces: &[Opened], taken: &mut Taken, dropped: u64) -> bool {
+    fn try_start(
+        &mut self,
+        interfaces: &[Opened],
+        troubles: &mut Vec<String>,
+        dropped: u64,
+    ) -> bool {
         if self.tried.is_some_and(|at| at.elapsed() < RETRY) {
             return false;
         }
         match self.start(interfaces, now(), dropped) {
             Ok(()) => {
                 if std::mem::take(&mut self.troubled) {
-                    taken
-                        .troubles
-                        .push(format!("captures are written again, to {}", self.path()));
+                    troubles.push(format!("captures are written again, to {}", self.path()));
                 }
                 self.tried = None;
                 true
             }
             Err(error) => {
-                self.failed(&error, &mut taken.troubles);
+                self.failed(&error, troubles);
                 false
             }
         }
@@ -477,6 +542,11 @@ impl Keeper {
     }
 }
 
+/// Octets that a waiting frame takes in memory.
+const fn octets_of((_, _, octets): &Waiting) -> usize {
+    octets.len() + size_of::<Waiting>()
+}
+
 /// Writes as much as the file takes; gives the octets that it took.
 fn put_all(file: &mut File, mut octets: &[u8]) -> (usize, Option<io::Error>) {
     let all = octets.len();
@@ -514,7 +584,173 @@ fn names(interfaces: &[Opened]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::capture::LinkType;
+    use crate::capture::{LinkType, OpenOptions as ReadOptions, open};
+
+    const SECOND: i64 = 1_000_000_000;
+
+    /// A folder of its own, which goes with the test.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let name = format!("tcptriage-ring-{}-{name}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        /// Octets and frames of each file, in order; each can be read to its end.
+        fn files(&self) -> Vec<(u64, u64)> {
+            let mut files: Vec<PathBuf> = fs::read_dir(&self.0)
+                .unwrap()
+                .map(|e| e.unwrap().path())
+                .collect();
+            files.sort();
+            files
+                .iter()
+                .map(|path| {
+                    let mut file = open(path.to_str().unwrap(), &ReadOptions::default()).unwrap();
+                    let mut batch = crate::capture::FrameBatch::default();
+                    let mut frames = 0;
+                    while file.next_batch(&mut batch).unwrap() {
+                        frames += batch.frames.len() as u64;
+                    }
+                    assert_eq!(file.info().problems, [], "{}", path.display());
+                    (fs::metadata(path).unwrap().len(), frames)
+                })
+                .collect()
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn ring(place: &Place, change: impl FnOnce(&mut RingOptions)) -> Ring {
+        let mut options = RingOptions {
+            folder: place.0.clone(),
+            files: 100,
+            octets: u64::MAX,
+            time: None,
+            pre_trigger: None,
+        };
+        change(&mut options);
+        let opened = Opened {
+            name: "eth0".to_owned(),
+            link: LinkType::ETHERNET,
+        };
+        Ring::begin(vec![opened], options).unwrap()
+    }
+
+    /// So many frames of so many octets, one each so many nanoseconds.
+    fn frames(first: usize, frames: usize, octets: usize, every: i64) -> Taken {
+        let mut taken = Taken::default();
+        for n in first..first + frames {
+            let time = Timestamp(1_700_000_000 * SECOND + n as i64 * every);
+            taken.push(
+                time,
+                &vec![n as u8; octets],
+                octets as u32,
+                LinkType::ETHERNET,
+                0,
+            );
+        }
+        taken
+    }
+
+    #[test]
+    fn one_batch_is_parted_among_as_many_files_as_it_needs() {
+        type Change = fn(&mut RingOptions);
+        let rows: [(&str, Change, &[u64]); 5] = [
+            ("no limit", |_| (), &[1_000]),
+            // Of each file some octets are its head's, and some are left for its end.
+            (
+                "by size",
+                |o| o.octets = 300_000,
+                &[195, 195, 195, 195, 195, 25],
+            ),
+            (
+                "by time",
+                |o| o.time = Some(Duration::from_secs(4)),
+                &[400, 400, 200],
+            ),
+            (
+                "the last files",
+                |o| (o.octets, o.files) = (300_000, 2),
+                &[195, 25],
+            ),
+            (
+                "smaller than a frame",
+                |o| (o.octets, o.files) = (10, 3),
+                &[1; 3],
+            ),
+        ];
+        for (name, change, want) in rows {
+            let place = Place::new(name);
+            let mut ring = ring(&place, change);
+            let most = ring.keeper.as_ref().unwrap().options.octets;
+            let mut handed = Vec::new();
+            let all = ring.take(frames(0, 1_000, 1_500, SECOND / 100), &mut |numbered| {
+                for frame in &numbered.taken.frames.frames {
+                    let octets = numbered.taken.frames.captured(frame);
+                    assert_eq!(octets, [handed.len() as u8; 1_500], "{name}");
+                    handed.push((numbered.capture, frame.number));
+                }
+                true
+            });
+            assert!(all, "{name}");
+            let told: Vec<u64> = ring.finish().iter().map(|info| info.frames).collect();
+            let files = place.files();
+            let held: Vec<u64> = files.iter().map(|(_, frames)| *frames).collect();
+            assert_eq!(held, want, "{name}");
+            assert!(
+                told.ends_with(&held) && told.iter().sum::<u64>() == 1_000,
+                "{name}"
+            );
+            assert!(
+                files
+                    .iter()
+                    .all(|(octets, frames)| *octets <= most || *frames == 1),
+                "{name}: {files:?}"
+            );
+            assert!(handed.is_sorted() && handed.len() == 1_000, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_waited_is_parted_among_files_as_well() {
+        let place = Place::new("before");
+        let mut ring = ring(&place, |o| {
+            (o.octets, o.pre_trigger) = (300_000, Some(Duration::from_secs(60)));
+        });
+        let mut ignore = |_: Numbered| true;
+        // A hundred seconds, of which the last sixty are kept.
+        ring.take(frames(0, 1_000, 1_500, SECOND / 10), &mut ignore);
+        assert_eq!(place.files(), [], "nothing was found so far");
+        ring.trigger(Timestamp(i64::MAX));
+        ring.take(frames(1_000, 100, 1_500, SECOND / 10), &mut ignore);
+        let info = ring.finish();
+        assert_eq!(info.iter().map(|i| i.frames).collect::<Vec<_>>(), [1_100]);
+        let held: Vec<u64> = place.files().iter().map(|(_, frames)| *frames).collect();
+        assert_eq!(held, [195, 195, 195, 16]);
+        assert!(place.files().iter().all(|(octets, _)| *octets <= 300_000));
+    }
+
+    #[test]
+    fn a_probe_goes_through_no_link() {
+        let place = Place::new("link");
+        let (ring_at, other) = (place.0.join("ring"), place.0.join("other"));
+        fs::create_dir(&ring_at).unwrap();
+        fs::write(&other, "kept").unwrap();
+        std::os::unix::fs::symlink(&other, ring_at.join(".tcptriage-probe")).unwrap();
+        ring(&place, |o| {
+            (o.folder, o.pre_trigger) = (ring_at, Some(Duration::from_secs(1)));
+        });
+        assert_eq!(fs::read(&other).unwrap(), b"kept");
+    }
 
     #[test]
     fn what_was_written_in_part_ends_with_a_whole_block() {
