@@ -181,6 +181,15 @@ impl Lab {
         Ok(lab)
     }
 
+    /// From now on the router loses each so-many-th packet that either host sends.
+    pub fn lose_each(&self, nth: u32) -> Result<(), String> {
+        let rules = format!(
+            "table inet lab {{ chain path {{ type filter hook forward priority 0; \
+             numgen inc mod {nth} == 0 drop; }}; }}"
+        );
+        self.router.run(command("nft", &[&rules])).map(drop)
+    }
+
     /// From now on the router loses that share of what either host sends, at random.
     pub fn lose(&self, percent: u32) -> Result<(), String> {
         let rules = format!(
@@ -230,6 +239,15 @@ impl Host {
             .map_err(|error| format!("{}: {error}", command.get_program().display()))
     }
 
+    /// TCP segments that this host has sent again so far, by its own count.
+    pub fn sent_again(&self) -> u64 {
+        let text = self.enter(|| fs::read_to_string("/proc/thread-self/net/snmp").unwrap());
+        let mut lines = text.lines().filter(|line| line.starts_with("Tcp:"));
+        let (names, counts) = (lines.next().unwrap(), lines.next().unwrap());
+        let at = names.split(' ').position(|name| name == "RetransSegs");
+        counts.split(' ').nth(at.unwrap()).unwrap().parse().unwrap()
+    }
+
     /// Captures TCP at this end from now on.
     pub fn capture(&self, file: &Path) -> Result<Capture, String> {
         let name = file.to_string_lossy();
@@ -258,7 +276,7 @@ impl Host {
     /// Waits until something listens on `port` here.
     pub fn wait_for_port(&self, port: u16) -> Result<(), String> {
         let listens = format!("{port:04X} ");
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(120);
         while Instant::now() < end {
             let tables = self.enter(|| {
                 ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"]
