@@ -41,6 +41,8 @@ pub struct Redaction {
     labels: HashMap<String, String>,
     /// Domains, likewise.
     domains: HashMap<String, String>,
+    /// What stands before the `@` of mail addresses, likewise.
+    users: HashMap<String, String>,
     /// Ids that look like domains.
     ids: Vec<String>,
 }
@@ -54,6 +56,7 @@ impl Redaction {
             paths: Vec::new(),
             labels: HashMap::new(),
             domains: HashMap::new(),
+            users: HashMap::new(),
             ids: report.findings.iter().map(|f| f.id.clone()).collect(),
         };
         let smtp = report.flows.iter().filter_map(|f| f.smtp.as_ref());
@@ -132,6 +135,7 @@ impl Redaction {
             .map(|(was, is)| ("host", was, is))
             .collect();
         names.extend(self.domains.iter().map(|(was, is)| ("domain", was, is)));
+        names.extend(self.users.iter().map(|(was, is)| ("user", was, is)));
         names.extend(self.paths.iter().map(|(was, is)| ("capture", was, is)));
         names.sort_unstable();
         for (kind, was, is) in names {
@@ -202,8 +206,33 @@ impl Redaction {
         }
     }
 
-    /// A text: addresses and known names; with `domains`, also whatever looks like a domain name.
+    /// What stands for the users of mail addresses; their domains stay.
+    fn users(&mut self, text: &str) -> String {
+        let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+        while let Some((before, after)) = rest.split_once('@') {
+            let (before, user) = before.split_at(before.trim_end_matches(is_of_user).len());
+            out.push_str(before);
+            let of_domain = |c: char| is_of_token(c) || c == '[';
+            if user.is_empty() || !after.starts_with(of_domain) {
+                out.push_str(user);
+            } else {
+                let number = self.users.len() + 1;
+                let is = self.users.entry(user.to_lowercase());
+                out.push_str(is.or_insert_with(|| format!("user-{number}")));
+            }
+            out.push('@');
+            rest = after;
+        }
+        out.push_str(rest);
+        out
+    }
+
+    /// A text: addresses and known names; with `domains`, also whatever looks like a domain name. Users of mail addresses
+    /// in any.
     fn text(&mut self, text: &mut String, domains: bool) {
+        if text.contains('@') {
+            *text = self.users(text);
+        }
         let mut out = String::with_capacity(text.len());
         let mut rest = text.as_str();
         while !rest.is_empty() {
@@ -421,6 +450,11 @@ fn is_of_name(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
+/// What can stand before the `@` of a mail address, which is nearly anything (RFC 5321 section 4.1.2).
+fn is_of_user(c: char) -> bool {
+    !c.is_whitespace() && !"<>()[],;:\"@".contains(c)
+}
+
 /// What host names and addresses are made of.
 fn is_of_token(c: char) -> bool {
     is_of_name(c) || c == ':'
@@ -451,6 +485,7 @@ mod tests {
             paths: Vec::new(),
             labels: HashMap::new(),
             domains: HashMap::new(),
+            users: HashMap::new(),
             ids: vec!["smtp.tarpit".to_owned()],
         };
         redactor.learn("HUB1.testdomain.com");
@@ -518,6 +553,13 @@ mod tests {
         };
         assert_eq!(redactor.hardware(was)[..2], [2, 0xbf]);
         assert_eq!(redactor.hardware(was)[2..], inner.octets());
+        let mut text = "<Ann.B+x@example.org> and ann.b+x@[192.0.2.1], a @ b".to_owned();
+        redactor.text(&mut text, true);
+        assert!(text.starts_with("<user-1@host-"), "{text}");
+        assert!(
+            text.contains(" user-1@[") && text.ends_with(", a @ b"),
+            "{text}"
+        );
         let mut key = Vec::new();
         redactor.write_key(&mut key).unwrap();
         let key = String::from_utf8(key).unwrap();
