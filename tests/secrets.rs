@@ -1,0 +1,460 @@
+//! Secrets and what people wrote, planted as markers in dialogs that have every reason to be told of: none of them is in any output, unless
+//! it was asked for by name.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use support::convo::{C2S, Convo, S2C};
+use support::scene::{About, Scene, pcapng};
+use support::scenes::*;
+
+/// Passwords, hashes, contents: nobody may ask for them.
+const SECRETS: &[&str] = &[
+    "sesame-plain",
+    "sesame-login-user",
+    "sesame-login-word",
+    "sesame-cram",
+    "sesame-late",
+    "sesame-lower",
+    "sesame-bare",
+    "sesame-echoed",
+    "sesame-oauth",
+    "sesame-http",
+    "sesame-imap",
+    "sesame-pop",
+    "sesame-ntlm-user",
+    "sesame-ntlm-hash",
+    "sesame-smb1-word",
+    "sesame-file",
+    "sesame-subject",
+    "sesame-body",
+    "sesame-header",
+    "sesame-bdat",
+    "sesame-unknown",
+];
+
+/// Addresses of mail users: for `--show-addresses`.
+const ADDRESSES: &[&str] = &[
+    "marker-sender",
+    "marker-recipient",
+    "marker-refused",
+    "marker-asked",
+];
+
+fn base64(text: &str) -> String {
+    STANDARD.encode(text)
+}
+
+fn wide(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// Whether octets hold a marker in any of the ways that it was sent in.
+fn holds(octets: &[u8], marker: &str) -> bool {
+    // Of base64, what does not depend on its neighbours.
+    let forms = (0..3).map(|skip| {
+        let coded = base64(&format!("{}{marker}", &"---"[skip..]));
+        coded.as_bytes()[4..coded.len() - 4].to_vec()
+    });
+    forms
+        .chain([marker.as_bytes().to_vec(), wide(marker)])
+        .any(|form| octets.windows(form.len()).any(|w| w == form))
+}
+
+/// Turns of an SMTP session: what the client says, and the answer, late, so that it is told of.
+fn mail(port: u16, turns: &[(String, &str)]) -> Convo {
+    let mut convo = between(1, port, 25, 25)
+        .handshake()
+        .wait_ms(6_000)
+        .send(S2C, b"220 mx.example ESMTP\r\n")
+        .send(C2S, b"EHLO client.example\r\n")
+        .send(
+            S2C,
+            b"250-mx.example\r\n250-AUTH PLAIN LOGIN CRAM-MD5 NTLM XOAUTH2\r\n250-CHUNKING\r\n250 SIZE\r\n",
+        );
+    for (said, answer) in turns {
+        convo = convo
+            .send(C2S, format!("{said}\r\n").as_bytes())
+            .ack(S2C)
+            .wait_ms(7_000)
+            .send(S2C, format!("{answer}\r\n").as_bytes());
+    }
+    convo
+        .send(C2S, b"QUIT\r\n")
+        .send(S2C, b"221 bye\r\n")
+        .close(C2S)
+}
+
+/// An NTLM message that proves who the client is ([MS-NLMP] section 2.2.1.3), with fields at their offsets.
+fn ntlm() -> Vec<u8> {
+    let (user, hash) = (wide("sesame-ntlm-user"), b"sesame-ntlm-hash");
+    let mut message = b"NTLMSSP\0\x03\0\0\0".to_vec();
+    let mut at = 64;
+    for length in [0, hash.len(), 0, user.len(), 0, 0] {
+        message.extend((length as u16).to_le_bytes());
+        message.extend((length as u16).to_le_bytes());
+        message.extend((at as u32).to_le_bytes());
+        at += length;
+    }
+    message.extend([5, 2, 0, 0]);
+    message.extend(hash);
+    message.extend(user);
+    message
+}
+
+/// Mail with every kind of login, SMB with logins and contents, and other protocols.
+fn capture(folder: &Path) -> PathBuf {
+    let t = |said: &str, answer: &'static str| (said.to_owned(), answer);
+    let mut scene = Scene::new();
+    let sessions: Vec<Vec<(String, &str)>> = vec![
+        vec![
+            (
+                format!("AUTH PLAIN {}", base64("\0user\0sesame-plain")),
+                "535 5.7.8 no",
+            ),
+            t("AUTH LOGIN", "334 VXNlcm5hbWU6"),
+            (base64("sesame-login-user"), "334 UGFzc3dvcmQ6"),
+            (base64("sesame-login-word"), "535 5.7.8 no"),
+            t("AUTH CRAM-MD5", "334 PDE2LjE+"),
+            (base64("user sesame-cram"), "535 5.7.8 no"),
+            t("AUTH PLAIN", "334 "),
+            (base64("\0u\0sesame-late"), "454 4.7.0 later"),
+            (
+                format!("auth plain {}", base64("\0u\0sesame-lower")),
+                "535 5.7.8 no",
+            ),
+            (
+                format!("AUTH XOAUTH2 {}", base64("auth=Bearer sesame-oauth")),
+                "334 eyJzdGF0dXMiOiI0MDEifQ==",
+            ),
+            t("", "535 5.7.8 no"),
+            (
+                format!("AUTH NTLM {}", STANDARD.encode(ntlm())),
+                "535 5.7.8 no",
+            ),
+            // A client that has lost its place, and a server that says what it did not understand.
+            (base64("sesame-bare"), "500 5.5.1 what"),
+            (
+                base64("xx sesame-echoed"),
+                "500 5.5.1 unknown command eHggc2VzYW1lLWVjaG9lZA==",
+            ),
+        ],
+        vec![
+            t("MAIL FROM:<marker-sender@a.example>", "250 ok"),
+            t(
+                "RCPT TO:<marker-refused@b.example>",
+                "550 5.1.1 <marker-refused@b.example>: no such user marker-refused@b.example",
+            ),
+            t(
+                "RCPT TO:<marker-recipient@b.example>",
+                "451 4.3.0 marker-recipient@b.example try later",
+            ),
+            t(
+                "VRFY marker-asked@b.example",
+                "252 perhaps marker-asked@b.example",
+            ),
+            t(
+                "RCPT TO:<marker-recipient@b.example>",
+                "250 ok marker-recipient@b.example",
+            ),
+            t("DATA", "354 go"),
+            t(
+                "From: marker-sender@a.example\r\nTo: marker-recipient@b.example\r\nSubject: sesame-subject\r\n\
+                 X-Secret: sesame-header\r\nMessage-ID: <1@a.example>\r\n\r\nsesame-body\r\nAUTH PLAIN sesame-body\r\n.",
+                "452 4.3.1 from marker-sender@a.example to <marker-recipient@b.example>: out of room",
+            ),
+            t("MAIL FROM:<marker-sender@a.example>", "250 ok"),
+            t("RCPT TO:<marker-recipient@b.example>", "250 ok"),
+            t(
+                "BDAT 14 LAST\r\nsesame-bdat\r\n",
+                "550 5.7.1 marker-sender@a.example not wanted",
+            ),
+        ],
+    ];
+    for (n, turns) in (0..).zip(&sessions) {
+        scene.add(mail(49_152 + n, turns));
+    }
+
+    let mut login = vec![25, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 88, 0];
+    let token = ntlm();
+    login.extend((token.len() as u16).to_le_bytes());
+    login.resize(24, 0);
+    login.extend(&token);
+    let mut write = vec![49, 0, 112, 0];
+    write.extend(11_u32.to_le_bytes());
+    write.resize(48, 0);
+    write.extend(b"sesame-file");
+    let mut read = vec![17, 0, 80, 0];
+    read.extend(11_u32.to_le_bytes());
+    read.resize(16, 0);
+    read.extend(b"sesame-file");
+    let mut smb = between(1, 50_000, 40, 445).handshake();
+    for (id, (command, request, status, response)) in [
+        (
+            1_u16,
+            &login,
+            0xc000_006d_u32,
+            &vec![9, 0, 0, 0, 0, 0, 0, 0],
+        ),
+        (1, &login, 0, &vec![9, 0, 0, 0, 0, 0, 0, 0]),
+        (9, &write, 0xc000_007f, &vec![9, 0, 0, 0, 0, 0, 0, 0]),
+        (
+            9,
+            &write,
+            0,
+            &vec![17, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        ),
+        (8, &vec![49, 0, 80, 0], 0, &read),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        smb = smb
+            .send(C2S, &smb2(command, id as u64, None, 1, request))
+            .ack(S2C)
+            .wait_ms(8_000)
+            .send(S2C, &smb2(command, id as u64, Some(status), 1, response));
+    }
+    scene.add(smb.close(C2S));
+
+    // SMB 1 with a password in clear ([MS-CIFS] section 2.2.4.53.1).
+    let mut words = vec![0xff, 0, 0, 0, 0xff, 0xff, 2, 0, 1, 0, 0, 0, 0, 0];
+    words.extend([16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let mut one = b"\xffSMB\x73\0\0\0\0\x18\x01\0".to_vec();
+    one.resize(32, 0);
+    one.push(13);
+    one.extend(&words);
+    one.extend([30, 0]);
+    one.extend(b"sesame-smb1-wordsesame-ntlm-user\0");
+    let mut message = (one.len() as u32).to_be_bytes().to_vec();
+    message.extend(&one);
+    let mut refused = b"\xffSMB\x73\x6d\0\0\xc0\x98\x01\0".to_vec();
+    refused.resize(32, 0);
+    refused.extend([0, 0, 0]);
+    let mut answer = (refused.len() as u32).to_be_bytes().to_vec();
+    answer.extend(&refused);
+    scene.add(
+        between(1, 50_100, 41, 445)
+            .handshake()
+            .send(C2S, &message)
+            .ack(S2C)
+            .wait_ms(8_000)
+            .send(S2C, &answer)
+            .close(C2S),
+    );
+
+    for (n, port, asked, told) in [
+        (
+            0,
+            80,
+            format!(
+                "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {}\r\n\r\n",
+                base64("u:sesame-http")
+            ),
+            "HTTP/1.1 401 No\r\n\r\n",
+        ),
+        (
+            1,
+            143,
+            "a LOGIN user sesame-imap\r\n".to_owned(),
+            "a NO\r\n",
+        ),
+        (2, 110, "PASS sesame-pop\r\n".to_owned(), "-ERR no\r\n"),
+        (
+            3,
+            9999,
+            "sesame-unknown\r\n".to_owned(),
+            "sesame-unknown too\r\n",
+        ),
+    ] {
+        scene.add(
+            between(1, 50_200 + n, 42, port)
+                .handshake()
+                .send(C2S, asked.as_bytes())
+                .ack(S2C)
+                .wait_ms(8_000)
+                .send(S2C, told.as_bytes())
+                .send(C2S, asked.as_bytes())
+                .wait_ms(900)
+                .again()
+                .rst(S2C),
+        );
+    }
+    let path = folder.join("secrets.pcapng");
+    fs::write(&path, pcapng(&About::default(), &scene.frames())).unwrap();
+    path
+}
+
+/// A receive log of the first session, as Exchange writes it where somebody had it write everything.
+fn log(folder: &Path) -> PathBuf {
+    let mut text = "#Software: Microsoft Exchange Server\r\n#Version: 14.0.0.0\r\n#Log-type: SMTP Receive Protocol Log\r\n\
+         #Fields: date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context\r\n"
+        .to_owned();
+    for (n, (event, data)) in [
+        ("+", String::new()),
+        (">", "220 mx.example ESMTP".to_owned()),
+        ("<", "EHLO client.example".to_owned()),
+        (
+            "<",
+            format!("AUTH PLAIN {}", base64("\0user\0sesame-plain")),
+        ),
+        (">", "535 5.7.8 no".to_owned()),
+        ("<", base64("sesame-bare")),
+        ("<", "MAIL FROM:<marker-sender@a.example>".to_owned()),
+        (">", "451 4.7.0 marker-sender@a.example not now".to_owned()),
+        ("-", String::new()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        text.push_str(&format!(
+            "2023-11-14T22:13:{:02}.000Z,MAIL\\In,08D892B7A9441226,{n},192.0.2.25:25,192.0.2.1:49152,{event},{data},\r\n",
+            20 + n * 3
+        ));
+    }
+    let path = folder.join("RECV.LOG");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// Standard output and standard error together.
+fn run(args: &[&str]) -> Vec<u8> {
+    let output = Command::new(env!("CARGO_BIN_EXE_tcptriage"))
+        .args(args)
+        .env("RUST_LOG", "trace")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {said}");
+    [output.stdout, output.stderr].concat()
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder =
+        std::env::temp_dir().join(format!("tcptriage-secrets-{}-{name}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Everything that the program writes of the capture with these options, each with its name.
+fn outputs(folder: &Path, options: &[&str]) -> Vec<(String, Vec<u8>)> {
+    let (capture, log) = (capture(folder), log(folder));
+    let (capture, log) = (capture.to_str().unwrap(), log.to_str().unwrap());
+    let mut all = Vec::new();
+    let mut args = vec!["analyze", "-v", "--logs", log];
+    args.extend(options);
+    let files: Vec<PathBuf> = ["json", "md", "html", "txt", "csv", "pcapng"]
+        .map(|ending| folder.join(format!("report.{ending}")))
+        .to_vec();
+    for file in &files {
+        args.extend(["-o", file.to_str().unwrap()]);
+    }
+    args.push(capture);
+    all.push(("terminal".to_owned(), run(&args)));
+    for file in &files {
+        let name = file.extension().unwrap().to_str().unwrap();
+        all.push((name.to_owned(), fs::read(file).unwrap()));
+    }
+    for command in ["compare", "verify"] {
+        let mut args = vec![command, "-v", "--format", "json"];
+        args.extend(options);
+        if command == "verify" {
+            args.extend(["--before", capture, "--after", capture]);
+        } else {
+            args.extend([capture, capture]);
+        }
+        all.push((command.to_owned(), run(&args)));
+    }
+    all
+}
+
+#[test]
+fn no_secret_is_in_any_output() {
+    let folder = folder("all");
+    let mut all = outputs(&folder, &[]);
+    let capture = folder.join("secrets.pcapng");
+    for format in ["text", "tsv", "json"] {
+        let told = run(&[
+            "segments",
+            "-v",
+            "--format",
+            format,
+            capture.to_str().unwrap(),
+        ]);
+        all.push((format!("segments as {format}"), told));
+    }
+    let raw = fs::read(&capture).unwrap();
+    for marker in SECRETS.iter().chain(ADDRESSES) {
+        assert!(holds(&raw, marker), "{marker} is not planted");
+        for (name, octets) in &all {
+            assert!(!holds(octets, marker), "{marker} is in {name}");
+        }
+    }
+    // What is told of the dialogs is told.
+    let text = String::from_utf8_lossy(&all[0].1);
+    assert!(text.contains("535") || text.contains("550"), "{text}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn addresses_are_shown_where_they_are_asked_for_and_secrets_never() {
+    let folder = folder("shown");
+    let all = outputs(&folder, &["--show-addresses"]);
+    for marker in SECRETS {
+        for (name, octets) in &all {
+            // The evidence has whole frames then.
+            assert!(
+                name == "pcapng" || !holds(octets, marker),
+                "{marker} is in {name}"
+            );
+        }
+    }
+    let json = &all.iter().find(|(name, _)| name == "json").unwrap().1;
+    assert!(holds(json, "marker-refused"));
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn redaction_leaves_no_address() {
+    let folder = folder("redacted");
+    let all = outputs(&folder, &["--redact", "--show-addresses"]);
+    let hosts = [
+        "192.0.2.1",
+        "192.0.2.25",
+        "192.0.2.40",
+        "192.0.2.41",
+        "192.0.2.42",
+    ];
+    let raw = fs::read(folder.join("secrets.pcapng")).unwrap();
+    for (name, octets) in &all {
+        for marker in SECRETS.iter().chain(ADDRESSES) {
+            assert!(!holds(octets, marker), "{marker} is in {name}");
+        }
+        for name_of in ["mx.example", "client.example"] {
+            assert!(!holds(octets, name_of), "{name_of} is in {name}");
+        }
+        let text = String::from_utf8_lossy(octets);
+        for host in hosts {
+            let digits = |c: char| c.is_ascii_digit() || c == '.';
+            let whole = text.match_indices(host).any(|(at, _)| {
+                !text[..at].ends_with(digits) && !text[at + host.len()..].starts_with(digits)
+            });
+            assert!(!whole, "{host} is in {name}");
+            let bits: Vec<u8> = host.split('.').map(|n| n.parse().unwrap()).collect();
+            assert!(raw.windows(4).any(|w| w == bits), "{host}");
+            assert!(
+                name != "pcapng" || !octets.windows(4).any(|w| w == bits),
+                "{host} is in the evidence"
+            );
+        }
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
