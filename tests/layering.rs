@@ -18,6 +18,7 @@ const MAP: &[(&str, &[&str], &[&str])] = &[
             "flate2",
             "glob",
             "jiff",
+            "libc",
             "lz4_flex",
             "memmap2",
             "nix",

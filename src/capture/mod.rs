@@ -29,6 +29,7 @@ use crate::net::{FrameNo, Timestamp};
 
 pub use filter::filter;
 pub use find::{CaptureFile, CaptureSet, Found, MAX_FILES, Seam, find, seam};
+pub use map::Map;
 pub use open::{OpenOptions, open, open_reader};
 pub use span::TimeSpan;
 pub use unpack::UnpackLimits;
@@ -74,7 +75,7 @@ impl LinkType {
 #[derive(Clone, Debug)]
 pub enum Octets {
     /// A finished file, mapped as a whole; shared by all its batches.
-    Mapped(Arc<memmap2::Mmap>),
+    Mapped(Arc<Map>),
     /// A buffer that this batch alone uses; recycled.
     Owned(Vec<u8>),
 }

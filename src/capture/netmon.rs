@@ -11,12 +11,10 @@
 
 use std::sync::Arc;
 
-use memmap2::Mmap;
-
 use super::fields::Order;
 use super::records::MAX_BATCH_OCTETS;
 use super::tally::Tally;
-use super::{BATCH_FRAMES, CaptureError, CaptureInfo, FrameBatch, LinkType, Octets, Source};
+use super::{BATCH_FRAMES, CaptureError, CaptureInfo, FrameBatch, LinkType, Map, Octets, Source};
 use crate::net::Timestamp;
 
 /// Octets of the header up to the end of the comment table's length.
@@ -32,7 +30,7 @@ const ORDER: Order = Order::Little;
 
 /// Where the octets of the capture are.
 pub(super) enum Store {
-    Map(Arc<Mmap>),
+    Map(Arc<Map>),
     Memory(Vec<u8>),
 }
 

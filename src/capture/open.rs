@@ -85,7 +85,7 @@ pub fn open_reader(
 }
 
 /// A mapped file.
-fn whole(path: &str, file: File, map: memmap2::Mmap) -> Result<Box<dyn Source>, CaptureError> {
+fn whole(path: &str, file: File, map: map::Map) -> Result<Box<dyn Source>, CaptureError> {
     let map = Arc::new(map);
     let prefix = map.get(..map.len().min(sniff::PREFIX)).unwrap_or(&[]);
     let kind = sniff::sniff(path, prefix);
@@ -105,7 +105,7 @@ fn whole(path: &str, file: File, map: memmap2::Mmap) -> Result<Box<dyn Source>, 
 fn mapped<R: Records + Start + 'static>(
     path: &str,
     file: File,
-    map: Arc<memmap2::Mmap>,
+    map: Arc<map::Map>,
     records: R,
     format: &str,
 ) -> Box<dyn Source> {
@@ -116,6 +116,7 @@ fn mapped<R: Records + Start + 'static>(
         records,
         tally: Tally::new(path, format),
         ended: false,
+        cut: false,
     })
 }
 

@@ -10,10 +10,8 @@ use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use memmap2::Mmap;
-
 use super::tally::Tally;
-use super::{BATCH_FRAMES, CaptureError, CaptureInfo, Frame, FrameBatch, Octets, Source, map};
+use super::{BATCH_FRAMES, CaptureError, CaptureInfo, Frame, FrameBatch, Map, Octets, Source};
 
 /// Octets of one batch after which it is handed on although frames are missing, where its octets lie in memory.
 pub(super) const MAX_BATCH_OCTETS: usize = 32 << 20;
@@ -58,19 +56,26 @@ pub(super) trait Records: Send {
 
 /// Records in a mapped file.
 pub(super) struct Mapped<R> {
-    pub(super) map: Arc<Mmap>,
+    pub(super) map: Arc<Map>,
     pub(super) file: File,
     pub(super) at: usize,
     pub(super) records: R,
     pub(super) tally: Tally,
     pub(super) ended: bool,
+    /// Whether it was told that the file is shorter now.
+    pub(super) cut: bool,
 }
 
 impl<R: Records> Source for Mapped<R> {
     fn next_batch(&mut self, batch: &mut FrameBatch) -> Result<bool, CaptureError> {
         batch.frames.clear();
-        if !self.ended && !map::still_whole(&self.file, &self.map) {
-            self.ended = true;
+        let cut = if self.ended {
+            self.map.has_lost()
+        } else {
+            !self.map.is_whole(&self.file)
+        };
+        if cut && !self.cut {
+            (self.ended, self.cut) = (true, true);
             let text = format!(
                 "the file was cut while it was read; what lay behind octet {} is missing",
                 self.at
