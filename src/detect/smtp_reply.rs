@@ -4,6 +4,10 @@
 //! Gives:  one [`Topic`]; one [`Maker`]
 //! Never:  calls a refusal by its code alone where servers use that code for several things
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use crate::proto::SmtpRecord;
 
 /// What a refusal is about.
@@ -106,11 +110,18 @@ const TEXTS: &[(Topic, &[&str])] = &[
     ),
 ];
 
+/// [`TEXTS`], ready to be looked for: every refusal is held against all of them.
+static FINDERS: LazyLock<Vec<(Topic, Vec<Finder<'static>>)>> = LazyLock::new(|| {
+    let ready = |texts: &[&'static str]| texts.iter().map(|one| Finder::new(*one)).collect();
+    let each = TEXTS.iter();
+    each.map(|(topic, texts)| (*topic, ready(texts))).collect()
+});
+
 /// What this refusal is about.
 pub(super) fn topic(verb: &str, code: u16, enhanced: Option<[u16; 3]>, text: &str) -> Topic {
     let text = text.to_ascii_lowercase();
-    for (topic, texts) in TEXTS {
-        if texts.iter().any(|one| text.contains(one)) {
+    for (topic, texts) in &*FINDERS {
+        if texts.iter().any(|one| one.find(text.as_bytes()).is_some()) {
             // A path that timed out behind the server is no timer of this dialog.
             if *topic == Topic::Timer && code != 421 {
                 continue;
