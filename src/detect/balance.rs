@@ -130,6 +130,10 @@ impl Balance {
 }
 
 impl Detector for Balance {
+    fn minds_lone_syns(&self) -> bool {
+        true
+    }
+
     fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
         let Some(outcome) = outcome(seen) else {
             return;

@@ -121,6 +121,10 @@ pub(super) struct Cadence {
 }
 
 impl Detector for Cadence {
+    fn minds_lone_syns(&self) -> bool {
+        true
+    }
+
     fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
         let Some(outcome) = outcome(seen) else {
             return;

@@ -83,6 +83,10 @@ pub(super) struct Nlb {
 }
 
 impl Detector for Nlb {
+    fn minds_lone_syns(&self) -> bool {
+        true
+    }
+
     fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
         let f = seen.flow;
         let key = (f.server.addr, f.server.port);

@@ -60,6 +60,10 @@ pub(super) struct CaptureFaults {
 }
 
 impl Detector for CaptureFaults {
+    fn minds_lone_syns(&self) -> bool {
+        true
+    }
+
     fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
         let f = seen.flow;
         self.flows += 1;

@@ -82,6 +82,10 @@ pub(super) struct Checksums {
 }
 
 impl Detector for Checksums {
+    fn minds_lone_syns(&self) -> bool {
+        true
+    }
+
     fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
         let f = seen.flow;
         for direction in Direction::BOTH {

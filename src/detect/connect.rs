@@ -92,6 +92,10 @@ fn came_up(up: u64, of: u64) -> String {
 }
 
 impl Detector for Connect {
+    fn minds_lone_syns(&self) -> bool {
+        true
+    }
+
     fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
         let f = seen.flow;
         if !f.handshake.syn_seen {

@@ -59,6 +59,12 @@ pub trait Detector: Send {
     /// A flow has ended.
     fn flow(&mut self, seen: Seen<'_>, out: &mut Vec<Finding>);
 
+    /// Whether flows of which a lone SYN is all that was seen tell it anything. A flood is made of those, and would fill the groups of
+    /// detectors that look at traffic.
+    fn minds_lone_syns(&self) -> bool {
+        false
+    }
+
     /// A packet that is no TCP segment.
     fn note(&mut self, _note: &Note) {}
 

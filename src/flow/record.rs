@@ -93,6 +93,17 @@ impl FlowRecord {
         self.end.since(self.start).unwrap_or_default()
     }
 
+    /// Whether a lone SYN is all that was seen of it.
+    #[must_use]
+    pub fn is_lone_syn(&self) -> bool {
+        let [client, server] = &self.halves;
+        self.handshake.syn_seen
+            && client.frames == 1
+            && server.frames == 0
+            && client.data_segments == 0
+            && self.events.is_empty()
+    }
+
     /// The half that `direction` names.
     #[must_use]
     pub fn half(&self, direction: Direction) -> &HalfRecord {

@@ -15,8 +15,10 @@ use super::half::Verdict;
 use super::reassembly::Ready;
 use super::reuse::{Belongs, Numbers, Rival};
 use super::series::Moment;
-use super::{Chunk, End, FlowRecord, Judged, Observed};
-use crate::decode::{FlowKey, NoteKind, Segment, SegmentBatch, TcpFlags, flow_hash};
+use super::{
+    Chunk, Close, End, FlowRecord, HalfRecord, Handshake, Judged, Observed, Vantage, vantage,
+};
+use crate::decode::{Checksum, FlowKey, NoteKind, Segment, SegmentBatch, TcpFlags, flow_hash};
 use crate::net::{Direction, FrameNo, StreamOffset, Timestamp};
 
 /// Twice the longest segment lifetime of RFC 9293 section 3.4.2.
@@ -57,7 +59,7 @@ enum Slot {
 }
 
 /// The SYN of a flow that has shown nothing more.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Lone {
     syn: Segment,
     index: u64,
@@ -65,8 +67,73 @@ struct Lone {
 }
 
 impl Lone {
-    fn grow(self) -> Box<Connection> {
+    fn grow(&self) -> Box<Connection> {
         grow(&self.syn, self.index, self.capture)
+    }
+
+    /// What a [`Connection`] would say of it, without one: that takes ten times as long, and in a flood of SYNs there is nothing else.
+    fn record(&self, evicted: bool) -> FlowRecord {
+        let syn = &self.syn;
+        if syn.checksum == Checksum::Wrong || syn.outgoing == Some(true) {
+            return self.grow().finish(evicted);
+        }
+        let ends = [syn.key.endpoint(0), syn.key.endpoint(1)];
+        let [client, server] = if syn.from_first {
+            ends
+        } else {
+            [ends[1], ends[0]]
+        };
+        FlowRecord {
+            index: self.index,
+            capture: self.capture,
+            client,
+            server,
+            encapsulation: syn.key.encapsulation,
+            macs: syn.macs,
+            first_frame: syn.frame,
+            last_frame: syn.frame,
+            start: syn.time,
+            end: syn.time,
+            handshake: Handshake {
+                syn_seen: true,
+                syn_frames: vec![syn.frame],
+                ..Handshake::default()
+            },
+            close: Close {
+                how: End::Unanswered,
+                ..Close::default()
+            },
+            vantage: Vantage::Unknown,
+            vantage_basis: vantage::TOO_LITTLE,
+            halves: [
+                HalfRecord {
+                    frames: 1,
+                    good_checksums: u64::from(syn.checksum == Checksum::Good),
+                    unfilled_checksums: u64::from(syn.checksum.is_unfilled()),
+                    window_scale: syn.syn.window_scale,
+                    syn_seen: true,
+                    mss: syn.syn.mss,
+                    sack_permitted: Some(syn.syn.sack_permitted),
+                    timestamps: Some(syn.timestamps.is_some()),
+                    max_window: u64::from(syn.window),
+                    ttl: Some((syn.ttl, syn.ttl)),
+                    first_seq: Some(syn.seq),
+                    ..HalfRecord::default()
+                },
+                HalfRecord::default(),
+            ],
+            time: Vec::new(),
+            stalls: Vec::new(),
+            short_waits: Vec::new(),
+            events: Vec::new(),
+            events_omitted: 0,
+            capture_duplicates: 0,
+            disordered: 0,
+            clock_steps: 0,
+            clock_leaps: Vec::new(),
+            truncated: 0,
+            evicted,
+        }
     }
 }
 
@@ -154,11 +221,10 @@ impl Slot {
 
     /// Its record, if it ended now.
     fn record(&self) -> FlowRecord {
-        let connection = match self {
-            Self::Syn(lone) => lone.clone().grow(),
-            Self::Full(c) => c.clone(),
-        };
-        connection.finish(false)
+        match self {
+            Self::Syn(lone) => lone.record(false),
+            Self::Full(c) => c.clone().finish(false),
+        }
     }
 
     fn is_over(&self, now: Timestamp, linger: Duration) -> bool {
@@ -407,7 +473,9 @@ impl FlowTable {
             Some((key, slot)) if key == seg.key => Some(slot),
             _ => self.slot_of(&seg.key, seg.hash),
         };
-        if let Some(at) = slot {
+        if let Some(at) = slot
+            && !self.goes_on(at, seg)
+        {
             match self.place(at, seg, batch.capture, out) {
                 Place::Here => {}
                 Place::Aside => return,
@@ -449,7 +517,10 @@ impl FlowTable {
             let flow = c.index;
             for direction in Direction::BOTH {
                 let ready = &mut self.ready[direction.index()];
-                if !ready.is_empty() && !c.announced {
+                if ready.is_empty() {
+                    continue;
+                }
+                if !c.announced {
                     c.announced = true;
                     let (client_port, server_port) = c.ports();
                     out.push(Observed::Opened {
@@ -507,6 +578,15 @@ impl FlowTable {
             && c.index == flow
         {
             c.wanted = false;
+        }
+    }
+
+    /// Whether a segment goes on with the connection in its slot, as nearly all do: only a SYN may open another, and only of two can one
+    /// be meant.
+    fn goes_on(&self, slot: u32, seg: &Segment) -> bool {
+        match self.slots.get(slot as usize) {
+            Some(Some(Slot::Full(c))) => c.rival.is_none() && !seg.flags.has(TcpFlags::SYN),
+            _ => false,
         }
     }
 
@@ -589,7 +669,14 @@ impl FlowTable {
                 self.full -= 1;
                 c
             }
-            Some(Slot::Syn(lone)) => lone.grow(),
+            Some(Slot::Syn(lone)) => {
+                self.free.push(slot);
+                out.push(Observed::Closed {
+                    slot,
+                    record: Box::new(lone.record(evicted)),
+                });
+                return;
+            }
             None => return,
         };
         self.free.push(slot);
@@ -726,7 +813,7 @@ impl FlowTable {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::decode::{Checksum, OctetRef, SynOptions, flow_hash};
+    use crate::decode::{OctetRef, SynOptions};
     use crate::net::{Family, FrameNo, MacAddr, SeqNum};
 
     /// A SYN from client number `n`.
@@ -763,6 +850,76 @@ pub(super) mod tests {
             sack: (0, 0),
             macs: [MacAddr::default(); 2],
             outgoing: None,
+        }
+    }
+
+    #[test]
+    fn a_lone_syn_is_told_as_a_connection_would_tell_it() {
+        let plain = syn(7);
+        let rows = [
+            ("plain", plain),
+            (
+                "from the end that stands second",
+                Segment {
+                    from_first: false,
+                    ..plain
+                },
+            ),
+            (
+                "with all options",
+                Segment {
+                    timestamps: Some((5, 0)),
+                    syn: SynOptions {
+                        mss: Some(1460),
+                        window_scale: Some(8),
+                        sack_permitted: true,
+                    },
+                    ip_id: Some(9),
+                    macs: [MacAddr([1; 6]), MacAddr([2; 6])],
+                    ..plain
+                },
+            ),
+            ("window shut", Segment { window: 0, ..plain }),
+            (
+                "checksum left to the adapter",
+                Segment {
+                    checksum: Checksum::UnfilledPartial,
+                    ..plain
+                },
+            ),
+            (
+                "checksum wrong",
+                Segment {
+                    checksum: Checksum::Wrong,
+                    ..plain
+                },
+            ),
+            (
+                "sent by the capturing host",
+                Segment {
+                    outgoing: Some(true),
+                    ..plain
+                },
+            ),
+            (
+                "received by it, and not checked",
+                Segment {
+                    outgoing: Some(false),
+                    checksum: Checksum::Unchecked,
+                    ..plain
+                },
+            ),
+        ];
+        for (name, syn) in rows {
+            for evicted in [false, true] {
+                let lone = Lone {
+                    syn,
+                    index: 3,
+                    capture: 1,
+                };
+                let (told, known) = (lone.record(evicted), lone.grow().finish(evicted));
+                assert_eq!(format!("{told:?}"), format!("{known:?}"), "{name}");
+            }
         }
     }
 

@@ -14,6 +14,9 @@ const FAR_SMALLER: u32 = 10;
 /// No wire to another site answers within this time.
 const BESIDE: Duration = Duration::from_micros(500);
 
+/// Of a flow that shows next to nothing.
+pub(super) const TOO_LITTLE: &str = "too little was captured to tell";
+
 /// Vantage of a flow and its grounds in words.
 pub(super) fn of(
     handshake: &Handshake,
@@ -96,7 +99,7 @@ pub(super) fn of(
             "both ends acknowledge after like times",
         );
     }
-    (Vantage::Unknown, "too little was captured to tell")
+    (Vantage::Unknown, TOO_LITTLE)
 }
 
 fn split(

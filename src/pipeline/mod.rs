@@ -210,6 +210,10 @@ fn conclude(
 
 /// What to tell of addresses that the user says something of, and that the captures do not show. Of names the rules stage tells.
 fn strangers(settings: &Settings, report: &Report) -> Vec<String> {
+    // Of flows that are not listed, the hosts are not known here.
+    if (settings.os.is_empty() && settings.facts.is_empty()) || report.totals.flows_omitted > 0 {
+        return Vec::new();
+    }
     let ends = report.flows.iter().flat_map(|f| [&f.client, &f.server]);
     let shown: HashSet<IpAddr> = ends
         .filter_map(|end| end.parse::<SocketAddr>().ok())
@@ -222,8 +226,6 @@ fn strangers(settings: &Settings, report: &Report) -> Vec<String> {
             let address = host.parse::<IpAddr>();
             address.is_ok_and(|address| !shown.contains(&address))
         })
-        // Of flows that are not listed, the hosts are not known here.
-        .filter(|_| report.totals.flows_omitted == 0)
         .map(|(option, host)| {
             format!("no host {host} is seen in the captures, so {option} {host}=… changes nothing")
         })

@@ -344,8 +344,11 @@ impl Found {
             flow: &record,
             dialog: &dialog,
         };
+        let lone = record.is_lone_syn();
         for detector in &mut self.detectors {
-            detector.flow(seen, &mut self.findings);
+            if !lone || detector.minds_lone_syns() {
+                detector.flow(seen, &mut self.findings);
+            }
         }
         self.fingerprints.flow(seen);
         self.holes_omitted += record.halves.iter().map(|h| h.holes_omitted).sum::<u64>();

@@ -118,8 +118,9 @@ impl FlowList {
     fn prune(&mut self) {
         if self.kept.len() > self.most {
             let cited = &self.cited;
-            self.kept.sort_by(|a, b| {
-                let rank = |f: &Flow| !cited.contains(&f.index);
+            let rank = |f: &Flow| !cited.contains(&f.index);
+            let last = self.most.saturating_sub(1);
+            self.kept.select_nth_unstable_by(last, |a, b| {
                 rank(a)
                     .cmp(&rank(b))
                     .then(b.duration.total_cmp(&a.duration))

@@ -135,7 +135,7 @@ struct Fields<'a, 'b> {
 /// Whether a text means itself within quotes, and nothing to a terminal. All octets are looked at, which is quicker than to stop.
 fn is_plain(text: &str) -> bool {
     text.bytes().fold(true, |plain, b| {
-        plain & (b >= b' ') & (b < 0x7f) & (b != b'"') & (b != b'\\')
+        plain & (b' '..0x7f).contains(&b) & (b != b'"') & (b != b'\\')
     })
 }
 

@@ -35,32 +35,20 @@ impl Fingerprints {
             let Some((_, ttl)) = half.ttl else { continue };
             // Initial TTLs are 64, 128 and 255; paths are rarely longer than 30 hops.
             match ttl {
-                98..=128 => self.tell(
-                    host,
-                    "os",
-                    "windows",
-                    0.8,
-                    format!("packets of TTL {ttl}: Windows starts at 128"),
-                ),
+                98..=128 => self.tell(host, "os", "windows", 0.8, || {
+                    format!("packets of TTL {ttl}: Windows starts at 128")
+                }),
                 // Proxies and devices that answer for a Windows host send this too: a hint, and no ground to leave
                 // out the commands for Windows.
-                34..=64 => self.tell(
-                    host,
-                    "os",
-                    "linux|bsd",
-                    0.5,
-                    format!("packets of TTL {ttl}: Unix systems start at 64"),
-                ),
+                34..=64 => self.tell(host, "os", "linux|bsd", 0.5, || {
+                    format!("packets of TTL {ttl}: Unix systems start at 64")
+                }),
                 _ => {}
             }
             if half.syn_seen && (98..=128).contains(&ttl) && half.window_scale == Some(8) {
-                self.tell(
-                    host,
-                    "os",
-                    "ws2008..",
-                    0.75,
-                    "window scale 8 in its SYN: auto-tuning, which came with 2008".to_owned(),
-                );
+                self.tell(host, "os", "ws2008..", 0.75, || {
+                    "window scale 8 in its SYN: auto-tuning, which came with 2008".to_owned()
+                });
             }
         }
         if let Some(smtp) = &seen.dialog.smtp {
@@ -77,7 +65,7 @@ impl Fingerprints {
                 })
                 .collect();
             for (name, value, confidence, basis) in mail_server(banner, &keywords) {
-                self.tell(server, name, value, confidence, basis);
+                self.tell(server, name, value, confidence, || basis);
             }
             if let Some(name) = &smtp.server_name {
                 self.name(server, name);
@@ -95,25 +83,17 @@ impl Fingerprints {
             if let Some((major, minor, build)) = smb.server_version
                 && let Some(value) = ntlm_system(major, minor, build)
             {
-                self.tell(
-                    server,
-                    "os",
-                    value,
-                    0.9,
-                    format!("version {major}.{minor} build {build} in its NTLM challenge"),
-                );
+                self.tell(server, "os", value, 0.9, || {
+                    format!("version {major}.{minor} build {build} in its NTLM challenge")
+                });
             }
             // A dialect says what the server can do at least; Samba speaks them all, so only with Windows' TTL.
             if (98..=128).contains(&ttl)
                 && let Some(value) = smb.dialect.as_deref().and_then(dialect_system)
             {
-                self.tell(
-                    server,
-                    "os",
-                    value,
-                    0.7,
-                    format!("SMB dialect {}", smb.dialect.as_deref().unwrap_or("")),
-                );
+                self.tell(server, "os", value, 0.7, || {
+                    format!("SMB dialect {}", smb.dialect.as_deref().unwrap_or(""))
+                });
             }
             if let Some(name) = &smb.server_name {
                 self.name(server, name);
@@ -127,7 +107,7 @@ impl Fingerprints {
         name: &'static str,
         value: &str,
         confidence: f64,
-        basis: String,
+        basis: impl FnOnce() -> String,
     ) {
         if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(&host) {
             self.omitted += 1;
@@ -136,7 +116,7 @@ impl Fingerprints {
         let facts = self.hosts.entry(host).or_default();
         let known = facts
             .entry((name, value.to_owned()))
-            .or_insert((confidence, basis));
+            .or_insert_with(|| (confidence, basis()));
         known.0 = known.0.max(confidence);
     }
 
