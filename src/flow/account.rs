@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use super::half::{Phase, Verdict};
 use super::record::{Cause, Stall, Trigger};
-use crate::net::{Direction, FrameNo, Timestamp};
+use crate::net::{Direction, FrameNo, Timestamp, nanos as nanos_of};
 
 /// Shortest silence worth telling: below it a reader cannot feel the pause.
 pub(super) const MIN_STALL: Duration = Duration::from_millis(200);
+const MIN_STALL_NANOS: i64 = nanos_of(MIN_STALL);
 /// Stalls kept for one flow.
 const MAX_STALLS: usize = 1_000;
 /// A silence of the client with nothing pending that is longer than this is no thinking.
@@ -89,7 +90,9 @@ impl Account {
             return;
         }
         let (cause, direction) = cause(before, ended, nanos);
-        if let Some(wait) = self.unsure.take() {
+        if self.unsure.is_some()
+            && let Some(wait) = self.unsure.take()
+        {
             let goes_on = wait.direction == Some(ended.direction)
                 && matches!(ended.verdict, Verdict::New | Verdict::Reordered)
                 && nanos <= before.least_rtt.unwrap_or(0).saturating_add(GOES_ON);
@@ -104,12 +107,18 @@ impl Account {
                 }
             } else {
                 // Nobody was waiting: the acknowledgement was late, and nothing hung on it.
-                let length = i64::try_from(wait.length.as_nanos()).unwrap_or(0);
+                let length = nanos_of(wait.length);
                 self.nanos[Cause::DelayedAck as usize & 15] -= length;
                 self.nanos[Cause::Latency as usize & 15] += length;
             }
         }
         self.nanos[cause as usize & 15] += nanos;
+        let worth = nanos >= MIN_STALL_NANOS
+            && nanos >= before.rtt.unwrap_or(0).saturating_mul(3) / 2
+            && !matches!(cause, Cause::Idle | Cause::Close);
+        if cause != Cause::DelayedAck && !worth {
+            return;
+        }
         let stall = Stall {
             start: before.since,
             length: Duration::from_nanos(nanos.unsigned_abs()),
@@ -119,18 +128,14 @@ impl Account {
         };
         if cause == Cause::DelayedAck {
             self.unsure = Some(stall);
-            return;
-        }
-        let worth =
-            stall.length >= MIN_STALL && nanos >= before.rtt.unwrap_or(0).saturating_mul(3) / 2;
-        if worth && !matches!(cause, Cause::Idle | Cause::Close) && self.stalls.len() < MAX_STALLS {
+        } else if self.stalls.len() < MAX_STALLS {
             self.stalls.push(stall);
         }
     }
 
     /// Gives up to so much time of other causes to this one.
     pub(super) fn give(&mut self, from: &[Cause], to: Cause, time: Duration) {
-        let mut left = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+        let mut left = nanos_of(time);
         for cause in from {
             let nanos = &mut self.nanos[*cause as usize & 15];
             let taken = left.min(*nanos).max(0);
@@ -257,7 +262,7 @@ fn cause(b: &Before, e: &Ended, nanos: i64) -> (Cause, Option<Direction>) {
         }
     }
     // Nothing on its way: one of the two applications has the word.
-    let long = nanos > i64::try_from(IDLE.as_nanos()).unwrap_or(i64::MAX);
+    let long = nanos > nanos_of(IDLE);
     match (b.last_data, e.direction) {
         (Some(Direction::ClientToServer), Direction::ServerToClient)
         | (None, Direction::ServerToClient) => {

@@ -17,7 +17,7 @@ use super::record::{
 use super::reuse::{Numbers, Rival};
 use super::vantage;
 use crate::decode::{FlowKey, Note, NoteKind, Segment, TcpFlags};
-use crate::net::{Direction, FrameNo, MacAddr, SeqNum, StreamOffset, Timestamp};
+use crate::net::{Direction, FrameNo, MacAddr, SeqNum, StreamOffset, Timestamp, nanos};
 
 /// Seconds kept one by one in the series of a half.
 const MAX_SECONDS: usize = 100_000;
@@ -220,10 +220,7 @@ impl Connection {
 
     /// Shortest round trip of the whole path in nanoseconds: both parts, as seen from the capture point.
     fn path_rtt(&self) -> Option<i64> {
-        let shake = self
-            .handshake
-            .rtt
-            .map(|d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX));
+        let shake = self.handshake.rtt.map(nanos);
         match (self.halves[0].min_rtt, self.halves[1].min_rtt) {
             (Some(a), Some(b)) => {
                 Some(shake.map_or(a.saturating_add(b), |s| s.min(a.saturating_add(b))))
@@ -240,7 +237,7 @@ impl Connection {
         } else {
             self.handshake.to_server
         };
-        part.map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(0))
+        part.map_or(0, nanos)
     }
 
     /// Whether the capture was taken beside the sender of half `n`: nearly all of its checksums are left to its adapter, or its part
@@ -250,30 +247,24 @@ impl Connection {
         if h.unfilled_checksums >= 2 && h.good_checksums * 5 < h.frames {
             return true;
         }
-        let (to_client, to_server) = (
-            self.handshake.to_client.unwrap_or_default(),
-            self.handshake.to_server.unwrap_or_default(),
-        );
-        let (near, far) = if n == 0 {
-            (to_client, to_server)
-        } else {
-            (to_server, to_client)
-        };
-        !far.is_zero() && near * 5 < far
+        let (near, far) = (self.lag(n), self.lag(1 - n));
+        far > 0 && near.saturating_mul(5) < far
     }
 
     /// Whether the sender of half `n` had sent all that the window allowed it as far as it can have known.
     fn limited(&self, n: usize) -> bool {
         let (data, owner) = (&self.halves[n], &self.halves[1 - n]);
-        let known = owner.scale_known && data.rec.unseen_octets == 0;
-        let Some(last) = data.last_data.filter(|_| known) else {
+        // What costs least goes first: this is asked of each half before each segment.
+        if data.rec.data_segments <= 4 || data.rec.unseen_octets > 0 || !owner.scale_known {
+            return false;
+        }
+        let Some(last) = data.last_data else {
             return false;
         };
         let unit = u64::from(data.unit.max(1));
-        let Some(edge) = owner.edge_at(last.plus_nanos(-self.lag(n))) else {
-            return false;
-        };
-        data.rec.data_segments > 4 && data.nxt.saturating_add(unit) > edge
+        owner
+            .edge_at(last.plus_nanos(-self.lag(n)))
+            .is_some_and(|edge| data.nxt.saturating_add(unit) > edge)
     }
 
     fn before(&self) -> Before {
@@ -408,7 +399,7 @@ impl Connection {
             sack: self.sack_in_use(),
             peer_segments: self.halves[other].rec.data_segments,
             peer_whole: self.halves[other].rec.unseen_octets == 0,
-            beside_sender: self.beside(own),
+            beside_sender: seg.payload_octets > 0 && self.beside(own),
             too_big: self.too_big[own],
         };
         let mut tail = false;
@@ -783,14 +774,14 @@ impl Connection {
                 || before.window[n].is_some_and(|w| {
                     w > 0 && before.flight[n] > unit && before.flight[n] + unit > w
                 });
-            let r = &mut self.halves[n].rec;
+            let h = &mut self.halves[n];
             if full {
-                r.window_limited += Duration::from_nanos(nanos.unsigned_abs());
+                h.limited_nanos += nanos.unsigned_abs();
             }
             if before.flight[n] > 0 {
-                r.busy += Duration::from_nanos(nanos.unsigned_abs());
+                h.busy_nanos += nanos.unsigned_abs();
             }
-            r.max_flight = r.max_flight.max(before.flight[n]);
+            h.rec.max_flight = h.rec.max_flight.max(before.flight[n]);
         }
     }
 
@@ -1012,7 +1003,9 @@ impl Connection {
                 && pinned.octets % whole != 0
                 && pinned.octets.trailing_zeros() >= u32::from(shift);
             let cause = if pinned.by_window {
-                h.rec.window_limited += pinned.time;
+                h.limited_nanos = h
+                    .limited_nanos
+                    .saturating_add(nanos(pinned.time).unsigned_abs());
                 Cause::ReceiveWindow
             } else {
                 Cause::SendBuffer

@@ -166,6 +166,9 @@ pub(super) struct Context {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Half {
     pub(super) rec: HalfRecord,
+    /// [`HalfRecord::busy`] and [`HalfRecord::window_limited`] as they grow, with each segment.
+    pub(super) busy_nanos: u64,
+    pub(super) limited_nanos: u64,
     /// Sequence number that stands at `nxt`.
     anchor: Option<SeqNum>,
     /// Offset after the highest octet sent (SND.NXT as seen).
@@ -514,7 +517,6 @@ impl Half {
         ctx: &Context,
         events: &mut Events,
     ) -> Verdict {
-        let gap = self.id_gap(seg);
         if start > self.nxt && (self.rec.data_segments > 0 || self.rec.syn_seen) {
             self.open_hole(seg, start, direction, events);
             self.lost_credit = 0;
@@ -523,7 +525,11 @@ impl Half {
             // of the other end calls for one at most, or they carried the octets that come now, for the second time.
             // A capture that misses packets of its own says nothing here.
             let whole = self.rec.unseen_octets == 0 && ctx.peer_whole;
-            if let Some(gap) = gap.filter(|&g| g > 0 && whole && !ctx.beside_sender) {
+            let missing = match whole && !ctx.beside_sender {
+                true => self.missing_before(seg),
+                false => 0,
+            };
+            if missing > 0 {
                 let to_acknowledge = ctx.peer_segments.saturating_sub(self.peer_segments);
                 // While a hole is open, a repeat of its octets may be what got lost.
                 let unit = u64::from(self.unit.max(1));
@@ -532,7 +538,7 @@ impl Half {
                     .iter()
                     .map(|h| (h.end - h.start).div_ceil(unit))
                     .sum();
-                let surplus = u64::from(gap)
+                let surplus = u64::from(missing)
                     .saturating_sub(to_acknowledge)
                     .saturating_sub(in_holes);
                 let quiet = self.last_any.map_or(0, |t| seg.time.nanos_since(t));
@@ -554,7 +560,7 @@ impl Half {
                 };
                 self.lost_credit = again * u64::from(self.unit.max(seg.payload_octets));
                 self.credit_until = ctx.peer_segments;
-                self.rec.unseen_packets += u64::from(gap) - again.min(u64::from(gap));
+                self.rec.unseen_packets += u64::from(missing).saturating_sub(again);
             }
         }
         // What comes after the other end has spoken again answers that, and is new.
@@ -890,6 +896,16 @@ impl Half {
             basis,
         };
         self.repeat(seg, start, trigger, &known)
+    }
+
+    /// Packets of this sender that are certainly missing before this one. Mostly it is the next one, which is told without asking how
+    /// the sender numbers its packets.
+    fn missing_before(&self, seg: &Segment) -> u16 {
+        let next = self.ids.last.map(|last| last.wrapping_add(1));
+        match next {
+            Some(_) if next == seg.ip_id => 0,
+            _ => self.id_gap(seg).unwrap_or(0),
+        }
     }
 
     /// Packets of this sender missing before this one, by its IP identification; `None` where that cannot be told.
@@ -1555,10 +1571,8 @@ impl Half {
         self.first_ttl.get_or_insert(seg.ttl);
         // Stacks send SYN-ACKs and resets outside the connection's own count.
         if !seg.flags.has(TcpFlags::RST.with(TcpFlags::SYN)) {
-            if seg.payload_octets == 0
-                && let Some(gap) = self.id_gap(seg)
-            {
-                self.rec.unseen_packets += u64::from(gap);
+            if seg.payload_octets == 0 {
+                self.rec.unseen_packets += u64::from(self.missing_before(seg));
             }
             self.ids
                 .see(seg.ip_id, u16::try_from(segments).unwrap_or(1), seg.ttl);
@@ -1588,6 +1602,8 @@ impl Half {
     ) -> HalfRecord {
         self.stop_waiting(end);
         let mut r = std::mem::take(&mut self.rec);
+        r.busy = Duration::from_nanos(self.busy_nanos);
+        r.window_limited = Duration::from_nanos(self.limited_nanos);
         let una = self.una.unwrap_or(0);
         if self.una.is_some() {
             r.unacked_octets = self.nxt.saturating_sub(una);

@@ -124,6 +124,9 @@ impl Reassembler {
     /// Compares octets with those that wait for the same place: with each at most once, so that this costs no more than the segment has
     /// octets. Of several that begin before it, only the nearest is looked at.
     fn compare(&mut self, offset: u64, captured: &[u8]) {
+        if self.waiting.is_empty() {
+            return;
+        }
         let end = offset.saturating_add(captured.len() as u64);
         let before = self.waiting.range(..offset).next_back();
         for (&start, w) in before.into_iter().chain(self.waiting.range(offset..end)) {
@@ -233,6 +236,9 @@ impl Reassembler {
 
     /// Hands on what waits and has become readable.
     fn release(&mut self, time: Timestamp, out: &mut Vec<Ready>) {
+        if self.waiting.is_empty() {
+            return;
+        }
         while let (Some(next), Some(entry)) = (self.next, self.waiting.first_entry()) {
             let offset = *entry.key();
             if offset > next {

@@ -10,4 +10,4 @@ mod time;
 pub use endpoint::{Endpoint, Family, MacAddr};
 pub use number::{Direction, FrameNo, FrameRef, SeqNum, Side, StreamOffset};
 pub use sketch::Sketch;
-pub use time::{Timestamp, seconds};
+pub use time::{Timestamp, nanos, seconds};

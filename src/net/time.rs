@@ -60,9 +60,35 @@ pub fn seconds(nanos: i64) -> f64 {
     nanos as f64 / 1e9
 }
 
+/// A duration in nanoseconds, saturating. `Duration::as_nanos` reckons in 128 bits, which shows where each segment asks.
+#[must_use]
+#[allow(clippy::cast_possible_wrap)]
+pub const fn nanos(time: Duration) -> i64 {
+    const LONGEST: u64 = i64::MAX.unsigned_abs() / 1_000_000_000;
+    if time.as_secs() >= LONGEST {
+        return i64::MAX;
+    }
+    time.as_secs() as i64 * 1_000_000_000 + time.subsec_nanos() as i64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_in_nanoseconds() {
+        for (time, want) in [
+            (Duration::ZERO, 0),
+            (Duration::new(3, 7), 3_000_000_007),
+            (
+                Duration::from_secs(9_223_372_035),
+                9_223_372_035_000_000_000,
+            ),
+            (Duration::MAX, i64::MAX),
+        ] {
+            assert_eq!(nanos(time), want, "{time:?}");
+        }
+    }
 
     #[test]
     fn differences() {
