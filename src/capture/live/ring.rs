@@ -779,24 +779,4 @@ mod tests {
             "a length of nothing ends it"
         );
     }
-
-    #[test]
-    fn a_link_where_the_folder_is_tried_is_not_followed() {
-        let folder = std::env::temp_dir().join(format!("tcptriage-probe-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let precious = folder.join("precious");
-        fs::write(&precious, "precious").unwrap();
-        std::os::unix::fs::symlink(&precious, folder.join(".tcptriage-probe")).unwrap();
-        let options = RingOptions {
-            folder: folder.clone(),
-            files: 1,
-            octets: 1_000_000,
-            time: None,
-            pre_trigger: Some(Duration::from_secs(1)),
-        };
-        Ring::begin(Vec::new(), options).unwrap();
-        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
-        fs::remove_dir_all(folder).unwrap();
-    }
 }
