@@ -627,7 +627,7 @@ impl Pair {
             let (id, trace) = if tail {
                 (
                     "stall.tail-loss",
-                    if self.tail_trace.flows.is_empty() {
+                    if self.tail_trace.flows().is_empty() {
                         self.timeout_trace.clone()
                     } else {
                         self.tail_trace.clone()
@@ -689,17 +689,12 @@ impl Pair {
             && self.latency_spikes == 0
             && self.needed * 2 < self.spurious;
         if lost_acks || unheard {
-            let trace = if lost_acks {
+            let mut trace = if lost_acks {
                 self.acks_trace.clone()
             } else {
                 self.spurious_trace.clone()
             };
-            let mut trace = trace;
-            for e in &self.spurious_trace.evidence {
-                if trace.evidence.len() < 8 {
-                    trace.evidence.push(e.clone());
-                }
-            }
+            trace.cite_also(&self.spurious_trace, 8);
             let f = trace.finding(
                 "loss.ack",
                 Severity::Warning,

@@ -15,6 +15,8 @@ use crate::net::{Direction, FrameNo, FrameRef, StreamOffset, Timestamp};
 pub(super) const MAX_PROOF: usize = 16;
 /// Flows named by one finding.
 pub(super) const MAX_FLOWS: usize = 1_000;
+/// Hosts named by one finding.
+const MAX_HOSTS: usize = 64;
 /// Pairs of hosts (or other groups) that one detector keeps apart; what comes after is put into none.
 pub(super) const MAX_GROUPS: usize = 20_000;
 
@@ -49,14 +51,17 @@ impl From<&FlowRecord> for Place {
     }
 }
 
-/// Flows, span and proof of one finding in the making.
+/// Flows, span and proof of one finding in the making. Nothing comes of most of them: as long as one is empty it takes up a pointer.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Trace {
-    pub(super) flows: Vec<FlowIndex>,
+pub(super) struct Trace(Option<Box<Parts>>);
+
+#[derive(Clone, Debug, Default)]
+struct Parts {
+    flows: Vec<FlowIndex>,
     hosts: Vec<IpAddr>,
     start: Option<Timestamp>,
     end: Option<Timestamp>,
-    pub(super) evidence: Vec<Evidence>,
+    evidence: Vec<Evidence>,
 }
 
 impl Trace {
@@ -67,19 +72,33 @@ impl Trace {
 
     /// The same for a flow that is gone.
     pub(super) fn place(&mut self, place: Place, start: Timestamp, end: Timestamp) {
-        if self.flows.len() < MAX_FLOWS
-            && self.flows.last() != Some(&place.flow)
-            && !self.flows.contains(&place.flow)
+        let parts = self.parts();
+        let flows = &mut parts.flows;
+        if flows.len() < MAX_FLOWS
+            && flows.last() != Some(&place.flow)
+            && !flows.contains(&place.flow)
         {
-            self.flows.push(place.flow);
+            flows.push(place.flow);
         }
         for host in [place.client, place.server] {
-            if self.hosts.len() < 64 && !self.hosts.contains(&host) {
-                self.hosts.push(host);
-            }
+            parts.host(host);
         }
-        self.start = Some(self.start.map_or(start, |s| s.min(start)));
-        self.end = Some(self.end.map_or(end, |e| e.max(end)));
+        parts.start = Some(parts.start.map_or(start, |s| s.min(start)));
+        parts.end = Some(parts.end.map_or(end, |e| e.max(end)));
+    }
+
+    /// The flows so far.
+    pub(super) fn flows(&self) -> &[FlowIndex] {
+        self.0.as_ref().map_or(&[], |parts| &parts.flows)
+    }
+
+    /// The frames cited so far.
+    pub(super) fn evidence(&self) -> &[Evidence] {
+        self.0.as_ref().map_or(&[], |parts| &parts.evidence)
+    }
+
+    fn parts(&mut self) -> &mut Parts {
+        self.0.get_or_insert_default()
     }
 
     /// A frame as proof.
@@ -98,30 +117,41 @@ impl Trace {
             capture: place.capture,
             frame,
         };
-        if self.evidence.len() < MAX_PROOF && !self.evidence.iter().any(|e| e.at == at) {
-            self.evidence.push(Evidence { at, text: text() });
+        let evidence = &mut self.parts().evidence;
+        if evidence.len() < MAX_PROOF && !evidence.iter().any(|e| e.at == at) {
+            evidence.push(Evidence { at, text: text() });
         }
     }
 
     /// What belongs to `other` belongs to it too.
     pub(super) fn merge(&mut self, other: Self) {
+        let Some(other) = other.0 else { return };
+        let parts = self.parts();
         for flow in other.flows {
-            if self.flows.len() < MAX_FLOWS {
-                self.flows.push(flow);
+            if parts.flows.len() < MAX_FLOWS {
+                parts.flows.push(flow);
             }
         }
-        self.flows.sort_unstable();
-        self.flows.dedup();
+        parts.flows.sort_unstable();
+        parts.flows.dedup();
         for host in other.hosts {
-            if self.hosts.len() < 64 && !self.hosts.contains(&host) {
-                self.hosts.push(host);
+            parts.host(host);
+        }
+        parts.start = parts.start.into_iter().chain(other.start).min();
+        parts.end = parts.end.into_iter().chain(other.end).max();
+        for proof in other.evidence {
+            if parts.evidence.len() < MAX_PROOF && !parts.evidence.contains(&proof) {
+                parts.evidence.push(proof);
             }
         }
-        self.start = self.start.into_iter().chain(other.start).min();
-        self.end = self.end.into_iter().chain(other.end).max();
-        for proof in other.evidence {
-            if self.evidence.len() < MAX_PROOF && !self.evidence.contains(&proof) {
-                self.evidence.push(proof);
+    }
+
+    /// Up to `most` frames that `other` cites are proof of it too.
+    pub(super) fn cite_also(&mut self, other: &Self, most: usize) {
+        let evidence = &mut self.parts().evidence;
+        for proof in other.evidence() {
+            if evidence.len() < most {
+                evidence.push(proof.clone());
             }
         }
     }
@@ -146,14 +176,15 @@ impl Trace {
 
     /// The finding, without the parts that only the detector knows.
     pub(super) fn finding(
-        mut self,
+        self,
         id: &'static str,
         severity: Severity,
         confidence: f64,
         summary: String,
     ) -> Finding {
-        self.flows.sort_unstable();
-        self.evidence.sort_by_key(|e| e.at);
+        let mut parts = self.0.map(|parts| *parts).unwrap_or_default();
+        parts.flows.sort_unstable();
+        parts.evidence.sort_by_key(|e| e.at);
         Finding {
             id,
             severity,
@@ -161,16 +192,24 @@ impl Trace {
             summary,
             subject: None,
             peer: None,
-            hosts: self.hosts,
-            display_filter: filter(&self.flows),
-            flows: self.flows,
-            start: self.start.unwrap_or_default(),
-            end: self.end.unwrap_or_default(),
+            hosts: parts.hosts,
+            display_filter: filter(&parts.flows),
+            flows: parts.flows,
+            start: parts.start.unwrap_or_default(),
+            end: parts.end.unwrap_or_default(),
             seconds_lost: None,
-            evidence: self.evidence,
+            evidence: parts.evidence,
             against: Vec::new(),
             measures: Vec::new(),
             words: Vec::new(),
+        }
+    }
+}
+
+impl Parts {
+    fn host(&mut self, host: IpAddr) {
+        if self.hosts.len() < MAX_HOSTS && !self.hosts.contains(&host) {
+            self.hosts.push(host);
         }
     }
 }
