@@ -218,6 +218,11 @@ impl Connection {
         (self.fins == [true; 2] || self.resets > 0) && now.nanos_since(self.end) > nanos
     }
 
+    /// Whether nothing of it is on its way, and nothing that came into its life waits for an answer.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.rival.is_none() && (self.resets > 0 || self.halves.iter().all(|h| h.flight() == 0))
+    }
+
     /// Shortest round trip of the whole path in nanoseconds: both parts, as seen from the capture point.
     fn path_rtt(&self) -> Option<i64> {
         let shake = self.handshake.rtt.map(nanos);
@@ -1014,6 +1019,12 @@ impl Connection {
             self.account
                 .give(&[Cause::Transfer, Cause::Latency], cause, pinned.time);
         }
+    }
+
+    /// Gives back the room that was kept for more: nothing has come for a while.
+    pub(super) fn rest(&mut self) {
+        self.halves.iter_mut().for_each(Half::rest);
+        self.events.kept.shrink_to_fit();
     }
 
     /// Octets of memory that it holds, about.

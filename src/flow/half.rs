@@ -1654,6 +1654,19 @@ impl Half {
         r
     }
 
+    /// Gives back the room that was kept for more: nothing has come for a while.
+    pub(super) fn rest(&mut self) {
+        self.sent.shrink_to_fit();
+        self.recent.shrink_to_fit();
+        self.holes.shrink_to_fit();
+        self.acked_holes.shrink_to_fit();
+        self.edges.shrink_to_fit();
+        self.stamps.shrink_to_fit();
+        self.pending.shrink_to_fit();
+        self.rec.repeats.shrink_to_fit();
+        self.rec.per_second.shrink_to_fit();
+    }
+
     /// Octets of heap that this half holds, about.
     pub(super) fn heap(&self) -> usize {
         self.sent.capacity() * size_of::<Sent>()

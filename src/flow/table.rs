@@ -33,6 +33,9 @@ pub struct Limits {
     pub octets: usize,
     /// How long a closed flow is kept for stragglers.
     pub linger: Duration,
+    /// After this silence a closed flow with nothing on its way is given up, and only what it takes to know its stragglers is kept of it;
+    /// they count as [`FlowTable::stragglers`], and are in no record. `None`: it is kept as a whole.
+    pub settle: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -41,9 +44,13 @@ impl Default for Limits {
             flows: 1_000_000,
             octets: 1 << 30,
             linger: LINGER,
+            settle: None,
         }
     }
 }
+
+/// With [`Limits::settle`], closed flows are looked for this often by the capture's clock.
+const SETTLE_EVERY: i64 = 1_000_000_000;
 
 /// Flows retired at one time: more than a batch of segments can open, so that the table gets no fuller meanwhile.
 const AT_ONCE: usize = 4_096;
@@ -51,11 +58,22 @@ const AT_ONCE: usize = 4_096;
 /// Numbers kept for flows that are still to come; one whose number was not kept takes the next.
 const MAX_RESERVED: usize = 8_192;
 
-/// A flow under way. One that has shown a lone SYN is kept small: a flood of SYNs is nothing else.
+/// A flow under way. One that has shown a lone SYN is kept small: a flood of SYNs is nothing else. So is one that is over.
 #[derive(Debug)]
 enum Slot {
     Syn(Box<Lone>),
     Full(Box<Connection>),
+    Past(Box<Past>),
+}
+
+/// What is kept of a flow whose record was handed on: enough to know its stragglers, and what is another flow.
+#[derive(Debug)]
+struct Past {
+    key: FlowKey,
+    hash: u64,
+    index: u64,
+    end: Timestamp,
+    numbers: Numbers,
 }
 
 /// The SYN of a flow that has shown nothing more.
@@ -144,12 +162,18 @@ fn grow(first: &Segment, index: u64, capture: u32) -> Box<Connection> {
     c
 }
 
-/// Closes the books of a SYN from which nothing followed. It has an index, and no place in the table.
-fn dismiss(connection: &mut Connection, rival: Rival) -> Observed {
-    let mut alone = grow(&rival.syn, rival.index, rival.capture);
+/// A rival as a connection of its own, with what was kept of it.
+fn grow_rival(rival: &Rival) -> Box<Connection> {
+    let mut c = grow(&rival.syn, rival.index, rival.capture);
     for seg in &rival.more {
-        alone.segment(seg, &[], &[], &mut [Vec::new(), Vec::new()]);
+        c.segment(seg, &[], &[], &mut [Vec::new(), Vec::new()]);
     }
+    c
+}
+
+/// Closes the books of a SYN from which nothing followed. It has an index, and no place in the table.
+fn dismiss(connection: &mut Connection, rival: &Rival) -> Observed {
+    let alone = grow_rival(rival);
     let mut record = Box::new(alone.finish(false));
     if rival.outlived {
         connection.outlived(&rival.syn);
@@ -180,6 +204,7 @@ impl Slot {
         match self {
             Self::Syn(l) => &l.syn.key,
             Self::Full(c) => &c.key,
+            Self::Past(p) => &p.key,
         }
     }
 
@@ -187,6 +212,7 @@ impl Slot {
         match self {
             Self::Syn(l) => l.syn.hash,
             Self::Full(c) => c.hash,
+            Self::Past(p) => p.hash,
         }
     }
 
@@ -194,6 +220,7 @@ impl Slot {
         match self {
             Self::Syn(l) => l.index,
             Self::Full(c) => c.index,
+            Self::Past(p) => p.index,
         }
     }
 
@@ -201,6 +228,7 @@ impl Slot {
         match self {
             Self::Syn(l) => l.syn.time,
             Self::Full(c) => c.end,
+            Self::Past(p) => p.end,
         }
     }
 
@@ -208,22 +236,24 @@ impl Slot {
         match self {
             Self::Syn(_) => LONE_OCTETS,
             Self::Full(c) => c.memory(),
+            Self::Past(_) => PAST_OCTETS,
         }
     }
 
     /// Whether it got beyond its opening, one way or the other.
     fn is_open(&self) -> bool {
         match self {
-            Self::Syn(_) => false,
+            Self::Syn(_) | Self::Past(_) => false,
             Self::Full(c) => c.is_open(),
         }
     }
 
-    /// Its record, if it ended now.
-    fn record(&self) -> FlowRecord {
+    /// Its record, if it ended now; `None` where that was handed on.
+    fn record(&self) -> Option<FlowRecord> {
         match self {
-            Self::Syn(lone) => lone.record(false),
-            Self::Full(c) => c.clone().finish(false),
+            Self::Syn(lone) => Some(lone.record(false)),
+            Self::Full(c) => Some(c.clone().finish(false)),
+            Self::Past(_) => None,
         }
     }
 
@@ -232,12 +262,24 @@ impl Slot {
         match self {
             Self::Syn(_) => false,
             Self::Full(c) => c.is_over(now, nanos),
+            Self::Past(p) => now.nanos_since(p.end) > nanos,
+        }
+    }
+
+    /// Whether it is closed, has been silent for so long, and waits for nothing.
+    fn is_settled(&self, now: Timestamp, silence: Duration) -> bool {
+        match self {
+            Self::Full(c) => c.is_at_rest() && self.is_over(now, silence),
+            Self::Syn(_) | Self::Past(_) => false,
         }
     }
 }
 
 /// What a lone SYN costs, its place in the table included.
 const LONE_OCTETS: usize = size_of::<Lone>() + 64;
+
+/// The same for what is kept of a flow that is past.
+const PAST_OCTETS: usize = size_of::<Past>() + 64;
 
 /// All flows under way.
 #[derive(Debug)]
@@ -247,6 +289,7 @@ pub struct FlowTable {
     leaving: VecDeque<(u32, u64, bool)>,
     ending: bool,
     full: usize,
+    past: usize,
     free: Vec<u32>,
     find: HashTable<(u64, u32)>,
     next_index: u64,
@@ -260,6 +303,10 @@ pub struct FlowTable {
     /// Batches since the limits were last checked, and what they may have added.
     since_check: u32,
     taken: usize,
+    /// When closed flows were last looked for.
+    settled: Timestamp,
+    /// Segments that came for flows whose record was handed on.
+    pub stragglers: u64,
     /// Flows given up before their end to keep within the limits.
     pub evicted: u64,
     /// Segments that claimed more octets than their frame had room for, and were not believed.
@@ -281,6 +328,7 @@ impl FlowTable {
             leaving: VecDeque::new(),
             ending: false,
             full: 0,
+            past: 0,
             free: Vec::new(),
             find: HashTable::new(),
             next_index: 0,
@@ -291,6 +339,8 @@ impl FlowTable {
             ready: [Vec::new(), Vec::new()],
             since_check: 0,
             taken: 0,
+            settled: Timestamp(i64::MIN),
+            stragglers: 0,
             evicted: 0,
             overlong: 0,
             segments: 0,
@@ -335,6 +385,12 @@ impl FlowTable {
             (self.since_check, self.taken) = (0, 0);
             self.keep_within_limits();
         }
+        if let Some(silence) = self.limits.settle
+            && self.now.nanos_since(self.settled) >= SETTLE_EVERY
+        {
+            self.settled = self.now;
+            self.settle(silence, out);
+        }
         self.leave(out);
     }
 
@@ -372,6 +428,38 @@ impl FlowTable {
     /// The capture's clock has stepped back: flows that ended before are no longer younger than what comes now.
     pub fn clock_stepped(&mut self) {
         self.now = Timestamp(i64::MIN);
+        self.settled = self.now;
+    }
+
+    /// Hands on the records of closed flows that have been silent for so long, and keeps of them what it takes to know their stragglers;
+    /// flows that are idle give back what room they do not use.
+    fn settle(&mut self, silence: Duration, out: &mut Vec<Observed>) {
+        let nanos = i64::try_from(silence.as_nanos()).unwrap_or(i64::MAX);
+        for n in 0..self.slots.len() {
+            let settled = self.slots[n].take_if(|s| s.is_settled(self.now, silence));
+            let Some(Slot::Full(c)) = settled else {
+                if let Some(Slot::Full(c)) = &mut self.slots[n]
+                    // Once or twice in a silence.
+                    && (nanos..nanos + 2 * SETTLE_EVERY).contains(&self.now.nanos_since(c.end))
+                {
+                    c.rest();
+                }
+                continue;
+            };
+            self.full -= 1;
+            self.past += 1;
+            self.slots[n] = Some(Slot::Past(Box::new(Past {
+                key: c.key,
+                hash: c.hash,
+                index: c.index,
+                end: c.end,
+                numbers: c.numbers,
+            })));
+            out.push(Observed::Closed {
+                slot: u32::try_from(n).unwrap_or(u32::MAX),
+                record: Box::new(c.finish(false)),
+            });
+        }
     }
 
     /// Retires some of those that have to go.
@@ -593,6 +681,15 @@ impl FlowTable {
     /// Which connection on its ports a segment belongs to.
     fn place(&mut self, slot: u32, seg: &Segment, capture: u32, out: &mut Vec<Observed>) -> Place {
         let next_index = self.next_index;
+        if let Some(Some(Slot::Past(past))) = self.slots.get_mut(slot as usize) {
+            if past.numbers.reopened_by(seg) {
+                return Place::Anew;
+            }
+            past.numbers.see(seg);
+            past.end = past.end.max(seg.time);
+            self.stragglers += 1;
+            return Place::Aside;
+        }
         let Some(c) = self.grown(slot) else {
             return Place::Here;
         };
@@ -609,7 +706,7 @@ impl FlowTable {
                 outlived: false,
             });
             if let Some(before) = c.rival.replace(rival) {
-                out.push(dismiss(c, *before));
+                out.push(dismiss(c, &before));
             }
             self.next_index += 1;
             return Place::Aside;
@@ -677,13 +774,18 @@ impl FlowTable {
                 });
                 return;
             }
+            Some(Slot::Past(_)) => {
+                self.past -= 1;
+                self.free.push(slot);
+                return;
+            }
             None => return,
         };
         self.free.push(slot);
         let stray = connection
             .rival
             .take()
-            .map(|rival| dismiss(&mut connection, *rival));
+            .map(|rival| dismiss(&mut connection, &rival));
         out.push(Observed::Closed {
             slot,
             record: Box::new(connection.finish(evicted)),
@@ -697,10 +799,7 @@ impl FlowTable {
         let rival = c.rival.take()?;
         let (numbers, hash) = (c.numbers, c.hash);
         self.retire(slot, false, out);
-        let mut new = grow(&rival.syn, rival.index, rival.capture);
-        for seg in &rival.more {
-            new.segment(seg, &[], &[], &mut [Vec::new(), Vec::new()]);
-        }
+        let mut new = grow_rival(&rival);
         new.numbers = numbers;
         self.full += 1;
         Some(self.seat(hash, Slot::Full(new)))
@@ -718,19 +817,20 @@ impl FlowTable {
                 over.push((s.index(), slot));
             } else {
                 held += s.memory();
-                live.push((s.end(), s.index(), slot));
+                live.push((!matches!(s, Slot::Past(_)), s.end(), s.index(), slot));
             }
         }
         over.sort_unstable();
         self.leaving
             .extend(over.iter().map(|&(index, slot)| (slot, index, false)));
         if live.len() > self.limits.flows || held > self.limits.octets {
-            // A quarter at once, so that this happens seldom.
+            // A quarter at once, so that this happens seldom; first of those that are past.
             live.sort_unstable();
             live.truncate((live.len() / 4).max(1));
-            live.sort_unstable_by_key(|l| l.1);
+            live.sort_unstable_by_key(|l| l.2);
+            let gone = live.iter();
             self.leaving
-                .extend(live.iter().map(|&(_, index, slot)| (slot, index, true)));
+                .extend(gone.map(|&(under_way, _, index, slot)| (slot, index, under_way)));
         }
     }
 
@@ -770,8 +870,9 @@ impl FlowTable {
         let mut found: Vec<(Timestamp, u32, &Slot)> = (0u32..)
             .zip(&self.slots)
             .filter_map(|(slot, s)| s.as_ref().map(|s| (s.end(), slot, s)))
-            .filter(|(end, _, s)| {
-                s.is_open() || now.since(*end).is_some_and(|silent| silent >= patience)
+            .filter(|(end, _, s)| match s {
+                Slot::Past(_) => false,
+                _ => s.is_open() || now.since(*end).is_some_and(|silent| silent >= patience),
             })
             .collect();
         if found.len() > most {
@@ -781,23 +882,23 @@ impl FlowTable {
         found.sort_unstable_by_key(|(_, _, s)| s.index());
         found
             .into_iter()
-            .map(|(_, slot, s)| (slot, s.record()))
+            .filter_map(|(_, slot, s)| Some((slot, s.record()?)))
             .collect()
     }
 
     /// Flows under way.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.find.len()
+        self.find.len() - self.past
     }
 
     /// Whether no flow is under way.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.find.is_empty()
+        self.len() == 0
     }
 
-    /// Octets that the flows under way hold, about.
+    /// Octets that the table holds, about.
     #[must_use]
     pub fn held(&self) -> usize {
         self.slots.iter().flatten().map(Slot::memory).sum()
@@ -962,6 +1063,67 @@ pub(super) mod tests {
         );
         assert!(most <= 6_000, "{most} at once");
         assert!(table.is_empty());
+    }
+
+    #[test]
+    fn of_a_closed_flow_only_its_ports_are_kept_for_stragglers() {
+        const SECOND: i64 = 1_000_000_000;
+        let (ack, fin) = (TcpFlags::ACK, TcpFlags::FIN.with(TcpFlags::ACK));
+        let limits = Limits {
+            settle: Some(Duration::from_secs(10)),
+            ..Limits::default()
+        };
+        let mut table = FlowTable::new(limits);
+        let mut take = |segments: Vec<Segment>| {
+            let mut out = Vec::new();
+            let batch = SegmentBatch {
+                segments,
+                ..SegmentBatch::default()
+            };
+            table.push(&batch, &mut out);
+            out
+        };
+        for (flags, from_first, numbers) in [
+            (TcpFlags::SYN, true, [100, 0]),
+            (TcpFlags::SYN.with(ack), false, [500, 101]),
+            (ack, true, [101, 501]),
+            (fin, true, [101, 501]),
+            (fin, false, [501, 102]),
+            (ack, true, [102, 502]),
+        ] {
+            let mut seg = syn(0);
+            (seg.from_first, seg.flags, seg.time) = (from_first, flags, Timestamp(SECOND));
+            (seg.seq, seg.ack) = (SeqNum(numbers[0]), SeqNum(numbers[1]));
+            assert!(take(vec![seg]).is_empty());
+        }
+        let mut other = syn(1);
+        other.time = Timestamp(11 * SECOND);
+        assert!(take(vec![other]).is_empty(), "not yet");
+        other.time = Timestamp(13 * SECOND);
+        let out = take(vec![other]);
+        assert!(
+            matches!(&out[..], [Observed::Closed { record, .. }] if record.index == 0 && record.close.how == End::Fin)
+        );
+        let past = table.slots.iter().flatten().map(Slot::memory).min();
+        assert!(past.is_some_and(|octets| octets < 300), "{past:?}");
+        let straggler = |table: &mut FlowTable, flags, seq, second: i64| {
+            let mut seg = syn(0);
+            (seg.flags, seg.seq, seg.ack) = (flags, SeqNum(seq), SeqNum(502));
+            seg.time = Timestamp(second * SECOND);
+            let batch = SegmentBatch {
+                segments: vec![seg],
+                ..SegmentBatch::default()
+            };
+            table.push(&batch, &mut Vec::new());
+            (table.stragglers, table.len(), table.next_index)
+        };
+        for (name, flags, seq, second, want) in [
+            ("a late acknowledgement", ack, 102, 60, (1, 1, 2)),
+            ("the FIN again", fin, 101, 61, (2, 1, 2)),
+            ("its ports used again", TcpFlags::SYN, 9_000, 62, (2, 2, 3)),
+        ] {
+            assert_eq!(straggler(&mut table, flags, seq, second), want, "{name}");
+        }
     }
 
     /// Segments of one octet apart from each other, sent again, with SACK blocks between them: what a flow remembers most of.
