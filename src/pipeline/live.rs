@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::chapters::{self, Key, key};
 use super::know::Knowledge;
 use super::read::Read;
 use super::track::{Followed, Tracker};
@@ -27,8 +28,8 @@ use crate::report::model::{self, Epoch, Flow, Report};
 
 pub use super::window::{Counted, MAX_COUNTED, OTHERS, Sums};
 
-/// Flows that the report of a live run lists; the rest is summed up.
-pub const MAX_LISTED: usize = 10_000;
+/// Flows that the report of a live run lists; the rest is summed up. Detectors judge as many at a time.
+pub const MAX_LISTED: usize = chapters::FLOWS as usize;
 
 /// Flows at one time.
 const MAX_FLOWS: usize = 200_000;
@@ -36,8 +37,9 @@ const MAX_FLOWS: usize = 200_000;
 /// Octets that flows under way may hold, where the settings say nothing else.
 const MAX_OCTETS: u64 = 512 << 20;
 
-/// A closed flow is kept this long for stragglers, as hosts keep theirs (TIME-WAIT of Linux); with files it is longer.
-const LINGER: Duration = Duration::from_secs(60);
+/// The record of a closed flow is made after such a silence: longer than what is lost at the end of a connection takes to be sent again,
+/// four times or so (RFC 6298). What comes later still belongs to no other flow.
+const SETTLE: Duration = Duration::from_secs(10);
 
 /// Flows under way that are looked at in one snapshot: those heard of last.
 const MAX_LOOKED_AT: usize = 2_000;
@@ -91,25 +93,6 @@ impl Alert {
     pub fn calls_for(&self, least: Severity) -> bool {
         self.severity >= least && self.finding.confidence >= LIKELY
     }
-}
-
-/// What makes two findings at different times the same one.
-type Key = (
-    &'static str,
-    Option<std::net::IpAddr>,
-    Option<std::net::IpAddr>,
-    String,
-);
-
-fn key(f: &Finding) -> Key {
-    let word = f.words.iter().find(|(name, _)| *name == "application");
-    let port = f.measures.iter().find(|(name, _)| *name == "port");
-    let word = format!(
-        "{}{}",
-        word.map_or("", |(_, word)| word),
-        port.map_or(0.0, |(_, port)| *port)
-    );
-    (f.id, f.subject, f.peer, word)
 }
 
 /// A flow under way.
@@ -202,7 +185,8 @@ impl Run {
             flows: MAX_FLOWS,
             octets: usize::try_from(settings.max_memory.map_or(MAX_OCTETS, |most| most / 2))
                 .unwrap_or(usize::MAX),
-            linger: LINGER,
+            settle: Some(SETTLE),
+            ..Limits::default()
         };
         Ok(Self {
             knowledge: Knowledge::gather(settings)?,

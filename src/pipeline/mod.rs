@@ -8,6 +8,7 @@
 //! ([`FrameNo`](crate::net::FrameNo)) all the way.
 
 mod calls;
+mod chapters;
 mod compare;
 mod hand_over;
 mod know;

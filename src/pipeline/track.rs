@@ -20,6 +20,7 @@ use crate::report::build::{self, FlowList};
 use crate::rules::Inferred;
 use crate::rules::fingerprint::Fingerprints;
 
+use super::chapters::Chapters;
 use super::logged::Span;
 use super::window::Window;
 use super::{Error, Settings};
@@ -100,6 +101,8 @@ struct Found {
     conflicts: Vec<(FrameNo, FrameNo)>,
     /// Told of each flow that has ended, where somebody watches the run.
     window: Option<Window>,
+    /// The chapters of a run that goes on, and the servers that share one job, as detectors are told.
+    chapters: Option<(Chapters, Vec<(String, Vec<IpAddr>)>)>,
 }
 
 /// What was found in all captures.
@@ -135,6 +138,7 @@ impl Tracker {
                 other_contents: 0,
                 conflicts: Vec::new(),
                 window: None,
+                chapters: None,
             },
         }
     }
@@ -150,6 +154,7 @@ impl Tracker {
         tracker.follower = Follower::new(settings, limits);
         tracker.found.flows = FlowList::with_room_for(listed);
         tracker.found.window = Some(window);
+        tracker.found.chapters = Some((Chapters::default(), settings.pools.clone()));
         tracker
     }
 
@@ -229,6 +234,18 @@ impl Tracker {
         }
         let (inferred, names) = found.fingerprints.finish();
         let mut notes = Vec::new();
+        let mut findings = detect::judge(found.findings);
+        if let Some((chapters, _)) = found.chapters {
+            let (all, note) = chapters.finish(findings);
+            findings = all;
+            notes.extend(note);
+        }
+        if follower.table.stragglers > 0 {
+            notes.push(format!(
+                "{} segments came for connections that had been closed and silent for a while; they are counted with no flow",
+                follower.table.stragglers
+            ));
+        }
         if follower.table.evicted > 0 {
             notes.push(format!(
                 "{} flows were given up before their end to stay within the limits of memory; what came of them later counts as \
@@ -265,7 +282,7 @@ impl Tracker {
         Tracked {
             flows: found.flows,
             segments: follower.table.segments,
-            findings: detect::judge(found.findings),
+            findings,
             inferred,
             names,
             spans: found.spans.unwrap_or_default(),
@@ -384,6 +401,25 @@ impl Found {
             self.flows
                 .pass_over(record.capture, record.capture_duplicates);
         }
+        if self.chapters.as_mut().is_some_and(|(c, _)| c.flow()) {
+            self.turn();
+        }
+    }
+
+    /// A chapter is over: what its detectors found is kept, and fresh ones take over.
+    fn turn(&mut self) {
+        let Some((chapters, pools)) = &mut self.chapters else {
+            return;
+        };
+        let over = std::mem::replace(&mut self.detectors, detect::all(pools));
+        for mut detector in over {
+            detector.finish(&mut self.findings);
+        }
+        let findings = detect::judge(std::mem::take(&mut self.findings));
+        for finding in &findings {
+            self.flows.cite(&finding.flows);
+        }
+        chapters.turn(findings);
     }
 }
 

@@ -84,13 +84,18 @@ impl FlowList {
     pub fn push(&mut self, flow: Flow, cited: bool) {
         self.seen += 1;
         *self.duplicates.entry(flow.capture).or_default() += flow.capture_duplicates;
-        if cited && self.cited.len() < self.most {
-            self.cited.insert(flow.index);
+        if cited {
+            self.cite(&[flow.index]);
         }
         self.kept.push(flow);
-        if self.kept.len() >= self.most + self.most / 4 {
+        if self.kept.len() >= self.room() {
             self.prune();
         }
+    }
+
+    /// Places in the list between two times that it is pruned.
+    const fn room(&self) -> usize {
+        self.most + self.most / 4
     }
 
     /// Whether a flow of this length, without trouble of its own, may still find a place in the list.
@@ -108,7 +113,7 @@ impl FlowList {
     /// Notes that findings name these flows.
     pub fn cite(&mut self, flows: &[u64]) {
         for flow in flows {
-            if self.cited.len() < self.most {
+            if self.cited.len() < self.room() {
                 self.cited.insert(*flow);
             }
         }
@@ -127,6 +132,8 @@ impl FlowList {
                     .then(a.index.cmp(&b.index))
             });
             self.kept.truncate(self.most);
+            let kept: HashSet<u64> = self.kept.iter().map(|f| f.index).collect();
+            self.cited.retain(|flow| kept.contains(flow));
             self.shortest = self
                 .kept
                 .last()
