@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use crate::detect::Finding;
+use crate::detect::{self, Detector, Finding};
 
 /// Flows of a chapter: as many as a live report lists.
 pub(super) const FLOWS: u64 = 10_000;
@@ -42,6 +42,8 @@ struct Kept {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Chapters {
+    /// Servers that share one job, as detectors are told.
+    pools: Vec<(String, Vec<IpAddr>)>,
     flows: u64,
     over: u64,
     kept: Vec<Kept>,
@@ -49,6 +51,18 @@ pub(super) struct Chapters {
 }
 
 impl Chapters {
+    pub(super) fn new(pools: &[(String, Vec<IpAddr>)]) -> Self {
+        Self {
+            pools: pools.to_vec(),
+            ..Self::default()
+        }
+    }
+
+    /// Fresh detectors, for the next chapter.
+    pub(super) fn detectors(&self) -> Vec<Box<dyn Detector>> {
+        detect::all(&self.pools)
+    }
+
     /// A flow has ended; whether the chapter is over with it.
     pub(super) fn flow(&mut self) -> bool {
         self.flows += 1;

@@ -101,8 +101,8 @@ struct Found {
     conflicts: Vec<(FrameNo, FrameNo)>,
     /// Told of each flow that has ended, where somebody watches the run.
     window: Option<Window>,
-    /// The chapters of a run that goes on, and the servers that share one job, as detectors are told.
-    chapters: Option<(Chapters, Vec<(String, Vec<IpAddr>)>)>,
+    /// The chapters of a run that goes on.
+    chapters: Option<Chapters>,
 }
 
 /// What was found in all captures.
@@ -154,7 +154,7 @@ impl Tracker {
         tracker.follower = Follower::new(settings, limits);
         tracker.found.flows = FlowList::with_room_for(listed);
         tracker.found.window = Some(window);
-        tracker.found.chapters = Some((Chapters::default(), settings.pools.clone()));
+        tracker.found.chapters = Some(Chapters::new(&settings.pools));
         tracker
     }
 
@@ -235,7 +235,7 @@ impl Tracker {
         let (inferred, names) = found.fingerprints.finish();
         let mut notes = Vec::new();
         let mut findings = detect::judge(found.findings);
-        if let Some((chapters, _)) = found.chapters {
+        if let Some(chapters) = found.chapters {
             let (all, note) = chapters.finish(findings);
             findings = all;
             notes.extend(note);
@@ -401,17 +401,17 @@ impl Found {
             self.flows
                 .pass_over(record.capture, record.capture_duplicates);
         }
-        if self.chapters.as_mut().is_some_and(|(c, _)| c.flow()) {
+        if self.chapters.as_mut().is_some_and(Chapters::flow) {
             self.turn();
         }
     }
 
     /// A chapter is over: what its detectors found is kept, and fresh ones take over.
     fn turn(&mut self) {
-        let Some((chapters, pools)) = &mut self.chapters else {
+        let Some(chapters) = &mut self.chapters else {
             return;
         };
-        let over = std::mem::replace(&mut self.detectors, detect::all(pools));
+        let over = std::mem::replace(&mut self.detectors, chapters.detectors());
         for mut detector in over {
             detector.finish(&mut self.findings);
         }
