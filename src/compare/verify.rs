@@ -5,13 +5,13 @@
 //! Never:  calls gone what the captures from after the remedy had no chance to show
 //!
 //! Rates of many connections are compared by resampling them (a bootstrap with a fixed seed); of few, by the best and worst second within
-//! them. Shares of segments are compared by the two-proportion test.
+//! them. Shares of segments are compared by the two-proportion test, times by ranks (Mann and Whitney's U): one mail, or one stall, is chance.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Connections from which on a rate is resampled.
 const LEAST_TO_RESAMPLE: usize = 5;
-/// Connections resampled at most, and how often.
+/// Connections resampled at most (of more, every second, third, … one), and how often.
 const MOST_TO_RESAMPLE: usize = 2_000;
 const RESAMPLES: usize = 1_000;
 /// A rate has changed that is so many times the other, with all of its range on one side of 1.
@@ -19,12 +19,26 @@ const CHANGED: f64 = 1.2;
 /// Standard errors from which a share differs, and the least difference that anybody feels.
 const SURE: f64 = 3.0;
 const SHARE_FELT: f64 = 0.002;
+/// Transfers are of like size up to this many times. Of others the larger one takes longer over the same path, and has the higher rate, as
+/// round trips take their time whatever the size.
+const LIKE_SIZE: f64 = 2.0;
+/// Seconds from which the seconds of a connection tell of the path, and no longer of its opening.
+const STEADY_SECONDS: f64 = 3.0;
 /// Standing still has changed by so much of the time, and so many seconds.
 const STILL_SHARE: f64 = 0.05;
 const STILL_SECONDS: f64 = 1.0;
+/// So many seconds are no chance, even in one connection.
+const STILL_LONG: f64 = 10.0;
+/// Standard errors of the sum of ranks from which times differ: 95 %, which three against three reach where none of the one is as short as
+/// any of the other.
+const RANKS_SURE: f64 = 1.96;
 /// A phase of SMTP has changed that takes so many times as long, or as short, and differs by so many seconds.
 const PHASE_TIMES: f64 = 1.5;
 const PHASE_SECONDS: f64 = 0.2;
+/// What decides: a change that is more than chance, or something critical. A single warning that came or went, which weighs 1, may be chance.
+const DECIDES: i32 = 2;
+const CHANGE_WEIGHS: i32 = 2;
+const CRITICAL_WEIGHS: i32 = 3;
 /// Connections moving less than this say nothing of a rate.
 const LEAST_OCTETS: u64 = 1_000;
 
@@ -49,8 +63,32 @@ pub struct Sample {
     pub repeated: u64,
     /// Seconds in which nothing moved although there was something to move.
     pub stalled: f64,
-    /// Phases of SMTP: how often, and the median in seconds.
-    pub phases: Vec<(&'static str, u64, f64)>,
+    /// Phases of SMTP.
+    pub phases: Vec<SamplePhase>,
+}
+
+/// A phase of SMTP in one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct SamplePhase {
+    /// `greeting`, `mail`, …
+    pub name: &'static str,
+    /// How often.
+    pub count: u64,
+    /// Shortest, median and longest, in seconds.
+    pub times: [f64; 3],
+}
+
+impl SamplePhase {
+    /// Times that stand for it: at most three, as those of one connection are no chance of each other.
+    fn points(&self) -> impl Iterator<Item = f64> {
+        let [min, median, max] = self.times;
+        let points = match self.count {
+            0 | 1 => [Some(median), None, None],
+            2 => [Some(min), Some(max), None],
+            _ => [Some(min), Some(median), Some(max)],
+        };
+        points.into_iter().flatten()
+    }
 }
 
 /// Measures of all connections of two hosts and a service.
@@ -87,8 +125,10 @@ pub struct Change {
     pub times: f64,
     /// See [`times`](Self::times).
     pub between: (f64, f64),
-    /// For the better or for the worse; `None`: no more than chance makes.
+    /// For the better or for the worse; `None`: no more than chance makes, or [`unlike`](Self::unlike).
     pub better: Option<bool>,
+    /// Median octets of a transfer before and after, where they differ so much that rates cannot be compared.
+    pub unlike: Option<[f64; 2]>,
 }
 
 /// Two hosts and a service, before and after.
@@ -148,6 +188,8 @@ pub struct Verified {
     pub gone: Vec<String>,
     /// After and not before.
     pub new: Vec<String>,
+    /// After, and the captures from before hold no connection of those hosts.
+    pub new_elsewhere: Vec<String>,
     /// Both.
     pub still: Vec<String>,
     /// Before, and the captures from after hold no connection of those hosts.
@@ -192,20 +234,29 @@ pub fn verify(before: &Run, after: &Run) -> Verified {
     });
     let ids = |run: &Run| -> BTreeSet<String> { run.hurts.iter().map(|h| h.id.clone()).collect() };
     let (old, new) = (ids(before), ids(after));
-    let seen: BTreeSet<&String> = after.samples.iter().flat_map(|s| &s.hosts).collect();
-    // What hurt hosts that do not appear any more is not gone: nobody looked.
-    let shown = |id: &String| {
-        before
-            .hurts
-            .iter()
-            .filter(|h| h.id == *id)
-            .any(|h| h.hosts.iter().all(|host| seen.contains(host)))
+    // What hurts hosts that one of the runs does not show is neither gone nor new: nobody looked.
+    let shown = |id: &String, hurts: &[Hurt], other: &BTreeSet<String>| {
+        let mut of_id = hurts.iter().filter(|h| h.id == *id);
+        of_id.any(|h| h.hosts.iter().all(|host| other.contains(host)))
     };
-    let (gone, not_seen) = old.difference(&new).cloned().partition(shown);
+    let hosts = |run: &Run| -> BTreeSet<String> {
+        let hosts = run.samples.iter().flat_map(|s| &s.hosts);
+        hosts.cloned().collect()
+    };
+    let (seen_before, seen_after) = (hosts(before), hosts(after));
+    let (gone, not_seen) = old
+        .difference(&new)
+        .cloned()
+        .partition(|id| shown(id, &before.hurts, &seen_after));
+    let (new_here, new_elsewhere) = new
+        .difference(&old)
+        .cloned()
+        .partition(|id| shown(id, &after.hurts, &seen_before));
     let mut verified = Verified {
         pairs,
         gone,
-        new: new.difference(&old).cloned().collect(),
+        new: new_here,
+        new_elsewhere,
         still: old.intersection(&new).cloned().collect(),
         not_seen,
         outcome: Outcome::CannotTell,
@@ -244,8 +295,10 @@ fn measures(list: &[&Sample]) -> Option<Measures> {
         m.segments += s.segments;
         m.repeated += s.repeated;
         m.stalled += s.stalled;
-        for (phase, n, median) in &s.phases {
-            phases.entry(phase).or_default().push((*median, *n));
+        for phase in &s.phases {
+            let [_, median, _] = phase.times;
+            let medians = phases.entry(phase.name).or_default();
+            medians.push((median, phase.count));
         }
     }
     m.goodput_bps = rate(list.iter().copied());
@@ -276,12 +329,12 @@ fn changes(a: &Measures, b: &Measures, old: &[&Sample], new: &[&Sample]) -> Vec<
     let mut changes = Vec::new();
     if let (Some(from), Some(to)) = (a.goodput_bps, b.goodput_bps) {
         let between = range(old, new);
-        let better = if between.0 > 1.0 && to >= from * CHANGED {
-            Some(true)
+        let (felt, fair) = if between.0 > 1.0 && to >= from * CHANGED {
+            (Some(true), fair(new, old))
         } else if between.1 < 1.0 && from >= to * CHANGED {
-            Some(false)
+            (Some(false), fair(old, new))
         } else {
-            None
+            (None, true)
         };
         changes.push(Change {
             what: "goodput",
@@ -289,7 +342,8 @@ fn changes(a: &Measures, b: &Measures, old: &[&Sample], new: &[&Sample]) -> Vec<
             to,
             times: to / from,
             between,
-            better,
+            better: felt.filter(|_| fair),
+            unlike: (!fair).then(|| [old, new].map(|list| median(moved(list).0))),
         });
     }
     if a.segments > 0 && b.segments > 0 {
@@ -308,13 +362,17 @@ fn changes(a: &Measures, b: &Measures, old: &[&Sample], new: &[&Sample]) -> Vec<
             times: if from > 0.0 { to / from } else { f64::NAN },
             between: (to - from - spread, to - from + spread),
             better: differs.then_some(to < from),
+            unlike: None,
         });
     }
     if a.seconds > 0.0 && b.seconds > 0.0 {
         let share = |m: &Measures| (m.stalled / m.seconds).min(1.0);
         let (from, to) = (share(a), share(b));
-        let felt =
-            (to - from).abs() >= STILL_SHARE && (a.stalled - b.stalled).abs() >= STILL_SECONDS;
+        let more = (a.stalled - b.stalled).abs();
+        let stalls = |list: &[&Sample]| list.iter().map(|s| s.stalled).collect::<Vec<f64>>();
+        let felt = (to - from).abs() >= STILL_SHARE
+            && more >= STILL_SECONDS
+            && (more >= STILL_LONG || differ(&stalls(old), &stalls(new)));
         changes.push(Change {
             what: "stalls",
             from,
@@ -322,6 +380,7 @@ fn changes(a: &Measures, b: &Measures, old: &[&Sample], new: &[&Sample]) -> Vec<
             times: if from > 0.0 { to / from } else { f64::NAN },
             between: (f64::NAN, f64::NAN),
             better: felt.then_some(to < from),
+            unlike: None,
         });
     }
     for (phase, (_, from)) in &a.phases {
@@ -329,7 +388,14 @@ fn changes(a: &Measures, b: &Measures, old: &[&Sample], new: &[&Sample]) -> Vec<
             continue;
         };
         let (small, large) = if from < to { (from, to) } else { (to, from) };
-        let felt = large - small >= PHASE_SECONDS && *large >= small * PHASE_TIMES;
+        let points = |list: &[&Sample]| -> Vec<f64> {
+            let phases = list.iter().flat_map(|s| &s.phases);
+            let mine = phases.filter(|p| p.name == *phase);
+            mine.flat_map(SamplePhase::points).collect()
+        };
+        let felt = large - small >= PHASE_SECONDS
+            && *large >= small * PHASE_TIMES
+            && differ(&points(old), &points(new));
         // How long a client thinks is not the server's, nor the path's.
         if *phase != "client" {
             changes.push(Change {
@@ -339,19 +405,65 @@ fn changes(a: &Measures, b: &Measures, old: &[&Sample], new: &[&Sample]) -> Vec<
                 times: if *from > 0.0 { to / from } else { f64::NAN },
                 between: (f64::NAN, f64::NAN),
                 better: felt.then_some(to < from),
+                unlike: None,
             });
         }
     }
     changes
 }
 
+/// Whether the higher rate of `fast` is one of the path, and not of larger transfers alone: they are of like size, or took less time all the
+/// same, or their worst second was better than the best of `slow`.
+fn fair(fast: &[&Sample], slow: &[&Sample]) -> bool {
+    let ((fast_octets, fast_seconds), (slow_octets, slow_seconds)) = (moved(fast), moved(slow));
+    let (fast_time, slow_time) = (median(fast_seconds), median(slow_seconds));
+    let steady = || {
+        let long = |list: &[&Sample]| list.iter().all(|s| s.seconds >= STEADY_SECONDS);
+        let worst = fast.iter().filter_map(|s| s.worst).reduce(f64::min);
+        let best = slow.iter().filter_map(|s| s.best).reduce(f64::max);
+        long(fast) && long(slow) && worst.zip(best).is_some_and(|(worst, best)| worst > best)
+    };
+    median(fast_octets) <= median(slow_octets) * LIKE_SIZE
+        || fast_time * CHANGED <= slow_time
+        || steady()
+}
+
+/// Octets and seconds of the connections that say something of a rate.
+#[allow(clippy::cast_precision_loss)]
+fn moved(list: &[&Sample]) -> (Vec<f64>, Vec<f64>) {
+    let moving = list.iter().filter(|s| s.octets >= LEAST_OCTETS);
+    moving.map(|s| (s.octets as f64, s.seconds)).unzip()
+}
+
+fn median(mut list: Vec<f64>) -> f64 {
+    list.sort_by(f64::total_cmp);
+    list.get(list.len() / 2).copied().unwrap_or_default()
+}
+
+/// Whether the values of one list are mostly larger than those of the other (Mann and Whitney 1947, ties counted half).
+#[allow(clippy::cast_precision_loss)]
+fn differ(a: &[f64], b: &[f64]) -> bool {
+    let mut sorted = b.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let u: f64 = a
+        .iter()
+        .map(|value| {
+            let below = sorted.partition_point(|other| other < value);
+            let upto = sorted.partition_point(|other| other <= value);
+            (below + upto) as f64 / 2.0
+        })
+        .sum();
+    let (m, n) = (a.len() as f64, b.len() as f64);
+    let error = (m * n * (m + n + 1.0) / 12.0).sqrt();
+    error > 0.0 && (u - m * n / 2.0).abs() >= RANKS_SURE * error
+}
+
 /// Between what the new rate lies with 95 %, in times of the old one.
 fn range(old: &[&Sample], new: &[&Sample]) -> (f64, f64) {
-    let enough = |list: &[&Sample]| (LEAST_TO_RESAMPLE..=MOST_TO_RESAMPLE).contains(&list.len());
-    if enough(old) && enough(new) {
-        return resampled(old, new);
+    if old.len() >= LEAST_TO_RESAMPLE && new.len() >= LEAST_TO_RESAMPLE {
+        return resampled(&thinned(old), &thinned(new));
     }
-    // Too few connections to resample, or so many that chance hardly matters: their own seconds tell how unsteady they are.
+    // Too few connections to resample: their own seconds tell how unsteady they are.
     let best = |list: &[&Sample]| list.iter().filter_map(|s| s.best).reduce(f64::max);
     let worst = |list: &[&Sample]| list.iter().filter_map(|s| s.worst).reduce(f64::min);
     let over = |a: Option<f64>, b: Option<f64>| match (a, b) {
@@ -364,6 +476,12 @@ fn range(old: &[&Sample], new: &[&Sample]) -> (f64, f64) {
         if low.is_nan() { 0.0 } else { low },
         if high.is_nan() { f64::INFINITY } else { high },
     )
+}
+
+/// As many as are resampled, spread over all.
+fn thinned<'a>(list: &[&'a Sample]) -> Vec<&'a Sample> {
+    let step = list.len().div_ceil(MOST_TO_RESAMPLE).max(1);
+    list.iter().step_by(step).copied().collect()
 }
 
 fn resampled(old: &[&Sample], new: &[&Sample]) -> (f64, f64) {
@@ -406,7 +524,7 @@ fn outcome(v: &Verified, before: &Run, after: &Run) -> Outcome {
         ids.iter()
             .map(|id| {
                 if run.hurts.iter().any(|h| h.id == *id && h.critical) {
-                    3
+                    CRITICAL_WEIGHS
                 } else {
                     1
                 }
@@ -415,18 +533,16 @@ fn outcome(v: &Verified, before: &Run, after: &Run) -> Outcome {
     };
     let (mut up, mut down) = (weight(&v.gone, before), weight(&v.new, after));
     for change in v.pairs.iter().flat_map(|p| &p.changes) {
-        let weight = if change.what == "goodput" { 2 } else { 1 };
         match change.better {
-            Some(true) => up += weight,
-            Some(false) => down += weight,
+            Some(true) => up += CHANGE_WEIGHS,
+            Some(false) => down += CHANGE_WEIGHS,
             None => {}
         }
     }
     match (up, down) {
         (0, 0) if v.not_seen.is_empty() => Outcome::Same,
-        (0, 0) => Outcome::CannotTell,
-        (up, down) if up >= down * 2 && up > down => Outcome::Better,
-        (up, down) if down >= up * 2 && down > up => Outcome::Worse,
+        (up, down) if up >= DECIDES && up >= down * 2 => Outcome::Better,
+        (up, down) if down >= DECIDES && down >= up * 2 => Outcome::Worse,
         _ => Outcome::CannotTell,
     }
 }
@@ -478,6 +594,47 @@ mod tests {
             .collect()
     }
 
+    fn stalled(mut samples: Vec<Sample>, number: usize, seconds: f64) -> Vec<Sample> {
+        for sample in samples.iter_mut().take(number) {
+            sample.stalled = seconds;
+        }
+        samples
+    }
+
+    /// A connection whose server answers DATA so late.
+    fn phase(count: u64, seconds: f64) -> Sample {
+        let phases = vec![SamplePhase {
+            name: "data",
+            count,
+            times: [seconds * 0.9, seconds, seconds * 1.1],
+        }];
+        Sample {
+            phases,
+            ..sample(10_000, 1.0, 10, 0)
+        }
+    }
+
+    /// The findings are warnings.
+    fn warned(mut run: Run) -> Run {
+        for hurt in &mut run.hurts {
+            hurt.critical = false;
+        }
+        run
+    }
+
+    /// The findings are of other hosts, which appear in this run alone.
+    fn elsewhere(mut run: Run) -> Run {
+        let hosts = ["192.0.2.7".to_owned(), "192.0.2.25".to_owned()];
+        for hurt in &mut run.hurts {
+            hurt.hosts = hosts.to_vec();
+        }
+        run.samples.push(Sample {
+            hosts,
+            ..sample(10_000, 1.0, 10, 0)
+        });
+        run
+    }
+
     #[test]
     fn outcomes() {
         use Outcome::{Better, CannotTell, Same, Worse};
@@ -526,6 +683,72 @@ mod tests {
                 run(many(40, 1_000_000, 1.0), &[]),
                 run(many(40, 1_000_000, 1.35), &[]),
                 Worse,
+            ),
+            (
+                "ten times the size in the same time: round trips",
+                run(many(40, 1_500, 0.1), &[]),
+                run(many(40, 15_000, 0.1), &[]),
+                Same,
+            ),
+            (
+                "the same, of seconds that tell",
+                run(many(3, 15_000_000, 30.0), &[]),
+                run(many(3, 150_000_000, 30.0), &[]),
+                Better,
+            ),
+            (
+                "smaller and quicker all the same",
+                run(many(40, 15_000, 0.1), &[]),
+                run(many(40, 5_000, 0.02), &[]),
+                Better,
+            ),
+            (
+                "one stall in one of them",
+                run(many(40, 1_000_000, 1.0), &[]),
+                run(stalled(many(40, 1_000_000, 1.0), 1, 3.0), &[]),
+                Same,
+            ),
+            (
+                "a stall in each",
+                run(many(40, 1_000_000, 1.0), &[]),
+                run(stalled(many(40, 1_000_000, 1.0), 40, 0.4), &[]),
+                Worse,
+            ),
+            (
+                "one warning less",
+                warned(run(quick(), &["stall.tail-loss"])),
+                run(quick(), &[]),
+                CannotTell,
+            ),
+            (
+                "one late answer",
+                run(vec![phase(1, 0.1)], &[]),
+                run(vec![phase(1, 0.4)], &[]),
+                Same,
+            ),
+            (
+                "ten late answers",
+                run(vec![phase(10, 0.1)], &[]),
+                run(vec![phase(10, 0.4)], &[]),
+                Worse,
+            ),
+            (
+                "two late answers in each of two",
+                run(vec![phase(2, 0.1), phase(2, 0.1)], &[]),
+                run(vec![phase(2, 0.4), phase(2, 0.4)], &[]),
+                Worse,
+            ),
+            (
+                "nine times as fast, in more connections than are resampled",
+                run(many(2_100, 10_000, 0.9), &[]),
+                run(many(2_100, 10_000, 0.1), &[]),
+                Better,
+            ),
+            (
+                "trouble of hosts that nobody saw before",
+                run(quick(), &[]),
+                elsewhere(run(quick(), &["storm.retransmission"])),
+                Same,
             ),
             (
                 "one symptom for another",

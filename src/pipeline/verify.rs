@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use crate::compare::verify::{self, Hurt, Run, Sample};
+use crate::compare::verify::{self, Hurt, Run, Sample, SamplePhase};
 use crate::detect::Severity;
 use crate::report::model::{Flow, Half, Report};
 use crate::report::{severity_named, verification};
@@ -24,6 +24,18 @@ pub fn verify(before: &Settings, after: &Settings) -> Result<Report, Error> {
     let old = analyze(before)?;
     let new = analyze(after)?;
     let mut verified = verification::report(&verify::verify(&run(&old), &run(&new)), new);
+    for (when, totals) in [
+        ("before", old.totals.clone()),
+        ("after", verified.totals.clone()),
+    ] {
+        if totals.flows_omitted > 0 {
+            let listed = totals.flows - totals.flows_omitted;
+            verified.notes.push(format!(
+                "measures of the captures from {when} are those of {listed} listed connections of {}: such with findings, and the longest-lived",
+                totals.flows
+            ));
+        }
+    }
     verified.notes.extend(
         old.notes
             .iter()
@@ -87,7 +99,11 @@ fn sample(flow: &Flow) -> Option<Sample> {
             .smtp
             .iter()
             .flat_map(|s| &s.phases)
-            .map(|(phase, p)| (*phase, p.count, p.median))
+            .map(|(phase, p)| SamplePhase {
+                name: phase,
+                count: p.count,
+                times: [p.min, p.median, p.max],
+            })
             .collect(),
     })
 }

@@ -89,6 +89,8 @@ pub struct PairChange {
     pub low: Option<f64>,
     /// See `low`.
     pub high: Option<f64>,
+    /// Median octets of a transfer before and after, where these differ so much that the rates cannot be compared; else `null`.
+    pub median_octets: Option<[f64; 2]>,
     /// `better`, `worse`, `same` (no more than chance makes).
     pub verdict: &'static str,
 }
@@ -100,6 +102,8 @@ pub struct Findings {
     pub gone: Vec<String>,
     /// After and not before.
     pub new: Vec<String>,
+    /// After; the captures from before hold nothing of their hosts, so that nobody can say that it is new.
+    pub new_elsewhere: Vec<String>,
     /// Both.
     pub still: Vec<String>,
     /// Before; the captures from after hold nothing of their hosts, so that they cannot be called gone.
@@ -116,6 +120,7 @@ pub fn report(verified: &Verified, after: Report) -> Report {
         findings: Findings {
             gone: verified.gone.clone(),
             new: verified.new.clone(),
+            new_elsewhere: verified.new_elsewhere.clone(),
             still: verified.still.clone(),
             not_seen: verified.not_seen.clone(),
         },
@@ -164,6 +169,7 @@ fn pair(p: &VerifiedPair) -> Pair {
                 times: finite(c.times),
                 low: finite(c.between.0),
                 high: finite(c.between.1),
+                median_octets: c.unlike,
                 verdict: match c.better {
                     Some(true) => "better",
                     Some(false) => "worse",
@@ -234,15 +240,24 @@ fn number(value: f64) -> String {
     }
 }
 
+/// A ratio: `12`, `0.83`, `1/600`.
+fn factor(value: f64) -> String {
+    if value > 0.0 && value < 0.1 {
+        format!("1/{}", number(1.0 / value))
+    } else {
+        number(value)
+    }
+}
+
 fn times(value: f64) -> String {
-    format!("{} times", number(value))
+    format!("{} times", factor(value))
 }
 
 fn between((low, high): (f64, f64)) -> String {
     match (low > 0.0, high.is_finite()) {
-        (true, true) => format!("{} to {} with 95 %", number(low), number(high)),
-        (true, false) => format!("at least {} with 95 %", number(low)),
-        (false, true) => format!("at most {} with 95 %", number(high)),
+        (true, true) => format!("{} to {} with 95 %", factor(low), factor(high)),
+        (true, false) => format!("at least {} with 95 %", factor(low)),
+        (false, true) => format!("at most {} with 95 %", factor(high)),
         (false, false) => "how sure, these connections do not tell".to_owned(),
     }
 }
@@ -312,6 +327,12 @@ fn sentence(v: &Verified) -> String {
         if !list.is_empty() {
             parts.push(format!("{say}: {}", ids(list)));
         }
+    }
+    if !v.new_elsewhere.is_empty() {
+        parts.push(format!(
+            "of hosts that did not appear before: {}",
+            ids(&v.new_elsewhere)
+        ));
     }
     if !v.not_seen.is_empty() {
         parts.push(format!(
@@ -390,6 +411,19 @@ fn table(v: &Verified) -> Table {
         ]);
     }
     let mut text = Vec::new();
+    for p in v.pairs.iter().take(ROWS) {
+        if let Some(sizes) = p.changes.iter().find_map(|c| c.unlike) {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            // saturating is what is wanted
+            let [before, after] = sizes.map(|size| octets(size as u64));
+            let [client, server] = &p.hosts;
+            text.push(format!(
+                "goodput of {client} → {server} ({}) cannot be compared: a transfer moved {before} before and {after} after (median), and over \
+                 the same path larger ones reach higher rates",
+                p.service
+            ));
+        }
+    }
     if v.pairs.len() > ROWS {
         text.push(format!(
             "{} more pairs of hosts are in the JSON report",
