@@ -317,9 +317,8 @@ impl Pair {
         if let Some(earliest) = earliest {
             self.trace.flow(f, earliest, latest);
         }
-        for (second, fresh, again) in &h.per_second {
+        for (second, fresh, _) in &h.per_second {
             if self.seconds.len() < 100_000 {
-                let _ = again;
                 self.seconds
                     .entry(
                         (f.start.0 + i64::from(*second) * 1_000_000_000).div_euclid(1_000_000_000),

@@ -21,7 +21,6 @@ struct Pair {
     segments: u64,
     late: u64,
     latest: f64,
-    needless: u64,
     late_trace: Trace,
     copies: u64,
     dsacks: u64,
@@ -77,16 +76,8 @@ impl Detector for Order {
             if at_sender {
                 self.by_capture += h.out_of_order_segments;
             }
-            // Beside the sender, reordering behind the capture point shows as duplicate acknowledgements and needless fast repeats.
+            // Beside the sender, reordering behind the capture point shows as holes that close without a repeat.
             if at_sender {
-                p.needless += h
-                    .repeats
-                    .iter()
-                    .filter(|r| r.spurious && r.trigger == crate::flow::Trigger::Fast)
-                    .count() as u64;
-                if h.duplicate_acks > 0 && h.retransmitted_segments < h.duplicate_acks {
-                    p.late_trace.flow(f, f.start, f.end);
-                }
                 let healed = h.sack_healed;
                 if healed > 0 {
                     p.late += healed;

@@ -2,7 +2,7 @@
 //!
 //! Reads:   sizes of what passes and what does not, ICMP errors, round-trip times, options at both ends
 //! Yields:  `path.mtu-black-hole`, `path.mtu-discovery`, `path.bufferbloat`, `path.latency-spike`, `path.option-stripped`
-//! Silent:  black holes where small segments do not pass either; delay that never exceeds twice the least round trip or 100 ms;
+//! Silent:  black holes where small segments do not pass either; delay that does not exceed four times the least round trip, by 100 ms at least;
 //!          options where the other end's SYN was not captured
 //! Source:  RFC 1191, 2923, 8201 (MTU); RFC 7323, 2018 (options)
 
@@ -34,7 +34,6 @@ struct Pair {
     mtu: Option<u32>,
     discovery: u64,
     discovery_trace: Trace,
-    discovery_failed: bool,
     bloat: f64,
     bloat_min: f64,
     bloat_trace: Trace,
@@ -111,7 +110,6 @@ impl Detector for Path {
                     } if (v6 && icmp_type == 2) || (!v6 && icmp_type == 3 && code == 4) => {
                         p.discovery += 1;
                         p.mtu = mtu.or(p.mtu);
-                        p.discovery_failed |= h.unacked_octets > 0;
                         p.discovery_trace.flow(f, e.time, e.time);
                         p.discovery_trace.proof(f, e.frame, || {
                             format!(

@@ -34,8 +34,6 @@ const TRANSFER: u64 = 50_000;
 
 #[derive(Default)]
 struct Pair {
-    octets: u64,
-    pending: f64,
     lost: f64,
     trace: Trace,
     worst: f64,
@@ -108,8 +106,6 @@ impl Detector for Throughput {
             }
             let p = self.pairs.entry(key).or_default();
             let busy = h.busy.as_secs_f64();
-            p.octets += h.unique_octets;
-            p.pending += busy;
             if let Some(g) = h.goodput.filter(|_| h.unique_octets >= TRANSFER) {
                 p.best = p.best.max(g.mean_bps / 8.0);
             }

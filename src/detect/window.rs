@@ -2,8 +2,8 @@
 //!
 //! Reads:   closed windows and how long they were; time with the window full
 //! Yields:  `window.zero`, `limit.receive-window`: one for each sender and receiver
-//! Silent:  windows shut for less than a tenth of a second in all; full windows for less than a fifth of the time that data was on its
-//!          way, or where the window is as large as path and rate need
+//! Silent:  windows shut for less than a tenth of a second in all; full windows for less than three tenths of the time that data was on
+//!          its way, or for less than a quarter of a second
 //! Source:  RFC 9293 sections 3.8.6 and 3.8.6.1; T-RAT's receiver-limited class
 
 use std::collections::BTreeMap;
@@ -32,12 +32,10 @@ struct Pair {
     busy: f64,
     window: u64,
     rtt: f64,
-    goodput: f64,
     scaled: Option<bool>,
     /// Octets that the window seems to be where the sender is, and those offered here.
     lowered: Option<(u64, u64)>,
     full_trace: Trace,
-    life: f64,
 }
 
 /// See the head of this file.
@@ -85,7 +83,6 @@ impl Detector for Window {
                 .sum();
             let limited = data.window_limited.as_secs_f64().min(full.max(0.0) + 1e-9);
             p.busy += data.busy.as_secs_f64();
-            p.life += f.duration().as_secs_f64();
             if limited > 0.0 {
                 p.full += limited;
                 let pinned = data.pinned.filter(|p| p.by_window);
@@ -104,7 +101,6 @@ impl Detector for Window {
                 {
                     p.rtt = p.rtt.max(r);
                 }
-                p.goodput = p.goodput.max(data.goodput.map_or(0.0, |g| g.mean_bps));
                 p.scaled = owner
                     .syn_seen
                     .then_some(owner.window_scale.is_some() && data.window_scale.is_some())
