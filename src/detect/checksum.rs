@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::order::beside_sender;
-use super::trace::{MAX_GROUPS, Trace, ip_field, percent, plural, retransmit_line};
+use super::trace::{self, Trace, ip_field, percent, plural, retransmit_line};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::EventKind;
 use crate::net::Direction;
@@ -94,10 +94,9 @@ impl Detector for Checksums {
                 continue;
             }
             let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
-            if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+            let Some(p) = trace::group(&mut self.pairs, key) else {
                 continue;
-            }
-            let p = self.pairs.entry(key).or_default();
+            };
             p.frames += h.frames;
             p.good += h.good_checksums;
             p.unfilled += h.unfilled_checksums;
@@ -139,7 +138,7 @@ impl Detector for Checksums {
                             } else {
                                 ", checksum wrong"
                             },
-                            super::trace::said(seen, direction, r.offset, u64::from(r.octets))
+                            trace::said(seen, direction, r.offset, u64::from(r.octets))
                                 .map_or(String::new(), |t| format!(": {t}"))
                         )
                     });

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{MAX_GROUPS, Trace, plural, span};
+use super::trace::{self, Trace, plural, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{End, EventKind};
 use crate::net::Side;
@@ -68,10 +68,9 @@ impl Detector for Closes {
             _ => None,
         });
         let note = |map: &mut BTreeMap<Key, Group>, text: String| {
-            if map.len() >= MAX_GROUPS && !map.contains_key(&key) {
+            let Some(g) = trace::group(map, key) else {
                 return;
-            }
-            let g = map.entry(key).or_default();
+            };
             g.count += 1;
             g.pending += u64::from(close.with_data_pending);
             g.by_client += u64::from(close.by == Some(Side::Client));

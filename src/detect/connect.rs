@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{MAX_GROUPS, Trace, ip_field, plural, span};
+use super::trace::{self, Trace, ip_field, plural, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{End, EventKind, Vantage};
 
@@ -102,10 +102,9 @@ impl Detector for Connect {
             return;
         }
         let key = (f.server.addr, f.server.port);
-        if self.services.len() >= MAX_GROUPS && !self.services.contains_key(&key) {
+        let Some(s) = trace::group(&mut self.services, key) else {
             return;
-        }
-        let s = self.services.entry(key).or_default();
+        };
         s.flows += 1;
         s.came_up += u64::from(f.handshake.syn_ack_seen);
         if s.clients.len() < 64 && !s.clients.contains(&f.client.addr) {

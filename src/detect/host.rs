@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::order::beside_sender;
-use super::trace::{MAX_GROUPS, Trace, plural, span};
+use super::trace::{self, Trace, plural, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, EventKind};
 use crate::net::Direction;
@@ -38,10 +38,9 @@ impl Detector for Host {
         let f = seen.flow;
         for direction in Direction::BOTH {
             let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
-            if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+            let Some(p) = trace::group(&mut self.pairs, key) else {
                 continue;
-            }
-            let p = self.pairs.entry(key).or_default();
+            };
             let h = f.half(direction);
             if beside_sender(seen, direction.reverse()) {
                 let events = f.events.iter().filter(|e| e.direction == direction);

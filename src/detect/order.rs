@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{MAX_GROUPS, Trace, percent, plural, span};
+use super::trace::{self, Trace, percent, plural, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{EventKind, Vantage};
 use crate::net::{Direction, Side};
@@ -52,10 +52,9 @@ impl Detector for Order {
         for direction in Direction::BOTH {
             let h = f.half(direction);
             let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
-            if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+            let Some(p) = trace::group(&mut self.pairs, key) else {
                 continue;
-            }
-            let p = self.pairs.entry(key).or_default();
+            };
             p.segments += h.data_segments;
             let at_sender = beside_sender(seen, direction);
             if h.out_of_order_segments > h.late_in_capture && !at_sender {

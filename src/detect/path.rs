@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{MAX_GROUPS, Trace, plural, retransmit_line, span};
+use super::trace::{self, MAX_GROUPS, Trace, plural, retransmit_line, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::EventKind;
 use crate::net::Direction;
@@ -56,10 +56,9 @@ impl Detector for Path {
         for direction in Direction::BOTH {
             let h = f.half(direction);
             let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
-            if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+            let Some(p) = trace::group(&mut self.pairs, key) else {
                 continue;
-            }
-            let p = self.pairs.entry(key).or_default();
+            };
             // Large segments are stuck while smaller ones pass, on a path that must not fragment.
             let stuck: Vec<_> = h
                 .repeats

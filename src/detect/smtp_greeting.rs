@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::smtp_reply::words;
-use super::trace::{MAX_GROUPS, Place, Trace, plural, span};
+use super::trace::{self, Place, Trace, plural, span};
 use super::wait::{self, Request, median};
 use super::{Detector, Finding, Seen, Severity};
 use crate::decode::{Note, NoteKind};
@@ -85,13 +85,12 @@ impl Detector for Greetings {
         };
         let (server, client) = wait::ends(seen);
         let key = (server.addr, server.port);
-        if self.servers.len() >= MAX_GROUPS && !self.servers.contains_key(&key) {
-            return;
-        }
         let Some(step) = smtp.steps.first() else {
             return;
         };
-        let s = self.servers.entry(key).or_default();
+        let Some(s) = trace::group(&mut self.servers, key) else {
+            return;
+        };
         let reply_frame = step.reply_frame.unwrap_or(step.frame);
         let masked = smtp.banner.as_deref().is_some_and(|b| b.contains(MASK));
         let crossed = smtp.capabilities.iter().find(|c| is_crossed_out(c));

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::trace::{MAX_GROUPS, Trace, ip_field, percent, rate, span};
+use super::trace::{self, Trace, ip_field, percent, rate, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, FlowRecord};
 use crate::net::Direction;
@@ -101,10 +101,9 @@ impl Detector for Throughput {
                 continue;
             }
             let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
-            if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
+            let Some(p) = trace::group(&mut self.pairs, key) else {
                 continue;
-            }
-            let p = self.pairs.entry(key).or_default();
+            };
             let busy = h.busy.as_secs_f64();
             if let Some(g) = h.goodput.filter(|_| h.unique_octets >= TRANSFER) {
                 p.best = p.best.max(g.mean_bps / 8.0);
@@ -191,9 +190,10 @@ impl Detector for Throughput {
             let held = seconds(f, &[cause]);
             let worth = whole >= LIMIT_SECONDS && held >= whole * LIMIT_SHARE;
             let key = (f.client.addr, f.server.addr, id);
-            let room = self.limits.len() < MAX_GROUPS || self.limits.contains_key(&key);
-            if worth && (moved >= TRANSFER || !transfer) && room {
-                let limit = self.limits.entry(key).or_default();
+            if worth
+                && (moved >= TRANSFER || !transfer)
+                && let Some(limit) = trace::group(&mut self.limits, key)
+            {
                 limit.held += held;
                 limit.whole += whole;
                 limit.shown += if paced(f) { held } else { 0.0 };
@@ -337,11 +337,12 @@ fn collapse(h: &crate::flow::HalfRecord, repair: f64, f: &FlowRecord) -> Option<
         .iter()
         .filter(|s| (s.1 as f64) < usual as f64 * OWN_SHARE)
         .count() as f64
-        + f64::from(last - first + 1)
+        + f64::from(last - first)
+        + 1.0
         - h.per_second.len() as f64;
     let rtt = f.handshake.rtt.map_or(0.0, |r| r.as_secs_f64());
     // One long silence is an outage; a collapse goes on moving, slowly.
-    let empty = f64::from(last - first + 1) - h.per_second.len() as f64;
+    let empty = f64::from(last - first) + 1.0 - h.per_second.len() as f64;
     (slow >= OWN_SECONDS.max(10.0 * rtt) && repair >= slow * 0.5 && empty <= slow / 2.0)
         .then_some(slow)
 }

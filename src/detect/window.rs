@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{MAX_GROUPS, Trace, ip_field, percent, plural, rate, span};
+use super::trace::{self, Trace, ip_field, percent, plural, rate, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, EventKind};
 use crate::net::Direction;
@@ -50,11 +50,10 @@ impl Detector for Window {
         for direction in Direction::BOTH {
             let (data, owner) = (f.half(direction), f.half(direction.reverse()));
             let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
-            if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
-                continue;
-            }
             let shut = owner.zero_window_time.as_secs_f64();
-            let p = self.pairs.entry(key).or_default();
+            let Some(p) = trace::group(&mut self.pairs, key) else {
+                continue;
+            };
             if owner.zero_windows > 0 && data.data_segments > 0 {
                 p.shut += shut;
                 p.times += owner.zero_windows;
