@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::trace::{MAX_GROUPS, Trace, ip_field, percent, plural, retransmit_line, span};
+use super::trace::{self, Trace, ip_field, percent, plural, retransmit_line, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, EventKind, IpIdUse, Trigger, Vantage};
 use crate::net::{Direction, FrameNo, Timestamp};
@@ -21,12 +21,16 @@ const LOSS_SHARE: f64 = 0.001;
 const LOSS_SECONDS: f64 = 0.5;
 /// One range sent this often without ever being acknowledged is a storm: a few repeats over minutes stop all delivery.
 const STUCK_SENDS: u32 = 4;
+/// Ranges kept between one pair of hosts; more are counted.
+const MAX_STUCK_RANGES: usize = 1_000;
+/// Seconds told apart between all pairs of hosts, to find those of a storm; those that come after share one for each pair.
+const MAX_SECONDS: usize = 1_000_000;
 /// Ranges, and applications, that a storm's summary names.
 const STUCK_NAMED: usize = 3;
 /// Repeats in one second, and their share, that make a second part of a storm; and how many such seconds it takes.
 const STORM_REPEATS: u64 = 20;
 const STORM_SHARE: f64 = 0.1;
-const STORM_SECONDS: usize = 3;
+const STORM_SECONDS: u64 = 3;
 /// Silence of the other end, with repeats sent into it, from which the link counts as gone.
 const OUTAGE: Duration = Duration::from_millis(1000);
 /// The same from the receiver's side, where only a long silence tells.
@@ -56,9 +60,11 @@ struct Pair {
     spurious_trace: Trace,
     stuck: Vec<Stuck>,
     stuck_trace: Trace,
+    /// Ranges like these that were not kept: how many, and their sends after the first.
+    more_stuck: (u64, u64),
     outage_trace: Trace,
     outage_seconds: f64,
-    outages: Vec<(Timestamp, Timestamp)>,
+    longest_outage: f64,
     confidence: f64,
     ports: Vec<u16>,
     upstream: u64,
@@ -123,7 +129,7 @@ impl Stuck {
 }
 
 /// What was sent in vain, in one sentence.
-fn in_vain(from: IpAddr, to: IpAddr, never: &[&Stuck], others: usize) -> String {
+fn in_vain(from: IpAddr, to: IpAddr, never: &[&Stuck], others: u64) -> String {
     let mut applications: Vec<String> = Vec::new();
     for stuck in never {
         let name = stuck.application();
@@ -146,16 +152,26 @@ fn in_vain(from: IpAddr, to: IpAddr, never: &[&Stuck], others: usize) -> String 
     if others > 0 {
         text += &format!(
             "; {} got through only after {STUCK_SENDS} sends or more",
-            plural(others as u64, "more range")
+            plural(others, "more range")
         );
     }
     text
 }
 
 /// See the head of this file.
-#[derive(Default)]
 pub(super) struct Loss {
     pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+    /// For how many more seconds there is room.
+    seconds: usize,
+}
+
+impl Default for Loss {
+    fn default() -> Self {
+        Self {
+            pairs: BTreeMap::new(),
+            seconds: MAX_SECONDS,
+        }
+    }
 }
 
 impl Detector for Loss {
@@ -163,10 +179,9 @@ impl Detector for Loss {
         for direction in Direction::BOTH {
             let f = seen.flow;
             let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
-            if self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key) {
-                continue;
+            if let Some(pair) = trace::group(&mut self.pairs, key) {
+                pair.take(seen, direction, &mut self.seconds);
             }
-            self.pairs.entry(key).or_default().take(seen, direction);
         }
     }
 
@@ -187,7 +202,7 @@ impl Detector for Loss {
 
 impl Pair {
     #[allow(clippy::too_many_lines)]
-    fn take(&mut self, seen: Seen<'_>, direction: Direction) {
+    fn take(&mut self, seen: Seen<'_>, direction: Direction, room: &mut usize) {
         let f = seen.flow;
         let h = f.half(direction);
         let back = f.half(direction.reverse());
@@ -252,13 +267,7 @@ impl Pair {
                     self.wrong += n
                 }
             }
-            let second = self.seconds.len();
-            if second < 100_000 {
-                self.seconds
-                    .entry(r.time.0.div_euclid(1_000_000_000))
-                    .or_default()
-                    .0 += n;
-            }
+            self.second(r.time, room).0 += n;
             if r.spurious {
                 // Acknowledgements ride on data: where that is stuck, they are too, and nothing more is to be said of them.
                 if back.unacked_octets > 0 && back.retransmitted_segments > 0 {
@@ -318,21 +327,15 @@ impl Pair {
             self.trace.flow(f, earliest, latest);
         }
         for (second, fresh, _) in &h.per_second {
-            if self.seconds.len() < 100_000 {
-                self.seconds
-                    .entry(
-                        (f.start.0 + i64::from(*second) * 1_000_000_000).div_euclid(1_000_000_000),
-                    )
-                    .or_default()
-                    .1 += fresh / u64::from(h.largest_segment.max(1)) + 1;
-            }
+            let time = f.start.plus_nanos(i64::from(*second) * 1_000_000_000);
+            self.second(time, room).1 += fresh / u64::from(h.largest_segment.max(1)) + 1;
         }
         for s in f.stalls.iter().filter(|s| s.direction == Some(direction)) {
             let seconds = s.length.as_secs_f64();
             match s.cause {
                 Cause::TailLoss => self.tail_stalled += seconds,
                 Cause::Timeout => self.timeout_stalled += seconds,
-                Cause::LossRecovery => {}
+                // Repair by acknowledgements counts in full below, silences and all.
                 _ => continue,
             }
             self.stalled += seconds;
@@ -357,6 +360,19 @@ impl Pair {
             }
         }
         self.runs(seen, direction);
+    }
+
+    /// Repeats, and segments sent for the first time, in the second of `time`; those of too many seconds share one.
+    /// `room`: for how many more there is room.
+    fn second(&mut self, time: Timestamp, room: &mut usize) -> &mut (u64, u64) {
+        let mut second = time.0.div_euclid(1_000_000_000);
+        if !self.seconds.contains_key(&second) {
+            match room.checked_sub(1) {
+                Some(left) => *room = left,
+                None => second = i64::MAX,
+            }
+        }
+        self.seconds.entry(second).or_default()
     }
 
     /// Ranges that were sent again and again, and silences of the other end.
@@ -396,7 +412,11 @@ impl Pair {
             let until = never.map_or(last.time, |n| n.1.max(last.time));
             let seconds = until.seconds_since(began).max(0.0);
             let acked = last.acked;
-            if sends >= STUCK_SENDS && timed.len() as u32 + 1 >= STUCK_SENDS {
+            let is_stuck = sends >= STUCK_SENDS && timed.len() as u32 + 1 >= STUCK_SENDS;
+            if is_stuck && self.stuck.len() >= MAX_STUCK_RANGES {
+                self.more_stuck.0 += 1;
+                self.more_stuck.1 += u64::from(sends - 1);
+            } else if is_stuck {
                 self.stuck.push(Stuck {
                     first: first.of.unwrap_or(first.frame),
                     sends,
@@ -414,13 +434,8 @@ impl Pair {
                             "first copy: {} octets, Seq {}{}",
                             first.octets,
                             first.seq.0,
-                            super::trace::said(
-                                seen,
-                                direction,
-                                first.offset,
-                                u64::from(first.octets)
-                            )
-                            .map_or(String::new(), |t| format!(", {t}"))
+                            trace::said(seen, direction, first.offset, u64::from(first.octets))
+                                .map_or(String::new(), |t| format!(", {t}"))
                         )
                     });
                 }
@@ -432,7 +447,7 @@ impl Pair {
             }
             if acked && seconds >= OUTAGE.as_secs_f64() && timed.len() >= 2 && h.unseen_octets == 0
             {
-                self.outages.push((began, last.time));
+                self.longest_outage = self.longest_outage.max(last.time.seconds_since(began));
                 self.outage_seconds += seconds;
                 self.outage_trace.flow(f, began, last.time);
                 for r in timed.iter().take(4) {
@@ -453,7 +468,7 @@ impl Pair {
             let end = s
                 .start
                 .plus_nanos(i64::try_from(s.length.as_nanos()).unwrap_or(0));
-            self.outages.push((s.start, end));
+            self.longest_outage = self.longest_outage.max(s.length.as_secs_f64());
             self.outage_seconds += s.length.as_secs_f64();
             self.outage_trace.flow(f, s.start, end);
             self.outage_trace.proof(f, s.frame, || {
@@ -498,16 +513,15 @@ impl Pair {
         };
         // A storm: something stuck for good, or many ranges sent again and again.
         let never: Vec<_> = self.stuck.iter().filter(|s| !s.ever_acked).collect();
-        let bins = self
-            .seconds
-            .values()
-            .filter(|(again, fresh)| {
-                *again >= STORM_REPEATS && *again as f64 >= STORM_SHARE * (*again + *fresh) as f64
-            })
-            .count();
+        let stormy = self.seconds.values().filter(|(again, fresh)| {
+            *again >= STORM_REPEATS && *again as f64 >= STORM_SHARE * (*again + *fresh) as f64
+        });
+        let (bins, again, whole) = stormy.fold((0, 0, 0), |(n, a, w), (again, fresh)| {
+            (n + 1, a + again, w + again + fresh)
+        });
         let storm = !never.is_empty() || self.stuck.len() >= 2 || bins >= STORM_SECONDS;
         // The whole link gone for a while: one or two silences, and all well afterwards.
-        let outage = !storm && !self.outages.is_empty() && self.stuck.len() <= 2;
+        let outage = !storm && self.longest_outage > 0.0 && self.stuck.len() <= 2;
         let mut explained = 0.0;
         if storm {
             let seconds: f64 = self
@@ -519,17 +533,18 @@ impl Pair {
             let worst = self.stuck.iter().max_by_key(|s| (!s.ever_acked, s.sends));
             let summary = match worst {
                 Some(w) if !w.ever_acked => {
-                    in_vain(from, to, &never, self.stuck.len() - never.len())
+                    let others = self.stuck.len() - never.len();
+                    in_vain(from, to, &never, others as u64 + self.more_stuck.0)
                 }
                 Some(w) => format!(
-                    "{from} had to send {} to {to} four times or more each, the worst {} times",
-                    plural(self.stuck.len() as u64, "range of octets"),
+                    "{from} had to send {} of octets to {to} four times or more each, the worst {} times",
+                    plural(self.stuck.len() as u64 + self.more_stuck.0, "range"),
                     w.times()
                 ),
                 None => format!(
-                    "{} of the segments from {from} to {to} were repeats for {}",
-                    percent(share),
-                    plural(bins as u64, "second")
+                    "{} of the segments from {from} to {to} were repeats in the worst {}",
+                    percent(again as f64 / whole.max(1) as f64),
+                    plural(bins, "second")
                 ),
             };
             let trace = if self.stuck.is_empty() {
@@ -549,7 +564,10 @@ impl Pair {
                 seconds,
                 measures(&[
                     ("sends", worst.map_or(0.0, |w| f64::from(w.sends))),
-                    ("stuck_ranges", self.stuck.len() as f64),
+                    (
+                        "stuck_ranges",
+                        (self.stuck.len() as u64 + self.more_stuck.0) as f64,
+                    ),
                     ("never_acknowledged", never.len() as f64),
                     ("octets", worst.map_or(0.0, |w| f64::from(w.octets))),
                 ]),
@@ -560,13 +578,18 @@ impl Pair {
                 "link.outage",
                 Severity::Critical,
                 0.75,
-                format!("nothing from {from} reached {to} (or no answer came back) for {}; then everything went on", span(self.outages.iter().map(|o| o.1.seconds_since(o.0)).fold(0.0, f64::max))),
+                format!("nothing from {from} reached {to} (or no answer came back) for {}; then everything went on", span(self.longest_outage)),
             );
             explained = explained.max(self.outage_seconds);
             push(f, self.outage_seconds, measures(&[]));
         }
         // Loss, unless the storm is all there is of it.
-        let by_storm: u64 = self.stuck.iter().map(|s| u64::from(s.sends - 1)).sum();
+        let by_storm = self
+            .stuck
+            .iter()
+            .map(|s| u64::from(s.sends - 1))
+            .sum::<u64>()
+            + self.more_stuck.1;
         let other = self.needed.saturating_sub(if storm { by_storm } else { 0 });
         let tails_only = self.fast == 0 && !storm && !outage;
         let enough = other > 0
@@ -641,9 +664,14 @@ impl Pair {
                 if lost >= LOSS_SECONDS { Severity::Warning } else { Severity::Info },
                 confidence.min(0.9),
                 format!(
-                    "{from} waited {} for its timer {}, because the last segment before a pause to {to} was lost and nothing behind it could tell",
+                    "{from} waited {} for its timer {}, because {}",
                     span(lost),
-                    plural(self.tail + self.timeouts, "time")
+                    plural(self.tail + self.timeouts, "time"),
+                    if tail {
+                        format!("the last segment before a pause to {to} was lost and nothing behind it could tell")
+                    } else {
+                        format!("what it sent to {to} was lost, or the repair of it, and no acknowledgement told")
+                    }
                 ),
             );
             push(f, lost, measures(&[]));
@@ -654,9 +682,12 @@ impl Pair {
                 "stall.tail-loss",
                 Severity::Info,
                 confidence.min(0.9),
-                format!("{} of that was spent on the timer, because the last segment of something was lost", span(self.tail_stalled + self.timeout_stalled)),
+                format!(
+                    "of the repairs from {from} to {to}, {} went by on the timer, as the last segment of something was lost",
+                    span(self.tail_stalled + self.timeout_stalled)
+                ),
             );
-            push(f, self.tail_stalled, measures(&[]));
+            push(f, self.tail_stalled + self.timeout_stalled, measures(&[]));
         }
         self.needless(
             from,
