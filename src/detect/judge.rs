@@ -2,9 +2,13 @@
 //!
 //! Takes:  the findings of all detectors
 //! Gives:  the same, sorted by severity and seconds lost; a cause takes over the seconds of its consequences
-//! Never:  drops a finding
+//! Never:  drops a finding; holds every finding against every other: there may be tens of thousands
+
+use std::collections::HashMap;
+use std::net::IpAddr;
 
 use super::{Finding, Severity};
+use crate::flow::FlowIndex;
 
 /// What a consequence becomes beside its cause.
 #[derive(Clone, Copy, PartialEq)]
@@ -210,15 +214,14 @@ pub fn judge(mut findings: Vec<Finding>) -> Vec<Finding> {
     }
     doubt(&mut findings);
     let mut behind = vec![0u32; findings.len()];
+    let relations = Relations::of(&findings);
     for (cause_id, consequences, then) in BRINGS {
         for cause in 0..findings.len() {
             if findings[cause].id != *cause_id || findings[cause].confidence < SURE {
                 continue;
             }
-            for other in 0..findings.len() {
-                if !consequences.contains(&findings[other].id)
-                    || !related(&findings[cause], &findings[other])
-                {
+            for other in relations.with(&findings[cause]) {
+                if !consequences.contains(&findings[other].id) {
                     continue;
                 }
                 let lost = findings[other].seconds_lost;
@@ -283,6 +286,7 @@ fn doubt(findings: &mut [Finding]) {
 #[must_use]
 pub fn consequences(findings: &[Finding]) -> Vec<bool> {
     let mut follows = vec![false; findings.len()];
+    let relations = Relations::of(findings);
     for (cause_id, brought, then) in BRINGS {
         if *then == Then::Beside {
             continue;
@@ -291,23 +295,60 @@ pub fn consequences(findings: &[Finding]) -> Vec<bool> {
             if cause.confidence < SURE {
                 continue;
             }
-            for (other, follows) in findings.iter().zip(&mut follows) {
-                *follows |= brought.contains(&other.id) && related(cause, other);
+            for other in relations.with(cause) {
+                follows[other] |= brought.contains(&findings[other].id);
             }
         }
     }
     follows
 }
 
-/// Whether two findings are about the same flows, or the same pair of hosts.
-fn related(a: &Finding, b: &Finding) -> bool {
-    let pair = |f: &Finding| {
-        f.subject
-            .zip(f.peer)
-            .map(|(s, p)| if s < p { (s, p) } else { (p, s) })
-    };
-    (pair(a).is_some() && pair(a) == pair(b))
-        || a.flows.iter().any(|f| b.flows.binary_search(f).is_ok())
+/// Which findings that another may have brought about are about the same flows as it, or the same pair of hosts.
+struct Relations {
+    by_pair: HashMap<(IpAddr, IpAddr), Vec<usize>>,
+    by_flow: HashMap<FlowIndex, Vec<usize>>,
+}
+
+impl Relations {
+    fn of(findings: &[Finding]) -> Self {
+        let mut all = Self {
+            by_pair: HashMap::new(),
+            by_flow: HashMap::new(),
+        };
+        for (n, f) in findings.iter().enumerate() {
+            if !BRINGS.iter().any(|(_, brought, _)| brought.contains(&f.id)) {
+                continue;
+            }
+            if let Some(pair) = pair(f) {
+                all.by_pair.entry(pair).or_default().push(n);
+            }
+            for flow in &f.flows {
+                all.by_flow.entry(*flow).or_default().push(n);
+            }
+        }
+        all
+    }
+
+    /// Their places, ascending.
+    fn with(&self, cause: &Finding) -> Vec<usize> {
+        let of_pair = pair(cause).and_then(|pair| self.by_pair.get(&pair));
+        let of_flows = cause.flows.iter().filter_map(|f| self.by_flow.get(f));
+        let mut all: Vec<usize> = of_pair
+            .into_iter()
+            .chain(of_flows)
+            .flatten()
+            .copied()
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+/// The two hosts that a finding is about, in either order.
+fn pair(f: &Finding) -> Option<(IpAddr, IpAddr)> {
+    let (a, b) = f.subject.zip(f.peer)?;
+    Some((a.min(b), a.max(b)))
 }
 
 #[cfg(test)]
@@ -355,6 +396,19 @@ mod tests {
                 vec![
                     ("storm.retransmission", Critical),
                     ("path.mtu-black-hole", Critical),
+                ],
+            ),
+            (
+                "each loss by the corruption on its own flow",
+                vec![
+                    ("loss.network", Warning, 3.0, 1),
+                    ("checksum.corruption-on-path", Warning, 0.0, 2),
+                    ("loss.network", Warning, 2.0, 2),
+                ],
+                vec![
+                    ("loss.network", Warning),
+                    ("checksum.corruption-on-path", Warning),
+                    ("loss.network", Info),
                 ],
             ),
             (
