@@ -131,7 +131,7 @@ impl Detector for Connect {
                 s.prohibited |= f
                     .events
                     .iter()
-                    .any(|e| matches!(e.kind, EventKind::Icmp { .. }));
+                    .any(|e| matches!(e.kind, EventKind::Icmp { credible: true, .. }));
                 s.unanswered.3.flow(f, f.start, f.end);
                 for (n, frame) in syns.iter().enumerate() {
                     s.unanswered.3.proof(f, *frame, || {

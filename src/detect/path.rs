@@ -106,6 +106,7 @@ impl Detector for Path {
                         code,
                         mtu,
                         v6,
+                        credible: true,
                     } if (v6 && icmp_type == 2) || (!v6 && icmp_type == 3 && code == 4) => {
                         p.discovery += 1;
                         p.mtu = mtu.or(p.mtu);

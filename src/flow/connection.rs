@@ -24,6 +24,8 @@ const MAX_SECONDS: usize = 100_000;
 
 /// From this window scale on a number of octets that is a multiple of the unit is no accident.
 const TELLING_SHIFT: u8 = 6;
+/// Octets of IP and TCP headers around a payload, with all the options that they have room for; IPv6 extensions are few.
+const MOST_HEADERS: u32 = 120;
 
 /// Ports on which a server listens by custom; used where no SYN tells.
 const SERVICES: [u16; 12] = [25, 587, 465, 445, 139, 135, 80, 443, 110, 143, 389, 88];
@@ -883,6 +885,7 @@ impl Connection {
             mtu,
             from_first,
             family,
+            seq,
             ..
         } = note.kind
         else {
@@ -890,7 +893,13 @@ impl Connection {
         };
         let direction = self.direction(from_first);
         let v6 = family == crate::net::Family::V6;
-        if (v6 && icmp_type == 2) || (!v6 && icmp_type == 3 && code == 4) {
+        let h = &self.halves[direction.index()];
+        // Anybody can make up an ICMP error: it has to quote what is on its way (RFC 5927 section 4.1), and an MTU that this exceeds
+        // and that a path may have (RFC 791 section 3.2, RFC 8201 section 4).
+        let least = if v6 { 1_280 } else { 68 };
+        let most = h.rec.largest_segment.saturating_add(MOST_HEADERS);
+        let credible = h.is_under_way(seq) && mtu.is_none_or(|mtu| (least..most).contains(&mtu));
+        if credible && ((v6 && icmp_type == 2) || (!v6 && icmp_type == 3 && code == 4)) {
             self.too_big[direction.index()] = Some(note.time);
             if let Some(mtu) = mtu.filter(|&m| m > 120) {
                 let headers = if v6 { 60 } else { 40 };
@@ -910,6 +919,7 @@ impl Connection {
             code,
             mtu,
             v6,
+            credible,
         };
         self.events.push(super::record::Event {
             time: note.time,

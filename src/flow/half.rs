@@ -279,6 +279,16 @@ impl Half {
         }
     }
 
+    /// Whether octets from this number on are on their way: sent, and not acknowledged.
+    pub(super) fn is_under_way(&self, seq: SeqNum) -> bool {
+        self.anchor.is_some_and(|anchor| {
+            let at = self
+                .nxt
+                .saturating_add_signed(i64::from(anchor.distance_to(seq)));
+            (self.una.unwrap_or(0)..self.nxt).contains(&at)
+        })
+    }
+
     /// Sequence number of the next octet.
     pub(super) fn next_number(&self) -> Option<SeqNum> {
         self.anchor

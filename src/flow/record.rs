@@ -626,5 +626,8 @@ pub enum EventKind {
         mtu: Option<u32>,
         /// IPv6?
         v6: bool,
+        /// Whether it quotes octets that were on their way then, and an MTU that they exceed: else somebody made it up, or the
+        /// capture lacks what it is about.
+        credible: bool,
     },
 }

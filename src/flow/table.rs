@@ -1262,6 +1262,82 @@ pub(super) mod tests {
         assert_eq!(table.reserved.len(), MAX_RESERVED);
     }
 
+    #[test]
+    fn an_icmp_error_is_believed_where_it_quotes_what_is_on_its_way() {
+        // 1,400 octets are sent from 101 on, after a SYN that was answered and acknowledged.
+        let first = syn(100);
+        let answer = Segment {
+            frame: FrameNo(201),
+            time: Timestamp(200_000),
+            from_first: false,
+            seq: SeqNum(7_000),
+            ack: SeqNum(101),
+            flags: TcpFlags::SYN.with(TcpFlags::ACK),
+            ..first
+        };
+        let data = Segment {
+            frame: FrameNo(202),
+            time: Timestamp(201_000),
+            seq: SeqNum(101),
+            ack: SeqNum(7_001),
+            flags: TcpFlags::ACK,
+            payload_octets: 1_400,
+            ..first
+        };
+        for (name, seq, mtu, want) in [
+            ("what was just sent", 101, Some(1_400), true),
+            ("its last octet", 1_500, Some(1_400), true),
+            ("the SYN, long acknowledged", 100, Some(1_400), false),
+            ("what was never sent", 1_501, Some(1_400), false),
+            ("a number out of the air", 4_000_000_000, Some(1_400), false),
+            (
+                "less than any path of IPv6 may have",
+                101,
+                Some(1_279),
+                false,
+            ),
+            ("the least that it may", 101, Some(1_280), true),
+            ("more than was sent", 101, Some(9_000), false),
+            ("no MTU at all", 101, None, true),
+        ] {
+            let note = crate::decode::Note {
+                frame: FrameNo(203),
+                time: Timestamp(202_000),
+                from: std::net::Ipv6Addr::LOCALHOST.into(),
+                to: std::net::Ipv6Addr::LOCALHOST.into(),
+                kind: NoteKind::IcmpError {
+                    family: Family::V6,
+                    icmp_type: 2,
+                    code: 0,
+                    mtu,
+                    key: first.key,
+                    from_first: true,
+                    seq: SeqNum(seq),
+                    flags: None,
+                },
+            };
+            let mut table = FlowTable::new(Limits::default());
+            let mut out = Vec::new();
+            let batch = SegmentBatch {
+                segments: vec![first, answer, data],
+                notes: vec![note],
+                ..SegmentBatch::default()
+            };
+            table.push(&batch, &mut out);
+            table.finish(&mut out);
+            let believed = out.iter().find_map(|seen| match seen {
+                Observed::Closed { record, .. } => {
+                    record.events.iter().find_map(|e| match e.kind {
+                        super::super::EventKind::Icmp { credible, .. } => Some(credible),
+                        _ => None,
+                    })
+                }
+                _ => None,
+            });
+            assert_eq!(believed, Some(want), "{name}");
+        }
+    }
+
     /// Streams as `labels` numbers them: Wireshark's rules, kept apart from ours.
     #[test]
     fn indices_are_wiresharks_streams_whatever_comes() {

@@ -99,6 +99,8 @@ struct Found {
     /// Octets that came again with other contents; the first frames that show it, and the copies before them.
     other_contents: u64,
     conflicts: Vec<(FrameNo, FrameNo)>,
+    /// ICMP errors that quote what was not on its way: how many, and the first.
+    not_believed: (u64, Option<FrameNo>),
     /// Told of each flow that has ended, where somebody watches the run.
     window: Option<Window>,
     /// The chapters of a run that goes on.
@@ -137,6 +139,7 @@ impl Tracker {
                 holes_omitted: 0,
                 other_contents: 0,
                 conflicts: Vec::new(),
+                not_believed: (0, None),
                 window: None,
                 chapters: None,
             },
@@ -266,6 +269,12 @@ impl Tracker {
                 found.holes_omitted
             ));
         }
+        if let (count, Some(first)) = found.not_believed {
+            notes.push(format!(
+                "{count} ICMP errors were not believed (the first: frame {first}): they quote nothing that was on its way, or an MTU that it \
+                 did not exceed; they are made up or stale, or the capture lacks what they are about"
+            ));
+        }
         if found.other_contents > 0 {
             let frames: Vec<String> = found
                 .conflicts
@@ -370,11 +379,21 @@ impl Found {
         self.fingerprints.flow(seen);
         self.holes_omitted += record.halves.iter().map(|h| h.holes_omitted).sum::<u64>();
         for e in &record.events {
-            if let EventKind::OtherContents { of, octets } = e.kind {
-                self.other_contents += octets;
-                if self.conflicts.len() < MAX_CONFLICTS {
-                    self.conflicts.push((e.frame, of));
+            match e.kind {
+                EventKind::OtherContents { of, octets } => {
+                    self.other_contents += octets;
+                    if self.conflicts.len() < MAX_CONFLICTS {
+                        self.conflicts.push((e.frame, of));
+                    }
                 }
+                EventKind::Icmp {
+                    credible: false, ..
+                } => {
+                    self.not_believed.0 += 1;
+                    let first = self.not_believed.1.get_or_insert(e.frame);
+                    *first = e.frame.min(*first);
+                }
+                _ => {}
             }
         }
         if let Some(spans) = self.spans.as_mut().filter(|s| s.len() < MAX_SPANS) {
