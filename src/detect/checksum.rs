@@ -211,7 +211,8 @@ impl Detector for Checksums {
                 );
                 out.push(f);
             };
-            if arrived_unfilled && p.repeats_bad > 0 {
+            // Guests of one machine hand each other segments that nobody ever fills in, and take them.
+            if arrived_unfilled && p.repeats_bad > 0 && p.unacked_bad > p.acked_unfilled {
                 // Seen at the receiver's side: no adapter filled them in on the way out.
                 let f = p.bad_trace.clone().finding(
                     "checksum.offload-broken",
@@ -288,5 +289,57 @@ impl Detector for Checksums {
             }
         }
         out.extend(artefacts.into_iter().map(|(from, a)| a.finding(from)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wait::tests::{at, flow, repeat};
+    use super::*;
+    use crate::decode::Checksum;
+    use crate::flow::{Repeat, Vantage};
+    use crate::proto::DialogRecord;
+
+    /// What is told of segments of the client that a capture beside the server shows unfilled.
+    fn told(acked: u64, stuck: u64) -> Vec<&'static str> {
+        let mut f = flow();
+        f.vantage = Vantage::Server;
+        let h = &mut f.halves[0];
+        (h.frames, h.good_checksums, h.unfilled_checksums) = (1 + acked + stuck, 1, acked + stuck);
+        (h.acked_unfilled_segments, h.unacked_bad_checksum_segments) = (acked, stuck);
+        h.repeats = vec![Repeat {
+            checksum: Checksum::UnfilledPartial,
+            ..repeat(at(2_000), false)
+        }];
+        let mut checksums = Checksums::default();
+        let seen = Seen {
+            flow: &f,
+            dialog: &DialogRecord::default(),
+        };
+        let mut out = Vec::new();
+        checksums.flow(seen, &mut out);
+        checksums.finish(&mut out);
+        out.iter().map(|f| f.id).collect()
+    }
+
+    #[test]
+    fn what_arrives_unfilled() {
+        for (name, acked, stuck, want) in [
+            ("never taken", 0, 8, "checksum.offload-broken"),
+            (
+                "taken all the same, between guests",
+                80,
+                0,
+                "checksum.offload-artefact",
+            ),
+            (
+                "but for the last, which the end cut off",
+                80,
+                2,
+                "checksum.offload-artefact",
+            ),
+        ] {
+            assert_eq!(told(acked, stuck), [want], "{name}");
+        }
     }
 }

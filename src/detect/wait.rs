@@ -140,7 +140,7 @@ pub(super) fn median(numbers: &mut [f64]) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::Ipv4Addr;
     use std::time::Duration;
 
@@ -150,12 +150,12 @@ mod tests {
     use crate::flow::{Close, HalfRecord, Handshake, Repeat, Stall, Trigger, Vantage};
     use crate::net::{FrameNo, MacAddr, SeqNum};
 
-    fn at(ms: i64) -> Timestamp {
+    pub(in super::super) fn at(ms: i64) -> Timestamp {
         Timestamp(ms * 1_000_000)
     }
 
     /// A healthy flow over a path of 100 ms, ten seconds long.
-    fn flow() -> FlowRecord {
+    pub(in super::super) fn flow() -> FlowRecord {
         let end = |n: u8, port| Endpoint {
             addr: Ipv4Addr::new(192, 0, 2, n).into(),
             port,
@@ -194,7 +194,7 @@ mod tests {
         }
     }
 
-    fn repeat(time: Timestamp, spurious: bool) -> Repeat {
+    pub(in super::super) fn repeat(time: Timestamp, spurious: bool) -> Repeat {
         Repeat {
             frame: FrameNo(50),
             time,
