@@ -17,6 +17,8 @@ use crate::net::Direction;
 #[derive(Default)]
 struct Pair {
     passed_over: u64,
+    /// The snap length cut segments of these flows: their checksums cannot be told.
+    cut: bool,
     seconds: f64,
     trace: Trace,
     waits: u64,
@@ -42,13 +44,21 @@ impl Detector for Host {
                 continue;
             };
             let h = f.half(direction);
+            let before = p.passed_over;
+            let whole = if f.truncated > 0 {
+                "arrived here"
+            } else {
+                "arrived here whole, with a good checksum,"
+            };
             if beside_sender(seen, direction.reverse()) {
                 let events = f.events.iter().filter(|e| e.direction == direction);
                 for e in events {
                     if let EventKind::NotTaken { of } = e.kind {
                         p.passed_over += 1;
                         p.trace.flow(f, e.time, e.time);
-                        p.trace.proof(f, of, || "arrived here whole, with a good checksum, and was passed over by the receiver".to_owned());
+                        p.trace.proof(f, of, || {
+                            format!("{whole} and was passed over by the receiver")
+                        });
                         p.trace.proof(f, e.frame, || {
                             format!("so it had to be sent again (frame {of} was the first copy)")
                         });
@@ -84,10 +94,10 @@ impl Detector for Host {
                 p.wait_trace.flow(f, s.start, s.start);
                 p.wait_trace.proof(f, s.frame, || format!("bare acknowledgement after {}; the sender had waited for it with more to send", span(s.length.as_secs_f64())));
             }
-            for (cause, time) in &f.time {
-                if *cause == Cause::LossRecovery && p.passed_over > 0 {
-                    p.seconds = p.seconds.max(time.as_secs_f64());
-                }
+            if p.passed_over > before {
+                p.cut |= f.truncated > 0;
+                let repair = f.time.iter().filter(|t| t.0 == Cause::LossRecovery);
+                p.seconds += repair.map(|t| t.1.as_secs_f64()).sum::<f64>();
             }
         }
     }
@@ -99,9 +109,19 @@ impl Detector for Host {
                 let mut f = p.trace.finding(
                     "host.arrived-not-acknowledged",
                     Severity::Critical,
-                    0.9,
-                    format!("{} from {from} reached {to} whole and with good checksums, and {to} did not take them: they were lost inside that host", plural(p.passed_over, "segment")),
+                    if p.cut { 0.6 } else { 0.9 },
+                    format!(
+                        "{} from {from} reached {to}{}, and {to} did not take them: they were lost inside that host",
+                        plural(p.passed_over, "segment"),
+                        if p.cut { "" } else { " whole and with good checksums" }
+                    ),
                 );
+                if p.cut {
+                    f.against.push(
+                        "the snap length cut segments, so that their checksums cannot be told: a host does well not to take damaged ones"
+                            .to_owned(),
+                    );
+                }
                 f.subject = Some(to);
                 f.peer = Some(from);
                 f.seconds_lost = (p.seconds > 0.0).then_some(p.seconds);
@@ -122,6 +142,50 @@ impl Detector for Host {
                 f.measures = vec![("waits", p.waits as f64), ("mean_ms", mean * 1e3)];
                 out.push(f);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wait::tests::{at, flow, repeat};
+    use super::*;
+    use crate::flow::{Repeat, Vantage};
+    use crate::net::FrameNo;
+    use crate::proto::DialogRecord;
+
+    #[test]
+    fn what_the_snap_length_cut_proves_less() {
+        for (name, truncated, sure, says) in [
+            ("whole", 0, 0.9, "whole and with good checksums"),
+            ("cut", 9, 0.6, "reached 192.0.2.2, and"),
+        ] {
+            let mut f = flow();
+            (f.vantage, f.truncated) = (Vantage::Server, truncated);
+            let arrived = Repeat {
+                of: Some(FrameNo(7)),
+                sends_before: 2,
+                acked: false,
+                ..repeat(at(2_000), false)
+            };
+            f.halves[0].repeats = vec![arrived; 3];
+            let mut host = Host::default();
+            let mut out = Vec::new();
+            let dialog = DialogRecord::default();
+            host.flow(
+                Seen {
+                    flow: &f,
+                    dialog: &dialog,
+                },
+                &mut out,
+            );
+            host.finish(&mut out);
+            let told: Vec<_> = out.iter().map(|f| (f.id, f.confidence)).collect();
+            assert_eq!(told, [("host.arrived-not-acknowledged", sure)], "{name}");
+            assert!(
+                out.iter().all(|f| f.summary.contains(says)),
+                "{name}: {out:?}"
+            );
         }
     }
 }
