@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use super::trace::{self, Trace, plural, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{End, EventKind};
-use crate::net::Side;
+use crate::net::{Side, Timestamp};
 
 /// Silences after which devices and servers are known to end a connection, and how near a match has to be.
 const IDLE_LIMITS: [f64; 7] = [60.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0];
@@ -67,7 +67,7 @@ impl Detector for Closes {
             EventKind::Stuck { first, sends } if sends > GAVE_UP_SENDS => Some((first, sends)),
             _ => None,
         });
-        let note = |map: &mut BTreeMap<Key, Group>, text: String| {
+        let note = |map: &mut BTreeMap<Key, Group>, since: Timestamp, text: String| {
             let Some(g) = trace::group(map, key) else {
                 return;
             };
@@ -77,7 +77,7 @@ impl Detector for Closes {
             g.idle = g
                 .idle
                 .max(close.idle_before.unwrap_or_default().as_secs_f64());
-            g.seconds += f.duration().as_secs_f64();
+            g.seconds += at.seconds_since(since).max(0.0);
             if !g.applications.contains(&seen.dialog.application) && g.applications.len() < 4 {
                 g.applications.push(seen.dialog.application);
             }
@@ -92,8 +92,18 @@ impl Detector for Closes {
             } else {
                 "closed"
             };
+            // From the first copy on: what went before was of use.
+            let repeats = f.halves.iter().flat_map(|h| &h.repeats);
+            let copy = repeats
+                .filter(|r| r.of == Some(first))
+                .map(|r| {
+                    let after = r.after.unwrap_or_default().as_nanos();
+                    r.time.plus_nanos(-i64::try_from(after).unwrap_or(0))
+                })
+                .min();
             note(
                 &mut self.gave_up,
+                copy.unwrap_or(f.start),
                 format!(
                     "{by} {how} the connection after {sends} sends of the octets of frame {first}, never acknowledged"
                 ),
@@ -107,6 +117,7 @@ impl Detector for Closes {
         if let Some(limit) = limit.filter(|_| close.how == End::Reset || idle >= 250.0) {
             note(
                 &mut self.idles,
+                at,
                 format!(
                     "{by} ended the connection after {} of silence (a limit of {limit:.0} s)",
                     span(idle)
@@ -136,6 +147,7 @@ impl Detector for Closes {
         };
         note(
             &mut self.resets,
+            at,
             format!(
                 "RST from {what}{by}{}",
                 if close.with_data_pending {
@@ -224,5 +236,56 @@ impl Detector for Closes {
                 out.push(f);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::wait::tests::{at, flow, repeat};
+    use super::*;
+    use crate::flow::{Close, Event, Repeat};
+    use crate::net::{Direction, FrameNo};
+    use crate::proto::DialogRecord;
+
+    #[test]
+    fn what_is_lost_begins_with_the_first_copy() {
+        let mut f = flow();
+        f.close = Close {
+            how: End::Reset,
+            by: Some(Side::Client),
+            frame: Some(FrameNo(99)),
+            at: Some(at(9_000)),
+            with_data_pending: true,
+            ..Close::default()
+        };
+        f.halves[0].repeats = vec![Repeat {
+            of: Some(FrameNo(7)),
+            after: Some(Duration::from_millis(500)),
+            ..repeat(at(6_500), false)
+        }];
+        f.events = vec![Event {
+            time: at(8_000),
+            frame: FrameNo(7),
+            direction: Direction::ClientToServer,
+            kind: EventKind::Stuck {
+                first: FrameNo(7),
+                sends: 5,
+            },
+        }];
+        let mut closes = Closes::default();
+        let mut out = Vec::new();
+        let dialog = DialogRecord::default();
+        closes.flow(
+            Seen {
+                flow: &f,
+                dialog: &dialog,
+            },
+            &mut out,
+        );
+        closes.finish(&mut out);
+        let told: Vec<_> = out.iter().map(|f| (f.id, f.seconds_lost)).collect();
+        assert_eq!(told, [("close.gave-up", Some(3.0))]);
     }
 }
