@@ -3,13 +3,13 @@
 //! Reads:   sizes of what passes and what does not, ICMP errors, round-trip times, options at both ends
 //! Yields:  `path.mtu-black-hole`, `path.mtu-discovery`, `path.bufferbloat`, `path.latency-spike`, `path.option-stripped`
 //! Silent:  black holes where small segments do not pass either; delay that does not exceed four times the least round trip, by 100 ms at least;
-//!          options where the other end's SYN was not captured
+//!          options where the other end's SYN was not captured, or that a host leaves out beside which the capture was taken
 //! Source:  RFC 1191, 2923, 8201 (MTU); RFC 7323, 2018 (options)
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{self, MAX_GROUPS, Trace, plural, retransmit_line, span};
+use super::trace::{self, Trace, plural, retransmit_line, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::EventKind;
 use crate::net::Direction;
@@ -31,6 +31,8 @@ struct Pair {
     hole_trace: Trace,
     passes: u32,
     stuck_at: u32,
+    /// Largest segment that got through on any connection of the pair.
+    carried: u32,
     mtu: Option<u32>,
     discovery: u64,
     discovery_trace: Trace,
@@ -47,7 +49,7 @@ struct Pair {
 #[derive(Default)]
 pub(super) struct Path {
     pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
-    stripped: BTreeMap<(IpAddr, IpAddr, &'static str), (u64, f64, Trace)>,
+    stripped: BTreeMap<(IpAddr, IpAddr, &'static str), (u64, Trace)>,
 }
 
 impl Detector for Path {
@@ -59,6 +61,7 @@ impl Detector for Path {
             let Some(p) = trace::group(&mut self.pairs, key) else {
                 continue;
             };
+            p.carried = p.carried.max(h.largest_acked);
             // Large segments are stuck while smaller ones pass, on a path that must not fragment.
             let stuck: Vec<_> = h
                 .repeats
@@ -82,11 +85,9 @@ impl Detector for Path {
             {
                 p.hole += large;
                 p.passes = p.passes.max(h.largest_acked);
-                p.stuck_at = stuck
-                    .iter()
-                    .map(|r| r.octets / r.segments.max(1))
-                    .min()
-                    .unwrap_or(0);
+                let least = stuck.iter().map(|r| r.octets / r.segments.max(1)).min();
+                let known = Some(p.stuck_at).filter(|&octets| octets > 0);
+                p.stuck_at = known.into_iter().chain(least).min().unwrap_or(0);
                 if let (Some(a), Some(b)) = (stuck.first(), stuck.last()) {
                     let began = a.after.map_or(a.time, |d| {
                         a.time.plus_nanos(-i64::try_from(d.as_nanos()).unwrap_or(0))
@@ -158,8 +159,9 @@ impl Detector for Path {
                     && median - base > BLOAT_SECONDS
                     && h.unique_octets > 100_000
                 {
-                    p.bloat = p.bloat.max(median);
-                    p.bloat_min = base;
+                    if median > p.bloat {
+                        (p.bloat, p.bloat_min) = (median, base);
+                    }
                     p.bloat_trace.flow(f, f.start, f.end);
                     p.bloat_trace.proof(f, f.last_frame, || {
                         format!(
@@ -190,6 +192,8 @@ impl Detector for Path {
                     "path.mtu-black-hole",
                     Severity::Critical,
                     match (p.discovery, p.passes) {
+                        // As large ones got through elsewhere: size alone does not decide.
+                        (0, _) if p.carried >= p.stuck_at => 0.4,
                         (0, ..TELLING_SIZE) => 0.7,
                         (0, _) => 0.85,
                         _ => 0.95,
@@ -203,6 +207,9 @@ impl Detector for Path {
                 );
                 if p.discovery == 0 && p.passes < TELLING_SIZE {
                     f.against.push(format!("nothing between {} and {} octets was tried: whether size decides is not proved", p.passes, p.stuck_at));
+                }
+                if p.carried >= p.stuck_at {
+                    f.against.push(format!("segments of {} octets got through between the same hosts, on another connection or at another time", p.carried));
                 }
                 if p.discovery == 0 {
                     f.against.push("a host that loses only large segments by itself (offload, driver) looks the same from here; a ping of full size with don't-fragment from the sender decides".to_owned());
@@ -221,7 +228,10 @@ impl Detector for Path {
                     "path.mtu-discovery",
                     Severity::Info,
                     0.97,
-                    format!("path MTU discovery from {from} to {to} is at work: packets of {} octets pass", p.mtu.map_or_else(|| "fewer".to_owned(), |m| m.to_string())),
+                    match p.mtu {
+                        Some(mtu) => format!("path MTU discovery from {from} to {to} is at work: packets of {mtu} octets pass"),
+                        None => format!("path MTU discovery from {from} to {to} is at work: a device on the way asks for smaller packets, and does not say how small"),
+                    },
                 );
                 push(f, 0.0, vec![("mtu", p.mtu.map_or(0.0, f64::from))]);
             }
@@ -263,8 +273,7 @@ impl Detector for Path {
                 );
             }
         }
-        for ((sender, receiver, option), (flows, lost, trace)) in std::mem::take(&mut self.stripped)
-        {
+        for ((sender, receiver, option), (flows, trace)) in std::mem::take(&mut self.stripped) {
             // Some stacks had timestamps and window scale long before SACK.
             let (severity, confidence) = if option == "SACK" {
                 (Severity::Info, 0.6)
@@ -283,9 +292,12 @@ impl Detector for Path {
             );
             f.subject = None;
             f.hosts = vec![sender, receiver];
-            f.seconds_lost = (lost > 0.0).then_some(lost);
             f.measures = vec![("flows", flows as f64)];
             f.words = vec![("option", option.to_owned())];
+            if option == "window scale" {
+                f.against
+                    .push("an end that has window scaling switched off looks the same".to_owned());
+            }
             out.push(f);
         }
     }
@@ -296,15 +308,23 @@ impl Path {
     fn options(&mut self, seen: Seen<'_>) {
         let f = seen.flow;
         let [c, s] = &f.halves;
-        if !f.handshake.complete || self.stripped.len() >= MAX_GROUPS {
+        if !f.handshake.complete {
             return;
         }
         let mut note = |option: &'static str, from: IpAddr, to: IpAddr, text: String| {
-            let e = self.stripped.entry((from, to, option)).or_default();
-            e.0 += 1;
-            e.2.flow(f, f.start, f.end);
-            e.2.proof(f, f.first_frame, || text);
+            let Some((flows, trace)) = trace::group(&mut self.stripped, (from, to, option)) else {
+                return;
+            };
+            *flows += 1;
+            trace.flow(f, f.start, f.end);
+            trace.proof(f, f.first_frame, || text);
         };
+        // Nothing stands between a host and a capture beside it: an option that is missing there was never offered.
+        let own = |direction| super::order::beside_sender(seen, direction);
+        let (by_client, by_server) = (
+            own(Direction::ClientToServer),
+            own(Direction::ServerToClient),
+        );
         let (client, server) = (f.client.addr, f.server.addr);
         // A modern SYN offers scaling, SACK and timestamps together; one of them missing in both SYNs, with the others there, was taken out.
         let modern = |h: &crate::flow::HalfRecord| {
@@ -333,12 +353,14 @@ impl Path {
             } else {
                 s.timestamps
             } == Some(true);
-            if c.window_scale.is_some() != s.window_scale.is_some() && stamped {
-                let (without, who) = if c.window_scale.is_none() {
-                    ("SYN", client)
-                } else {
-                    ("SYN-ACK", server)
-                };
+            let (without, who, own) = if c.window_scale.is_none() {
+                ("SYN", client, by_client)
+            } else {
+                ("SYN-ACK", server, by_server)
+            };
+            if own {
+                // Said by the host itself.
+            } else if c.window_scale.is_some() != s.window_scale.is_some() && stamped {
                 note(
                     "window scale",
                     client,
@@ -355,8 +377,9 @@ impl Path {
                     "window scale",
                     client,
                     server,
-                    "neither SYN has window scale, although both have timestamps and SACK"
-                        .to_owned(),
+                    format!(
+                        "neither SYN has window scale, although that of {client} has timestamps and SACK"
+                    ),
                 );
             }
             let without = |h: &crate::flow::HalfRecord| {
@@ -364,7 +387,7 @@ impl Path {
                     && h.window_scale.is_some()
                     && h.timestamps == Some(true)
             };
-            if without(c) || without(s) {
+            if (without(c) && !by_client) || (without(s) && !by_server) {
                 note(
                     "SACK",
                     client,
@@ -373,6 +396,83 @@ impl Path {
                         .to_owned(),
                 );
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wait::tests::{at, flow, repeat};
+    use super::*;
+    use crate::flow::{FlowRecord, Repeat, Vantage};
+    use crate::proto::DialogRecord;
+
+    fn told(flows: &[FlowRecord]) -> Vec<(&'static str, f64)> {
+        let mut path = Path::default();
+        let mut out = Vec::new();
+        let dialog = DialogRecord::default();
+        for flow in flows {
+            path.flow(
+                Seen {
+                    flow,
+                    dialog: &dialog,
+                },
+                &mut out,
+            );
+        }
+        path.finish(&mut out);
+        out.iter().map(|f| (f.id, f.confidence)).collect()
+    }
+
+    /// Segments of 1,400 octets never get through, such of 600 do.
+    fn stuck() -> FlowRecord {
+        let mut f = flow();
+        f.halves[0].largest_acked = 600;
+        f.halves[0].repeats = vec![
+            Repeat {
+                octets: 1_400,
+                acked: false,
+                ..repeat(at(2_000), false)
+            };
+            3
+        ];
+        f
+    }
+
+    #[test]
+    fn a_hole_that_others_pass_is_less_sure() {
+        let other = |largest| {
+            let mut f = flow();
+            f.halves[0].largest_acked = largest;
+            f
+        };
+        for (name, flows, sure) in [
+            ("alone", vec![stuck()], 0.85),
+            ("beside a small exchange", vec![stuck(), other(800)], 0.85),
+            ("beside a transfer", vec![other(1_460), stuck()], 0.4),
+        ] {
+            assert_eq!(told(&flows), [("path.mtu-black-hole", sure)], "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_host_leaves_out_itself_nobody_took() {
+        for (name, vantage, want) in [
+            ("beside the server", Vantage::Server, true),
+            ("in between", Vantage::Middle, true),
+            ("beside the client", Vantage::Client, false),
+        ] {
+            let mut f = flow();
+            f.vantage = vantage;
+            for h in &mut f.halves {
+                (h.sack_permitted, h.timestamps) = (Some(true), Some(true));
+            }
+            let told = told(&[f]);
+            assert_eq!(
+                told.iter().any(|t| t.0 == "path.option-stripped"),
+                want,
+                "{name}"
+            );
         }
     }
 }
