@@ -143,6 +143,15 @@ const BRINGS: &[(&str, &[&str], Then)] = &[
         Then::Info,
     ),
     (
+        "path.sack-shifted",
+        &[
+            "stall.timeout",
+            "stall.tail-loss",
+            "retransmission.spurious",
+        ],
+        Then::Follows,
+    ),
+    (
         "reordering.network",
         &["retransmission.spurious"],
         Then::Info,

@@ -1,9 +1,11 @@
 //! Finds what the path does to segments besides losing them.
 //!
 //! Reads:   sizes of what passes and what does not, ICMP errors, round-trip times, options at both ends
-//! Yields:  `path.mtu-black-hole`, `path.mtu-discovery`, `path.bufferbloat`, `path.latency-spike`, `path.option-stripped`
+//! Yields:  `path.mtu-black-hole`, `path.mtu-discovery`, `path.bufferbloat`, `path.latency-spike`, `path.option-stripped`,
+//!          `path.sack-shifted`
 //! Silent:  black holes where small segments do not pass either; delay that does not exceed four times the least round trip, by 100 ms at least;
-//!          options where the other end's SYN was not captured, or that a host leaves out beside which the capture was taken
+//!          options where the other end's SYN was not captured, or that a host leaves out beside which the capture was taken; SACK blocks
+//!          that lie astray where others do not, or where the capture lacks octets
 //! Source:  RFC 1191, 2923, 8201 (MTU); RFC 7323, 2018 (options)
 
 use std::collections::BTreeMap;
@@ -21,6 +23,8 @@ const BLOAT_SECONDS: f64 = 0.1;
 const UNSTAMPED: u64 = 5;
 /// Segments smaller than any path must carry (RFC 9293 section 3.7.1) do not show that size alone decides.
 const TELLING_SIZE: u32 = 536;
+/// Acknowledgements whose SACK blocks lie astray, from which a device is at work.
+const ASTRAY: u64 = 3;
 /// Samples that it takes.
 const BLOAT_SAMPLES: u64 = 50;
 
@@ -43,6 +47,8 @@ struct Pair {
     spike: f64,
     usual: f64,
     spike_trace: Trace,
+    astray: u64,
+    astray_trace: Trace,
 }
 
 /// See the head of this file.
@@ -142,6 +148,17 @@ impl Detector for Path {
                     _ => {}
                 }
             }
+            if h.sacks_outside > 0 && h.sacks_inside == 0 && h.unseen_octets == 0 {
+                p.astray += h.sacks_outside;
+                p.astray_trace.flow(f, f.start, f.end);
+                for e in f.events.iter().filter(|e| e.direction == direction) {
+                    if let EventKind::SackOutside { octets } = e.kind {
+                        p.astray_trace.proof(f, e.frame, || {
+                            format!("acknowledges what was sent, and its SACK blocks lie {octets} octets away from it")
+                        });
+                    }
+                }
+            }
             // Beside the receiver only echoed timestamps show the path of the data.
             let beside_receiver = super::order::beside_sender(seen, direction.reverse());
             let rtt = if beside_receiver {
@@ -234,6 +251,18 @@ impl Detector for Path {
                     },
                 );
                 push(f, 0.0, vec![("mtu", p.mtu.map_or(0.0, f64::from))]);
+            }
+            if p.astray >= ASTRAY {
+                let f = p.astray_trace.finding(
+                    "path.sack-shifted",
+                    Severity::Warning,
+                    0.9,
+                    format!(
+                        "{} of {to} report octets by SACK that {from} never sent: a device on the path changes sequence numbers and forgets those in the option, so that {from} cannot use it",
+                        plural(p.astray, "acknowledgement")
+                    ),
+                );
+                push(f, 0.0, vec![("count", p.astray as f64)]);
             }
             if p.bloat > 0.0 {
                 let f = p.bloat_trace.finding(

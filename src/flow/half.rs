@@ -35,6 +35,9 @@ const MAX_STUCK: usize = 64;
 const RECENT: usize = 16;
 /// A sequence number further off than this fits no window (RFC 7323 section 2.3: at most 2^30).
 const MAX_DISTANCE: i64 = 1 << 30;
+/// SACK blocks further than this from all that was seen of a direction are of no octets that the capture may lack: that is more than
+/// the windows that systems offer by themselves.
+const MOST_UNSEEN: u64 = 16 << 20;
 /// A FIN or RST further from what its sender has sent fits no window in use, and the receiver ignores it (RFC 9293 section
 /// 3.10.7.4, RFC 5961 section 3).
 pub(super) const NEAR: u64 = 1 << 26;
@@ -1178,7 +1181,7 @@ impl Half {
         self.leap.take_if(|leap| ack > leap.from);
         let una = self.una.unwrap_or(ack);
         let newly = ack.saturating_sub(una);
-        self.selective(seg, sacks, ack);
+        self.selective(seg, sacks, ack, direction, events);
         if !self.holes.is_empty() {
             if let Some((val, _)) = seg.timestamps {
                 // The newest ones are the last.
@@ -1218,18 +1221,37 @@ impl Half {
     }
 
     /// Marks what SACK blocks cover, and what a D-SACK proves (RFC 2018, RFC 2883).
-    fn selective(&mut self, seg: &Segment, sacks: &[(SeqNum, SeqNum)], ack: u64) {
+    fn selective(
+        &mut self,
+        seg: &Segment,
+        sacks: &[(SeqNum, SeqNum)],
+        ack: u64,
+        direction: Direction,
+        events: &mut Events,
+    ) {
         let mut blocks = [(0u64, 0u64); 4];
         let mut n = 0;
+        let mut away = None;
         for &(l, r) in sacks.iter().take(4) {
             let (l, r) = (self.offset(l), self.offset(r));
-            if l < r && r.abs_diff(self.nxt) <= MAX_DISTANCE.unsigned_abs() {
+            let beyond = l.saturating_sub(self.nxt);
+            let before = StreamOffset::ORIGIN.0.saturating_sub(r);
+            if beyond.max(before) > MOST_UNSEEN {
+                away = Some(beyond.max(before));
+            } else if l < r && r.abs_diff(self.nxt) <= MAX_DISTANCE.unsigned_abs() {
                 blocks[n] = (l, r);
                 n += 1;
             }
         }
         let blocks = &blocks[..n];
-        let Some(&first) = blocks.first() else { return };
+        let Some(&first) = blocks.first() else {
+            if let Some(octets) = away {
+                self.rec.sacks_outside += 1;
+                events.add(seg, direction, EventKind::SackOutside { octets });
+            }
+            return;
+        };
+        self.rec.sacks_inside += 1;
         let duplicate = first.1 <= ack
             || blocks
                 .get(1)

@@ -317,6 +317,10 @@ pub struct HalfRecord {
     pub largest_acked: u32,
     /// Segments that were passed over by SACK and acknowledged later without having been sent again: they had come late.
     pub sack_healed: u64,
+    /// Acknowledgements with SACK blocks, all of them far from anything that this direction sent (RFC 2018); and those with others.
+    pub sacks_outside: u64,
+    /// Acknowledgements with SACK blocks of what was sent, or may have been.
+    pub sacks_inside: u64,
     /// D-SACKs received for octets of this direction (RFC 2883).
     pub dsacks: u64,
     /// Those of them that no retransmission explains: the network made a copy.
@@ -598,6 +602,11 @@ pub enum EventKind {
     HealedHole {
         /// Wire segments.
         segments: u16,
+    },
+    /// The segment of this event has SACK blocks so far from anything that was sent, and no others.
+    SackOutside {
+        /// Octets between them and what was sent.
+        octets: u64,
     },
     /// A round trip far above those before it.
     LatencySpike {

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::convo::{C2S, Convo, S2C, Way};
 use super::scene::Scene;
-use super::wire::{Checksum, Host, fold, sum};
+use super::wire::{Checksum, Host, Packet, fold, sum};
 
 /// The client, or the sender.
 pub const CLIENT: &str = "192.0.2.1";
@@ -87,6 +87,20 @@ pub fn mid_stream() -> Scene {
 
 /// Uploads, with every `nth` segment lost and sent again after three duplicate ACKs.
 pub fn loss(nth: usize) -> Scene {
+    loss_reported(nth, 0)
+}
+
+/// The same; the numbers in the receiver's SACK blocks are so far off.
+pub fn loss_reported(nth: usize, off: u32) -> Scene {
+    let shift = |p: &mut Packet| {
+        if let Some(at) = p.options.windows(2).position(|w| w == [1, 5]) {
+            let (_, edges) = p.options.split_at_mut(at + 3);
+            for edge in edges.chunks_exact_mut(4) {
+                let number = u32::from_be_bytes(edge.try_into().unwrap());
+                edge.copy_from_slice(&number.wrapping_add(off).to_be_bytes());
+            }
+        }
+    };
     let mut convo = to(80).handshake();
     for n in 1..=600usize {
         convo = convo.send(C2S, &[n as u8; 1_460]);
@@ -94,17 +108,19 @@ pub fn loss(nth: usize) -> Scene {
             let missing = convo.next_seq(C2S).wrapping_sub(1_460);
             convo = convo.lost();
             for _ in 0..3 {
-                convo = convo.send(C2S, &[1; 1_460]).ack(S2C);
+                convo = convo.send(C2S, &[1; 1_460]).ack(S2C).with(shift);
             }
             convo = convo
                 .send(C2S, &[n as u8; 1_460])
                 .with(|p| p.seq = missing)
-                .ack(S2C);
+                .ack(S2C)
+                .with(shift);
         } else if n % 2 == 0 {
-            convo = convo.ack(S2C);
+            convo = convo.ack(S2C).with(shift);
         }
     }
-    of(convo.close(C2S))
+    // The farewell would bear blocks of its own.
+    of(if off == 0 { convo.close(C2S) } else { convo })
 }
 
 /// A sender whose segments leave with this checksum: the first of four connections has one repeated eight times that nobody
@@ -687,6 +703,7 @@ pub fn exchange_to_exchange(names: &[&str]) -> Scene {
 pub const NEGOTIATE: u16 = 0;
 pub const SESSION_SETUP: u16 = 1;
 pub const CREATE: u16 = 5;
+pub const CLOSE: u16 = 6;
 pub const READ: u16 = 8;
 
 /// An SMB2 message in its NetBIOS session message; a response where `status` is given ([MS-SMB2] section 2.2.1.2).
