@@ -71,6 +71,11 @@ pub(super) struct Greetings {
 }
 
 impl Detector for Greetings {
+    // A SYN to port 113 that nobody answers is what a late greeting waits for.
+    fn minds_lone_syns(&self) -> bool {
+        true
+    }
+
     fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
         let f = seen.flow;
         if f.server.port == IDENT && self.idents.len() < MAX_LOOKUPS {
