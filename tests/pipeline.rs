@@ -246,7 +246,8 @@ fn logs_are_joined_and_facts_not_understood_are_told() {
         1970-01-01T00:00:05.000Z,HUB\\Default,08D1,0,192.0.2.25:25,192.0.2.1:49152,+,,\r\n\
         1970-01-01T00:00:05.010Z,HUB\\Default,08D1,1,192.0.2.25:25,192.0.2.1:49152,>,220 mail.example,\r\n";
     let log = folder.write("RECV1.LOG", log.as_bytes());
-    let facts = folder.write("facts.txt", b"there is no sense in this line\n");
+    let facts = b"Receive-Side Scaling State          : enabled\nthere is no sense in this line\n";
+    let facts = folder.write("facts.txt", facts);
     let report = run(&[folder.write("a.pcap", &pcap(&stuck()))], |s| {
         s.logs.push(PathBuf::from(log));
         s.facts.push((None, PathBuf::from(facts)));
@@ -255,7 +256,7 @@ fn logs_are_joined_and_facts_not_understood_are_told() {
     for part in [
         "sessions in the logs: 1; of these among the flows: 1",
         "5.0 s ahead of the capture's",
-        "facts.txt line 1",
+        "facts.txt line 2",
     ] {
         assert!(notes.contains(part), "{part}: {notes}");
     }
