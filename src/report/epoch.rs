@@ -23,9 +23,8 @@ impl Epoch {
         if part == 0 {
             return format!("{sign}{whole}");
         }
-        let mut text = format!("{sign}{whole}.{part:09}");
-        text.truncate(text.trim_end_matches('0').len());
-        text
+        let digits = format!("{part:09}");
+        format!("{sign}{whole}.{}", digits.trim_end_matches('0'))
     }
 }
 

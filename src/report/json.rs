@@ -9,7 +9,7 @@ use serde_json::ser::{CharEscape, CompactFormatter, Formatter, PrettyFormatter, 
 
 use super::beside::Shape;
 use super::model::Report;
-use super::{Format, Look, escape, lines};
+use super::{Format, Look, escape};
 
 /// JSON for programs.
 #[derive(Debug)]
@@ -29,10 +29,11 @@ impl Format for Json {
     }
 
     fn write(&self, report: &Report, _: Look, out: &mut dyn Write) -> io::Result<()> {
+        let lines = Lines::default();
         match &report.beside.shape {
-            None => lines::write(report, out),
-            Some(Shape::Comparison(comparison)) => lines::write(&comparison.whole(report), out),
-            Some(Shape::Verification(verification)) => lines::write(verification.as_ref(), out),
+            None => write(report, lines, out),
+            Some(Shape::Comparison(comparison)) => write(&comparison.whole(report), lines, out),
+            Some(Shape::Verification(verification)) => write(verification.as_ref(), lines, out),
         }
     }
 }
@@ -53,6 +54,80 @@ pub fn one_line<T: Serialize + ?Sized>(object: &T, out: &mut dyn Write) -> io::R
     write(object, CompactFormatter, out)
 }
 
+/// Each member of the object on a line of its own, and of its lists each element: one flow a line, one finding a line. Indenting all of
+/// it would double the text of a report, and most of the time that it takes.
+#[derive(Default)]
+struct Lines {
+    depth: usize,
+    /// Whether the list or object that ends next holds anything.
+    filled: bool,
+}
+
+impl Lines {
+    /// Down to this depth each element begins a line.
+    const BROKEN: usize = 2;
+
+    fn begin<W: Write + ?Sized>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth += 1;
+        self.filled = false;
+        out.write_all(bracket)
+    }
+
+    fn element<W: Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if !first {
+            out.write_all(b",")?;
+        }
+        self.line(out)
+    }
+
+    fn end<W: Write + ?Sized>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        let broken = self.depth <= Self::BROKEN && self.filled;
+        self.depth -= 1;
+        if broken {
+            self.line(out)?;
+        }
+        self.filled = true;
+        out.write_all(bracket)
+    }
+
+    fn line<W: Write + ?Sized>(&self, out: &mut W) -> io::Result<()> {
+        const INDENT: [&[u8]; Lines::BROKEN + 1] = [b"\n", b"\n  ", b"\n    "];
+        out.write_all(INDENT.get(self.depth).unwrap_or(&&b""[..]))
+    }
+}
+
+impl Formatter for Lines {
+    fn begin_array<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.begin(out, b"[")
+    }
+    fn end_array<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.end(out, b"]")
+    }
+    fn begin_array_value<W: Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.element(out, first)
+    }
+    fn end_array_value<W: Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
+        self.filled = true;
+        Ok(())
+    }
+    fn begin_object<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.begin(out, b"{")
+    }
+    fn end_object<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.end(out, b"}")
+    }
+    fn begin_object_key<W: Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.element(out, first)
+    }
+    fn begin_object_value<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
+    fn end_object_value<W: Write + ?Sized>(&mut self, _: &mut W) -> io::Result<()> {
+        self.filled = true;
+        Ok(())
+    }
+}
+
 /// Gathers the many small pieces before they go to `out`, which may be slow with each.
 fn write<T: Serialize + ?Sized>(
     object: &T,
@@ -69,7 +144,7 @@ fn write<T: Serialize + ?Sized>(
 }
 
 /// A formatter that escapes more in strings than JSON asks for.
-pub(super) struct Harmless<F>(pub(super) F);
+struct Harmless<F>(F);
 
 impl<F: Formatter> Formatter for Harmless<F> {
     fn write_string_fragment<W: Write + ?Sized>(
@@ -143,6 +218,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn elements_of_lists_stand_on_a_line_each() {
+        let object = serde_json::json!({
+            "a": [], "b": {}, "c": [1, [2, 3], {"x": {"y": []}}], "d": {"e": "f", "g": {"h": 1}}
+        });
+        let mut out = Vec::new();
+        write(&object, Lines::default(), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": [\n    1,\n    [2,3],\n    {\"x\": {\"y\": []}}\n  ],\n  \
+             \"d\": {\n    \"e\": \"f\",\n    \"g\": {\"h\": 1}\n  }\n}\n"
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            object
+        );
+    }
+
+    #[test]
     fn text_comes_back_whole() {
         for text in [
             "plain",
@@ -155,7 +249,6 @@ mod tests {
             for write in [
                 pretty::<str> as fn(&str, &mut dyn Write) -> io::Result<()>,
                 one_line::<str>,
-                lines::write::<str>,
             ] {
                 let mut out = Vec::new();
                 write(text, &mut out).unwrap();

@@ -13,7 +13,6 @@ pub mod escape;
 pub mod evidence;
 mod html;
 pub mod json;
-mod lines;
 mod mail;
 mod markdown;
 pub mod model;
