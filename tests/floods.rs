@@ -181,6 +181,18 @@ fn holes<W: Write>(n: u64, dump: &mut Dump<W>) {
     }
 }
 
+/// Hosts of which each has one connection to the same server.
+fn pairs<W: Write>(n: u64, dump: &mut Dump<W>) {
+    let server = (SERVER, 25);
+    for i in 0..n {
+        let client = client(i * 50_000);
+        dump.segment(client, server, Control(1, 0, SYN as u8, &[]), &[]);
+        let both = Control(1, 2, (SYN | ACK) as u8, &[]);
+        dump.segment(server, client, both, &[]);
+        dump.segment(client, server, Control(2, 2, ACK as u8, &[]), &[]);
+    }
+}
+
 /// Two pieces each of datagrams that stay incomplete.
 fn fragments<W: Write>(n: u64, dump: &mut Dump<W>) {
     for i in 0..n {
@@ -286,13 +298,16 @@ fn lies<W: Write>(n: u64, dump: &mut Dump<W>) {
     flow.close();
 }
 
-/// A flood: what it is called, the number that is tested with every change, the full one, megabytes of memory at most, and how it is made.
+/// A flood: what it is called, the number that is tested with every change, the full one, megabytes of memory at most, how it is made,
+/// and what is told of it.
 struct Flood {
     name: &'static str,
     some: u64,
     full: u64,
     most: u64,
     make: fn(u64, &Path) -> Option<u64>,
+    /// What the report says of a limit that was reached.
+    tells: &'static str,
 }
 
 fn file(path: &Path) -> BufWriter<File> {
@@ -362,6 +377,7 @@ const FLOODS: &[Flood] = &[
         full: 10_000_000,
         most: 1_500,
         make: pcap!(syns),
+        tells: "",
     },
     Flood {
         name: "half-open flows with overlaps",
@@ -369,6 +385,15 @@ const FLOODS: &[Flood] = &[
         full: 1_000_000,
         most: 2_000,
         make: pcap!(half_open),
+        tells: "octets were sent again with other contents",
+    },
+    Flood {
+        name: "pairs of hosts",
+        some: 20_100,
+        full: 300_000,
+        most: 1_000,
+        make: pcap!(pairs),
+        tells: "more than 20000 pairs of hosts",
     },
     Flood {
         name: "sequence numbers that leap",
@@ -376,6 +401,7 @@ const FLOODS: &[Flood] = &[
         full: 2_000_000,
         most: 200,
         make: pcap!(wraps),
+        tells: "",
     },
     Flood {
         name: "holes told by SACK",
@@ -383,6 +409,7 @@ const FLOODS: &[Flood] = &[
         full: 65_535,
         most: 200,
         make: pcap!(holes),
+        tells: "holes were not followed",
     },
     Flood {
         name: "fragments never completed",
@@ -390,6 +417,7 @@ const FLOODS: &[Flood] = &[
         full: 2_000_000,
         most: 200,
         make: pcap!(fragments),
+        tells: "other pieces are missing",
     },
     Flood {
         name: "interfaces of pcapng",
@@ -397,6 +425,7 @@ const FLOODS: &[Flood] = &[
         full: 1_000_000,
         most: 300,
         make: interfaces,
+        tells: "more than 10000 interfaces",
     },
     Flood {
         name: "requests in one SMB2 message",
@@ -404,6 +433,7 @@ const FLOODS: &[Flood] = &[
         full: 65_536,
         most: 200,
         make: pcap!(compound),
+        tells: "",
     },
     Flood {
         name: "octets of one SMTP line",
@@ -411,6 +441,7 @@ const FLOODS: &[Flood] = &[
         full: 1_000_000_000,
         most: 200,
         make: pcap!(long_line),
+        tells: "",
     },
     Flood {
         name: "NetBIOS lengths that lie",
@@ -418,6 +449,7 @@ const FLOODS: &[Flood] = &[
         full: 1_000_000,
         most: 200,
         make: pcap!(lies),
+        tells: "",
     },
     Flood {
         name: "megabytes from gzip",
@@ -430,6 +462,7 @@ const FLOODS: &[Flood] = &[
             out.finish().unwrap().flush().unwrap();
             None
         },
+        tells: "",
     },
     Flood {
         name: "megabytes from zstd",
@@ -442,6 +475,7 @@ const FLOODS: &[Flood] = &[
             out.finish().unwrap().flush().unwrap();
             None
         },
+        tells: "",
     },
     Flood {
         name: "megabytes from lz4",
@@ -454,6 +488,7 @@ const FLOODS: &[Flood] = &[
             out.finish().unwrap().flush().unwrap();
             None
         },
+        tells: "",
     },
 ];
 
@@ -495,7 +530,8 @@ fn run(capture: &Path) -> (Value, u64) {
 
 #[test]
 fn floods_are_counted_and_not_kept() {
-    let full = std::env::var_os("TCPTRIAGE_FLOODS").is_some_and(|v| v == "full");
+    let asked = std::env::var("TCPTRIAGE_FLOODS").ok();
+    let full = asked.as_deref() == Some("full");
     let path = std::env::temp_dir().join(format!("tcptriage-flood-{}", std::process::id()));
     let mut wrong = Vec::new();
     for flood in FLOODS {
@@ -517,7 +553,11 @@ fn floods_are_counted_and_not_kept() {
         if held > flood.most << 20 {
             wrong.push(format!("{name}: {held} octets were held"));
         }
-        if full {
+        let told = format!("{}{}", report["captures"], report["notes"]);
+        if !told.contains(flood.tells) {
+            wrong.push(format!("{name}: {:?} is not told: {told}", flood.tells));
+        }
+        if asked.is_some() {
             println!(
                 "{number} {name}: {} MB, {} frames, {:.1} s, {} MB held",
                 octets >> 20,

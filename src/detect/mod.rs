@@ -34,7 +34,7 @@ mod wait;
 mod window;
 
 pub use judge::{consequences, judge};
-pub use trace::{FILTER_FLOWS, filter};
+pub use trace::{FILTER_FLOWS, MAX_GROUPS, filter};
 
 use std::net::IpAddr;
 

@@ -17,8 +17,9 @@ pub(super) const MAX_PROOF: usize = 16;
 pub(super) const MAX_FLOWS: usize = 1_000;
 /// Hosts named by one finding.
 const MAX_HOSTS: usize = 64;
-/// Pairs of hosts (or other groups) that one detector keeps apart; what comes after is put into none.
-pub(super) const MAX_GROUPS: usize = 20_000;
+/// Pairs of hosts (or other groups) that one detector keeps apart; what comes after is put into none, which
+/// the report tells.
+pub const MAX_GROUPS: usize = 20_000;
 
 /// The group of `key`; `None` if it is a new one and there are [`MAX_GROUPS`] already.
 pub(super) fn group<K: Ord, G: Default>(groups: &mut BTreeMap<K, G>, key: K) -> Option<&mut G> {

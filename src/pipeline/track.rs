@@ -6,6 +6,7 @@
 //!
 //! The [`Tracker`] comes apart into two halves, for a thread each: the flow stage, and all that listens to it.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -101,6 +102,8 @@ struct Found {
     conflicts: Vec<(FrameNo, FrameNo)>,
     /// ICMP errors that quote what was not on its way: how many, and the first.
     not_believed: (u64, Option<FrameNo>),
+    /// Pairs of hosts with a connection, up to one more than detectors keep apart.
+    pairs: HashSet<(IpAddr, IpAddr)>,
     /// Told of each flow that has ended, where somebody watches the run.
     window: Option<Window>,
     /// The chapters of a run that goes on.
@@ -140,6 +143,7 @@ impl Tracker {
                 other_contents: 0,
                 conflicts: Vec::new(),
                 not_believed: (0, None),
+                pairs: HashSet::new(),
                 window: None,
                 chapters: None,
             },
@@ -288,6 +292,17 @@ impl Tracker {
                 frames.join(", ")
             ));
         }
+        if found.pairs.len() > detect::MAX_GROUPS {
+            notes.push(format!(
+                "more than {} pairs of hosts have connections, and findings speak of no more than that: give the hosts in question by --filter",
+                detect::MAX_GROUPS
+            ));
+        }
+        if found.spans.as_ref().is_some_and(|s| s.len() >= MAX_SPANS) {
+            notes.push(format!(
+                "logs were joined with the first {MAX_SPANS} flows alone"
+            ));
+        }
         Tracked {
             flows: found.flows,
             segments: follower.table.segments,
@@ -371,6 +386,9 @@ impl Found {
             dialog: &dialog,
         };
         let lone = record.is_lone_syn();
+        if !lone && self.pairs.len() <= detect::MAX_GROUPS {
+            self.pairs.insert((record.client.addr, record.server.addr));
+        }
         for detector in &mut self.detectors {
             if !lone || detector.minds_lone_syns() {
                 detector.flow(seen, &mut self.findings);
