@@ -101,9 +101,9 @@ impl Server {
                 continue;
             }
             // A timer that ran out is `smtp_ending`'s.
-            if step.code.is_some_and(|code| {
-                smtp_reply::topic(&step.verb, code, step.enhanced, &step.text) == Topic::Timer
-            }) {
+            let timed_out = step.code == Some(421)
+                && smtp_reply::topic(&step.verb, 421, step.enhanced, &step.text) == Topic::Timer;
+            if timed_out {
                 continue;
             }
             self.replies += 1;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use nom::branch::alt;
 use nom::bytes::complete::{tag_no_case, take_while, take_while_m_n, take_while1};
-use nom::bytes::streaming::{take, take_until};
+use nom::bytes::streaming::take;
 use nom::character::complete::{char, space0, space1, u16 as number16, u32 as number32};
 use nom::combinator::{map_opt, opt, verify};
 use nom::sequence::{preceded, terminated};
@@ -172,8 +172,12 @@ pub struct ReplyLine<'a> {
 /// As nom gives them.
 pub fn reply_line(input: &[u8]) -> IResult<&[u8], ReplyLine<'_>> {
     let (rest, code) = map_opt(take(3usize), reply_code).parse(input)?;
-    let (rest, line) = take_until(&b"\n"[..]).parse(rest)?;
-    let (rest, _) = take(1usize).parse(rest)?;
+    // `take_until` would build a searcher for each line.
+    let Some((line, rest)) =
+        memchr::memchr(b'\n', rest).and_then(|end| Some((rest.get(..end)?, rest.get(end + 1..)?)))
+    else {
+        return Err(nom::Err::Incomplete(nom::Needed::Unknown));
+    };
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let (is_last, text) = match line.split_first() {
         None => (true, line),
