@@ -1,4 +1,4 @@
-//! Reads captures one after the other, decodes them and follows their flows, in a thread of its own.
+//! Reads captures one after the other and decodes them, follows their flows, and listens to what they say: in a thread each.
 //!
 //! Takes:  sets of files, as [`capture::find`] gives them
 //! Gives:  what was [`Followed`] to the [`Tracker`] (or batches of segments to whoever lists them), whose frames carry the index of
@@ -27,30 +27,49 @@ pub(super) struct Read {
 /// Reads all of it.
 pub(super) fn all(settings: &Settings, found: Found, tracker: &mut Tracker) -> Result<Read, Error> {
     let (mut upstream, mut downstream) = tracker.halves();
+    let [decode_alone, follow_alone] = match settings.jobs {
+        Some(1) => [true, true],
+        Some(2) => [true, false],
+        _ => [false, false],
+    };
     hand_over(
-        settings.jobs == Some(1),
+        follow_alone,
         move |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
-            let mut known = 0;
-            walk(settings, found, 0, &mut |step, followed| match step {
-                Step::Batch(decoder) => {
-                    while let Some(name) = decoder.encapsulation_name(known + 1) {
-                        followed.encapsulations.push(name);
-                        known += 1;
-                    }
-                    upstream.push(followed);
-                    give(followed)
-                }
-                Step::EndOfCapture => {
-                    known = 0;
-                    upstream.end_of_capture(followed, give)
-                }
-            })
+            hand_over(
+                decode_alone,
+                move |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
+                    decode(settings, found, give)
+                },
+                |followed| upstream.follow(followed, give),
+            )
         },
         |followed| {
             downstream.take(followed);
             Ok(())
         },
     )
+}
+
+/// Reads and decodes all of it.
+fn decode(
+    settings: &Settings,
+    found: Found,
+    give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>,
+) -> Result<Read, Error> {
+    let mut known = 0;
+    walk(settings, found, 0, &mut |step, followed| {
+        followed.ends_capture = matches!(step, Step::EndOfCapture);
+        match step {
+            Step::Batch(decoder) => {
+                while let Some(name) = decoder.encapsulation_name(known + 1) {
+                    followed.encapsulations.push(name);
+                    known += 1;
+                }
+            }
+            Step::EndOfCapture => known = 0,
+        }
+        give(followed)
+    })
 }
 
 /// Reads the segments of all of it, flows aside. `before`: captures of this run that were read earlier.

@@ -62,8 +62,8 @@ pub(super) struct Followed {
     observed: Vec<Observed>,
     /// The dialogs' answer.
     of_no_use: Vec<OfNoUse>,
-    /// The capture has ended with this.
-    ends_capture: bool,
+    /// The capture has ended with this; of segments on their way to the flow stage: before this, and there are none.
+    pub(super) ends_capture: bool,
 }
 
 /// The half of a [`Tracker`] that fills [`Followed`].
@@ -316,11 +316,31 @@ impl Tracker {
 }
 
 impl Upstream<'_> {
-    /// The next segments: adds what is observed in them.
-    pub(super) fn push(&mut self, followed: &mut Followed) {
+    /// Takes what was decoded, and gives it on with what is observed in it.
+    pub(super) fn follow(
+        &mut self,
+        followed: &mut Followed,
+        give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if followed.ends_capture {
+            return self.end_of_capture(followed, give);
+        }
+        self.push(followed);
+        give(followed)?;
+        self.answered(followed);
+        Ok(())
+    }
+
+    /// The other half's answer to an earlier parcel.
+    fn answered(&mut self, followed: &mut Followed) {
         for (slot, flow) in followed.of_no_use.drain(..) {
             self.table.lose_interest(slot, flow);
         }
+    }
+
+    /// The next segments: adds what is observed in them.
+    pub(super) fn push(&mut self, followed: &mut Followed) {
+        self.answered(followed);
         if self.order.put(&mut followed.batch) {
             self.table.clock_stepped();
         }
@@ -329,7 +349,7 @@ impl Upstream<'_> {
 
     /// The last file of a capture was read: its flows end with it, and the next one's are others even where addresses and ports are the
     /// same. Gives as often as it takes.
-    pub(super) fn end_of_capture(
+    fn end_of_capture(
         &mut self,
         followed: &mut Followed,
         give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>,
