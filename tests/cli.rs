@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -20,6 +21,12 @@ fn stdout(output: &Output) -> String {
 fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
+
+/// A sound capture.
+const CAPTURE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/captures/exchange2007-after/capture.pcapng"
+);
 
 /// A folder of this test's own.
 fn folder(name: &str) -> PathBuf {
@@ -427,6 +434,159 @@ fn an_input_is_never_written_over() {
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
     }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn no_file_of_a_folder_or_pattern_is_written_over() {
+    let folder = folder("inside");
+    let inside = folder.join("before");
+    std::fs::create_dir_all(&inside).unwrap();
+    let (precious, other) = (inside.join("v.pcapng"), folder.join("after.pcapng"));
+    for file in [&precious, &other] {
+        std::fs::copy(CAPTURE, file).unwrap();
+    }
+    let was = std::fs::read(&precious).unwrap();
+    let [inside, precious, other] = [&inside, &precious, &other].map(|p| p.to_str().unwrap());
+    let pattern = format!("{inside}/*.pcapng");
+    for args in [
+        &[
+            "verify", "--before", inside, "--after", other, "-o", precious,
+        ][..],
+        &[
+            "verify", "--before", &pattern, "--after", other, "-o", precious,
+        ],
+        &[
+            "verify", "--before", other, "--after", inside, "-o", precious,
+        ],
+        &["compare", inside, other, "-o", precious],
+        &["compare", other, &pattern, "-o", precious],
+        &["analyze", inside, "-o", precious],
+        &["analyze", inside, "--redact", "--redact-key", precious],
+        &["analyze", other, "--rules", precious, "-o", precious],
+        &["analyze", other, "--logs", precious, "-o", precious],
+    ] {
+        let output = tcptriage(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(
+            stderr(&output).contains("one of the files to be read"),
+            "{args:?}: {}",
+            stderr(&output)
+        );
+        assert!(std::fs::read(precious).unwrap() == was, "{args:?}");
+    }
+    let new = folder.join("new.html");
+    let new = new.to_str().unwrap();
+    let key = ["--redact", "--redact-key", new];
+    let twice = tcptriage(&[&["analyze", other, "-o", new][..], &key].concat());
+    assert!(stderr(&twice).contains("twice") && !std::path::Path::new(new).exists());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn what_can_be_read_once_is_read_once() {
+    let folder = folder("pipes");
+    let [evidence, page] = ["e.pcapng", "r.html"].map(|n| folder.join(n).display().to_string());
+    let tool = env!("CARGO_BIN_EXE_tcptriage");
+    let run = |script: &str| {
+        Command::new("bash")
+            .args(["-c", script])
+            .stdin(Stdio::null())
+            .output()
+    };
+    if run("cat <(true)").is_ok_and(|done| done.status.success()) {
+        // `/dev/fd/63` and `/dev/fd/62` differ in numbers only, and are no rotated set.
+        let two = run(&format!(
+            "'{tool}' analyze --format json <(cat '{CAPTURE}') <(cat '{CAPTURE}')"
+        ));
+        let two = two.unwrap();
+        assert_eq!(two.status.code(), Some(0), "{}", stderr(&two));
+        let report: serde_json::Value = serde_json::from_slice(&two.stdout).unwrap();
+        let frames = |at: usize| report["captures"][at]["frames"].as_u64().unwrap();
+        assert!(frames(0) > 0 && frames(0) == frames(1));
+        // Refused before the pipe is opened: nobody ever writes into it.
+        let made = run(&format!("mkfifo '{0}/a' '{0}/b'", folder.display()));
+        assert!(made.unwrap().status.success());
+        let pipe = folder.join("a").display().to_string();
+        for (args, said) in [
+            (vec!["analyze", &pipe, "-o", &evidence], "a second time"),
+            (vec!["analyze", "-", "-o", &evidence], "a second time"),
+            (
+                vec!["compare", &pipe, CAPTURE, "-o", &evidence],
+                "a second time",
+            ),
+            (
+                vec![
+                    "verify", "--before", &pipe, "--after", CAPTURE, "-o", &evidence,
+                ],
+                "a second time",
+            ),
+            (vec!["compare", &pipe, &pipe], "twice"),
+        ] {
+            let output = tcptriage(&args);
+            assert_eq!(output.status.code(), Some(2), "{args:?}");
+            let text = stderr(&output);
+            assert!(text.contains(said) && text.contains("save it"), "{text}");
+        }
+        let once = run(&format!("cat '{CAPTURE}' | '{tool}' analyze - -o '{page}'"));
+        assert_eq!(once.unwrap().status.code(), Some(0));
+    }
+    for args in [["compare", "-", "-"], ["analyze", "-", "-"]] {
+        let text = stderr(&tcptriage(&args));
+        assert!(text.contains("standard input twice"), "{text}");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn the_report_is_printed_where_a_file_cannot_be_written() {
+    let folder = folder("full");
+    // The folder is taken away while the capture is read, which comes by a pipe that the test holds.
+    let inside = folder.join("inside");
+    std::fs::create_dir_all(&inside).unwrap();
+    let target = inside.join("r.json").display().to_string();
+    let other = folder.join("other.json").display().to_string();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tcptriage"))
+        .args([
+            "analyze", "-", "-o", &target, "-o", &other, "--format", "json",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let octets = std::fs::read(CAPTURE).unwrap();
+    let (head, tail) = octets.split_at(octets.len() / 2);
+    let mut pipe = child.stdin.take().unwrap();
+    // More than a pipe holds: when it has gone in, the arguments were looked at.
+    assert!(head.len() > 1 << 18);
+    pipe.write_all(head).unwrap();
+    std::fs::remove_dir_all(&inside).unwrap();
+    let _ = pipe.write_all(tail);
+    drop(pipe);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("r.json"), "{}", stderr(&output));
+    serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+    serde_json::from_slice::<serde_json::Value>(&std::fs::read(&other).unwrap()).unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn names_that_shells_and_patterns_read_otherwise() {
+    let folder = folder("names");
+    let missing = folder.join("a[b.pcap").display().to_string();
+    let text = stderr(&tcptriage(&["analyze", &missing]));
+    assert!(text.contains("there is no such file"), "{text}");
+    let snoop = folder.join("a $(x).snoop").display().to_string();
+    std::fs::write(&snoop, b"snoop\0\0\0\0\0\0\x01\0\0\0\x04").unwrap();
+    let text = stderr(&tcptriage(&["analyze", &snoop]));
+    assert!(
+        text.contains(&format!("editcap -F pcapng '{snoop}' '{snoop}.pcapng'")),
+        "{text}"
+    );
     std::fs::remove_dir_all(folder).unwrap();
 }
 

@@ -50,11 +50,8 @@ pub fn find(args: &[String], options: &OpenOptions) -> Result<Found, CaptureErro
     let mut found = Found::default();
     let mut paths = Vec::new();
     for arg in args {
-        if arg == "-" {
-            paths.push(Named::outright(arg.clone()));
-        } else if Path::new(arg).is_dir() {
-            let mut inside = folder(arg)?;
-            inside.truncate(MAX_FILES);
+        if is_folder(arg) {
+            let inside = named(arg)?;
             let before = paths.len();
             for path in inside {
                 keep_captures(path, options, &mut paths, &mut found.notes);
@@ -65,17 +62,40 @@ pub fn find(args: &[String], options: &OpenOptions) -> Result<Found, CaptureErro
                     reason: "it is a folder without captures".to_owned(),
                 });
             }
-        } else if Path::new(arg).exists() || !arg.contains(['*', '?', '[']) {
-            paths.push(Named::outright(arg.clone()));
-        } else {
-            let matches = pattern(arg)?;
-            for path in matches {
+        } else if is_pattern(arg) {
+            for path in named(arg)? {
                 keep_captures(path, options, &mut paths, &mut found.notes);
             }
+        } else {
+            paths.push(Named::outright(arg.clone()));
         }
     }
     found.sets = sets(paths, options);
     Ok(found)
+}
+
+/// The files that an argument names, captures or not: itself, those of a folder, or those that a pattern matches. None is opened.
+///
+/// # Errors
+/// Where a folder cannot be read, or no file matches a pattern.
+pub fn named(arg: &str) -> Result<Vec<String>, CaptureError> {
+    if is_folder(arg) {
+        let mut inside = folder(arg)?;
+        inside.truncate(MAX_FILES);
+        return Ok(inside);
+    }
+    if is_pattern(arg) {
+        return pattern(arg);
+    }
+    Ok(vec![arg.to_owned()])
+}
+
+fn is_folder(arg: &str) -> bool {
+    arg != "-" && Path::new(arg).is_dir()
+}
+
+fn is_pattern(arg: &str) -> bool {
+    arg != "-" && arg.contains(['*', '?', '[']) && !Path::new(arg).exists()
 }
 
 /// What lies between two files of a set.
@@ -200,7 +220,12 @@ fn pattern(pattern: &str) -> Result<Vec<String>, CaptureError> {
         path: pattern.to_owned(),
         reason,
     };
-    let matches = glob::glob(pattern).map_err(|error| refuse(error.to_string()))?;
+    let matches = glob::glob(pattern).map_err(|error| {
+        refuse(format!(
+            "there is no such file, and it is no pattern either: {}",
+            error.msg
+        ))
+    })?;
     let files: Vec<String> = matches
         .filter_map(Result::ok)
         .filter(|path| path.is_file())
@@ -220,13 +245,16 @@ fn sets(paths: Vec<Named>, options: &OpenOptions) -> Vec<CaptureSet> {
     for named in paths {
         let key = key(&named.path);
         match by_key.get(&key).and_then(|&index| groups.get_mut(index)) {
-            Some(group) if named.path != "-" => {
+            // What is no regular file is no part of a set, and must not be looked into: a pipe can be read once.
+            Some(group) if Path::new(&named.path).is_file() => {
                 if group.iter().all(|other| other.path != named.path) {
                     group.push(named);
                 }
             }
             _ => {
-                by_key.insert(key, groups.len());
+                if Path::new(&named.path).is_file() {
+                    by_key.insert(key, groups.len());
+                }
                 groups.push(vec![named]);
             }
         }

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use crate::net::{FrameNo, Timestamp};
 
 pub use filter::filter;
-pub use find::{CaptureFile, CaptureSet, Found, MAX_FILES, Seam, find, seam};
+pub use find::{CaptureFile, CaptureSet, Found, MAX_FILES, Seam, find, named, seam};
 pub use map::Map;
 pub use open::{OpenOptions, open, open_reader};
 pub use span::TimeSpan;

@@ -267,8 +267,9 @@ fn begin(path: &str, kind: Kind, prefix: &[u8]) -> Result<Started, CaptureError>
                 return Err(CaptureError::NotACapture {
                     path: path.to_owned(),
                     reason: format!(
-                        "it is a snoop file of version {version}, which is not read; convert it first: editcap -F pcapng {path} \
-                         {path}.pcapng"
+                        "it is a snoop file of version {version}, which is not read; convert it first: editcap -F pcapng {} {}",
+                        sniff::quoted(path),
+                        sniff::quoted(&format!("{path}.pcapng"))
                     ),
                 });
             }

@@ -172,7 +172,7 @@ fn typed(command: &str, path: &str) -> String {
 }
 
 /// A name as a shell takes it.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:\\".contains(c) || !c.is_ascii();
     if name.chars().all(plain) && !name.starts_with('-') {
         name.to_owned()

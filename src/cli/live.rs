@@ -25,7 +25,7 @@ use tcptriage::report::{escape, format_named};
 
 use super::args::{Live, LiveFormat, Talk};
 use super::output::Held;
-use super::{CANNOT, Outcome, check_targets, note, output};
+use super::{CANNOT, Outcome, Writing, note, output};
 
 /// News that wait for a slow reader at most; what comes then is left out, and told so.
 const WAITING: usize = 4_096;
@@ -74,7 +74,7 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
         })
         .transpose()?;
     let telling = &args.common.telling;
-    check_targets(telling, &settings)?;
+    super::check(telling, &[&settings])?;
     let tap = Tap::open(&args.interface, &options)?;
     let held = become_user(talk, args, account.as_ref())?;
     // From here on, nothing is done as root unless the user said so.
@@ -172,7 +172,8 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
     spoken?;
     let mut report = report;
     // The report is printed even where a file of -o could not be written.
-    let written = super::write_files(talk, telling, &mut report, &settings, &held);
+    let writing = Writing::new(&mut report, &settings);
+    let written = super::write_files(talk, telling, &report, writing, &held);
     let format = match args.format {
         LiveFormat::Ndjson => None,
         LiveFormat::Text => format_named("text"),

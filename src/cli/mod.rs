@@ -14,6 +14,7 @@ mod segments;
 mod values;
 
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -22,10 +23,11 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use tcptriage::capture;
 use tcptriage::detect::Severity;
 use tcptriage::pipeline::{self, Settings};
 use tcptriage::report::evidence::Keeping;
-use tcptriage::report::{self, escape, model};
+use tcptriage::report::{self, Redaction, escape, model};
 
 use args::{Cli, Command, Talk, Telling};
 use output::Held;
@@ -182,7 +184,7 @@ fn note(talk: Talk, text: &str) {
 fn analyze(talk: Talk, args: &args::Analyze) -> anyhow::Result<Outcome> {
     let mut settings = args.settings();
     let telling = &args.common.telling;
-    check_targets(telling, &settings)?;
+    check(telling, &[&settings])?;
     settings.plots = output::has_graphs(telling, args.format);
     let meter = progress::Meter::new(talk.quiet);
     settings.progress = meter.callback();
@@ -199,7 +201,7 @@ fn analyze(talk: Talk, args: &args::Analyze) -> anyhow::Result<Outcome> {
 fn compare(talk: Talk, args: &args::Compare) -> anyhow::Result<Outcome> {
     let mut settings = args.settings();
     let telling = &args.common.telling;
-    check_targets(telling, &settings)?;
+    check(telling, &[&settings])?;
     let meter = progress::Meter::new(talk.quiet);
     settings.progress = meter.callback();
     let started = Instant::now();
@@ -219,8 +221,7 @@ fn compare(talk: Talk, args: &args::Compare) -> anyhow::Result<Outcome> {
 fn verify(talk: Talk, args: &args::Verify) -> anyhow::Result<Outcome> {
     let (mut before, mut after) = args.settings();
     let telling = &args.common.telling;
-    check_targets(telling, &before)?;
-    check_targets(telling, &after)?;
+    check(telling, &[&before, &after])?;
     let meter = progress::Meter::new(talk.quiet);
     before.progress = meter.callback();
     after.progress = meter.callback();
@@ -246,32 +247,57 @@ fn effort(report: &model::Report, started: Instant) -> String {
     text
 }
 
-/// All files that a run reads, as far as their names are known before it.
+/// All files that a run may read.
 fn inputs(settings: &Settings) -> Vec<PathBuf> {
-    let captures = settings.captures.iter().map(PathBuf::from);
+    // What an argument does not name is told when it is read.
+    let captures = settings.captures.iter();
+    let captures = captures.flat_map(|c| capture::named(c).unwrap_or_default());
     let facts = settings.facts.iter().map(|(_, path)| path.clone());
     captures
+        .map(PathBuf::from)
         .chain(facts)
         .chain(settings.logs.iter().cloned())
         .chain(settings.rules.iter().cloned())
         .collect()
 }
 
-fn check_targets(telling: &Telling, settings: &Settings) -> anyhow::Result<()> {
-    let inputs = inputs(settings);
-    for path in &telling.output {
+/// Says no, before anything is read, to what could not be read or not be written in the end.
+fn check(telling: &Telling, runs: &[&Settings]) -> anyhow::Result<()> {
+    let captures = || runs.iter().flat_map(|run| &run.captures);
+    let pipes: Vec<&String> = captures().filter(|c| is_pipe(c)).collect();
+    for (place, pipe) in pipes.iter().enumerate() {
+        if pipes.iter().take(place).any(|other| other == pipe) {
+            bail!("cannot read {} twice: save it to a file first", shown(pipe));
+        }
+    }
+    let inputs: Vec<PathBuf> = runs.iter().flat_map(|run| inputs(run)).collect();
+    let mut targets: Vec<&PathBuf> = Vec::new();
+    for path in telling.output.iter().chain(&telling.redact_key) {
         output::check_target(path, &inputs)?;
-        if output::is_evidence(path) && settings.captures.iter().any(|c| c == "-") {
+        if targets.iter().any(|other| output::same_target(other, path)) {
+            bail!("cannot write {} twice", path.display());
+        }
+        targets.push(path);
+        if output::is_evidence(path)
+            && let Some(pipe) = pipes.first()
+        {
             bail!(
-                "cannot write {}: standard input cannot be read a second time; save it to a file first",
-                path.display()
+                "cannot write {}: {} cannot be read a second time; save it to a file first",
+                path.display(),
+                shown(pipe)
             );
         }
     }
-    if let Some(path) = &telling.redact_key {
-        output::check_target(path, &inputs)?;
-    }
     Ok(())
+}
+
+/// Whether a capture can be read once only: standard input, a pipe, a terminal.
+fn is_pipe(path: &str) -> bool {
+    path == "-" || fs::metadata(path).is_ok_and(|meta| !meta.is_file() && !meta.is_dir())
+}
+
+fn shown(pipe: &str) -> &str {
+    if pipe == "-" { "standard input" } else { pipe }
 }
 
 /// Prints the report, writes the files of `-o`, and says how it went.
@@ -282,8 +308,11 @@ fn tell(
     mut report: model::Report,
     settings: &Settings,
 ) -> anyhow::Result<Outcome> {
-    write_files(talk, telling, &mut report, settings, &Held::new())?;
-    show(talk, telling, format, &report)
+    // The report is printed even where a file cannot be written, and the files are written even where nobody reads on.
+    let writing = Writing::new(&mut report, settings);
+    let shown = show(talk, telling, format, &report);
+    write_files(talk, telling, &report, writing, &Held::new())?;
+    shown
 }
 
 /// Prints the report, and says how it went.
@@ -301,39 +330,58 @@ fn show(
     Ok(outcome(report, telling.fail_on.map(Severity::from)))
 }
 
-/// Writes the files of `-o`.
+/// What is needed to write files, of a report that may have been redacted.
+struct Writing {
+    /// Where the captures are.
+    paths: Vec<String>,
+    payload: bool,
+    redaction: Option<Redaction>,
+}
+
+impl Writing {
+    /// Redacts the report where that was asked for.
+    fn new(report: &mut model::Report, settings: &Settings) -> Self {
+        Self {
+            paths: report.captures.iter().map(|c| c.path.clone()).collect(),
+            payload: settings.show_addresses,
+            redaction: settings.redact.then(|| report::redact(report)),
+        }
+    }
+}
+
+/// Writes the files of `-o`: all that can be written. The first error is told.
 fn write_files(
     talk: Talk,
     telling: &Telling,
-    report: &mut model::Report,
-    settings: &Settings,
+    report: &model::Report,
+    mut writing: Writing,
     held: &Held,
 ) -> anyhow::Result<()> {
-    let paths: Vec<String> = report.captures.iter().map(|c| c.path.clone()).collect();
-    let read: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
-    for path in telling.output.iter().chain(&telling.redact_key) {
-        if held.iter().any(|(held, _)| held == path) {
-            continue;
-        }
-        output::check_target(path, &read)?;
-    }
-    let mut redaction = settings.redact.then(|| report::redact(report));
+    let read: Vec<PathBuf> = writing.paths.iter().map(PathBuf::from).collect();
+    let mut all = Ok(());
     for path in &telling.output {
         let keeping = Keeping {
-            paths: &paths,
-            payload: settings.show_addresses,
-            redaction: redaction.as_mut(),
+            paths: &writing.paths,
+            payload: writing.payload,
+            redaction: writing.redaction.as_mut(),
         };
-        output::write_report(path, report, keeping, talk.verbose > 0, held)?;
-        if talk.verbose > 0 {
+        let is_held = held.iter().any(|(held, _)| held == path);
+        let done = match output::check_target(path, &read) {
+            Err(error) if !is_held => Err(error),
+            _ => output::write_report(path, report, keeping, talk.verbose > 0, held),
+        };
+        if done.is_ok() && talk.verbose > 0 {
             note(talk, &format!("wrote {}", path.display()));
         }
+        all = all.and(done);
     }
     // Last, as the evidence may show addresses that the report does not.
-    if let (Some(path), Some(redaction)) = (&telling.redact_key, &redaction) {
-        output::write_secret(path, |out| redaction.write_key(out))?;
+    if let (Some(path), Some(redaction)) = (&telling.redact_key, &writing.redaction) {
+        let done = output::check_target(path, &read)
+            .and_then(|()| output::write_secret(path, |out| redaction.write_key(out)));
+        all = all.and(done);
     }
-    Ok(())
+    all
 }
 
 fn outcome(report: &model::Report, fail_on: Option<Severity>) -> Outcome {

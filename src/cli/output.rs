@@ -78,6 +78,11 @@ pub(crate) fn check_target(path: &Path, inputs: &[PathBuf]) -> anyhow::Result<()
     Ok(())
 }
 
+/// Whether both paths name one place, whether or not a file is there yet.
+pub(crate) fn same_target(a: &Path, b: &Path) -> bool {
+    same_file(a, b) || (a.file_name() == b.file_name() && same_file(folder_of(a), folder_of(b)))
+}
+
 /// Whether both paths lead to one file, by whatever name or link.
 fn same_file(a: &Path, b: &Path) -> bool {
     #[cfg(unix)]
