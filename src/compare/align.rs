@@ -74,7 +74,7 @@ impl Delay<'_> {
     }
 
     /// When a segment that came at this moment was sent at the latest, by the sender's clock.
-    fn sent_by(&self, came: Timestamp) -> Option<Timestamp> {
+    pub(super) fn sent_by(&self, came: Timestamp) -> Option<Timestamp> {
         let clock = self.clock?;
         Some(if self.sender_is_left {
             clock.to_left(came)
@@ -88,13 +88,8 @@ impl Delay<'_> {
         seconds_to_nanos(self.clock.and_then(|c| c.error).unwrap_or_default())
     }
 
-    /// A round trip, and some.
-    pub(super) fn round(&self) -> i64 {
-        self.shortest().saturating_mul(2).saturating_add(50_000_000)
-    }
-
     /// How far a delay may lie below the shortest.
-    fn slack(&self) -> i64 {
+    pub(super) fn slack(&self) -> i64 {
         let jitter = self
             .clock
             .and_then(|c| c.error_if_symmetric)
@@ -112,7 +107,7 @@ impl<'a> Direction<'a> {
     /// `shift`: what is added to a sequence number of the sender's side to get the other's.
     pub(super) fn new(sent: &'a Half, came: &'a Half, shift: u32, piece: i64) -> Self {
         let first = |half: &Half| {
-            half.syn
+            half.syn()
                 .map(|s| s.seq)
                 .or(half.segments.first().map(|s| s.seq))
         };
@@ -261,8 +256,10 @@ impl<'a> Direction<'a> {
             };
             let differs = self.differs(place, departure, sent, arrival, came);
             let under_way = delay.between(sent.time, came.time);
-            let early = under_way.is_some_and(|d| d < delay.shortest() - delay.slack());
-            let excess = under_way.map_or(0, |d| (d - delay.shortest()).abs());
+            let early =
+                under_way.is_some_and(|d| d < delay.shortest().saturating_sub(delay.slack()));
+            let excess =
+                under_way.map_or(0, |d| d.saturating_sub(delay.shortest()).saturating_abs());
             let cost = (early, differs, taken(departure.at), excess);
             if best.as_ref().is_none_or(|(least, _)| cost < *least) {
                 best = Some((cost, *departure));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::align::{Delay, Direction, Match};
 use super::octets::Difference;
-use super::ranges::Covered;
+use super::ranges::{Covered, Ranges};
 use super::table::{Half, Sighting};
 use super::taken::{Receiver, Taken};
 use crate::decode::TcpFlags;
@@ -19,8 +19,8 @@ use crate::net::{FrameNo, Sketch, Timestamp, seconds};
 const MAX_EVENTS: usize = 200;
 /// A segment is late that was under way this much longer than the median, and longer than twice that.
 const LATE: i64 = 50_000_000;
-/// Departures looked through for a later copy.
-const LOOKED_THROUGH: usize = 10_000;
+/// Octets that the timestamps option takes of a segment.
+pub(super) const TIMESTAMPS_OCTETS: u32 = 12;
 
 /// What became of a stretch of a segment.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -131,10 +131,20 @@ pub struct Path {
     pub matched: u64,
     /// Did not come.
     pub lost: u64,
+    /// Of these, SYNs, and FINs without payload.
+    pub lost_syns: u64,
+    /// See [`lost_syns`](Self::lost_syns).
+    pub lost_fins: u64,
+    /// Of those that did not come, such as a router had called too long for its next link.
+    pub lost_long: u64,
     /// Came damaged.
     pub corrupted: u64,
     /// Of these, such as left with an unfilled checksum and came so.
     pub unfilled: u64,
+    /// Of those that came damaged, such as have their payload whole and a checksum that the sender's adapter did not fill in.
+    pub by_adapter: u64,
+    /// Of those that came damaged, such as have a checksum that fits.
+    pub rewritten: u64,
     /// Further copies of what came.
     pub duplicated: u64,
     /// Came after what was sent later.
@@ -165,7 +175,7 @@ pub struct Path {
     pub measured: bool,
     /// Payload that left the sender's side, repeats included.
     pub octets: u64,
-    /// Largest payload on the wire that came, and smallest that was lost.
+    /// Largest payload on the wire that came, and smallest that was lost; what a router called too long apart.
     pub largest_came: u32,
     /// See [`largest_came`](Self::largest_came).
     pub smallest_lost: Option<u32>,
@@ -219,6 +229,16 @@ pub struct Event {
     pub payload_differs: Option<bool>,
     /// Which octets do, where the captures could be read a second time.
     pub difference: Option<Difference>,
+    /// Longer than what a router said to fit through its next link.
+    pub too_long: bool,
+}
+
+impl Event {
+    /// The payload came as it had left, and the sum was never filled in: that is the sender's adapter. Else something changed it.
+    pub(super) fn is_by_adapter(&self) -> bool {
+        self.kind == EventKind::Fate(Fate::Unfilled)
+            || (self.left_unfilled && !self.came_good && self.payload_differs == Some(false))
+    }
 }
 
 /// Events by kind, no more than `MAX_EVENTS` of each.
@@ -260,12 +280,14 @@ pub(super) struct Frame<'a> {
     pub(super) delay: Delay<'a>,
     /// What the receiving host sent, as the side beside it saw that, and as the side of the sender saw it.
     pub(super) back: [&'a Half; 2],
-    /// First and last moment that the receiving side captured, by the sender's clock.
+    /// What left from the first moment on, and until the last, can be expected to be in the receiving side's capture, by the sender's clock.
     pub(super) common: Option<(Timestamp, Timestamp)>,
-    /// Last moment that the sender's side captured.
-    pub(super) sender_last: Option<Timestamp>,
-    /// Whether a connection has no counterpart and nobody answered: all of it was lost.
-    pub(super) alone: bool,
+    /// What came from the first moment on, and until the last, can be expected to be in the sending side's capture, by the receiver's clock.
+    pub(super) watched: Option<(Timestamp, Timestamp)>,
+    /// What a router said to fit through its next link: octets of a packet.
+    pub(super) fits: Option<u32>,
+    /// Octets of the IP and TCP headers without options.
+    pub(super) headers: u32,
     /// Added to sequence numbers, and to acknowledgement numbers, on the way.
     pub(super) shift: u32,
     /// See [`shift`](Self::shift).
@@ -303,7 +325,7 @@ pub(super) fn fates(
     teller.holes(&covered, &matches);
     teller.acknowledgements(series);
     teller.resets();
-    teller.options();
+    teller.options(&matches);
     (teller.path, teller.events)
 }
 
@@ -492,6 +514,7 @@ impl<'a> Teller<'a, '_> {
             came_good: came.is_some_and(Sighting::is_good),
             payload_differs: differs,
             difference: None,
+            too_long: false,
         }
     }
 
@@ -564,6 +587,7 @@ impl<'a> Teller<'a, '_> {
                     self.path.unfilled += if fate == Fate::Unfilled { segments } else { 0 };
                     if came.is_good() {
                         self.path.modified.payload += segments;
+                        self.path.rewritten += segments;
                     }
                 }
                 Fate::Refused => self.path.not_taken += segments,
@@ -577,6 +601,9 @@ impl<'a> Teller<'a, '_> {
                     delay,
                     content.differs,
                 );
+                if matches!(fate, Fate::Damaged | Fate::Unfilled) && event.is_by_adapter() {
+                    self.path.by_adapter += segments;
+                }
                 self.events.add(event);
             }
             self.emit(m, fate, segments, late, delay);
@@ -644,13 +671,9 @@ impl<'a> Teller<'a, '_> {
         // How long what was sent just before was under way: the queue that a lost segment met.
         let mut before = None;
         let mut times_lost: HashMap<i64, u32> = HashMap::new();
-        // Octets that came in any copy.
-        let mut anywhere = Covered::default();
-        for arrival in &direction.arrivals {
-            anywhere.add(arrival.start, arrival.end);
-        }
-        let [_, own] = self.frame.back;
-        let seen_here = Receiver::new(own, &[], direction.origin[0]);
+        let arrivals = Ranges::new(&direction.arrivals);
+        let [_, heard] = self.frame.back;
+        let heard = Receiver::new(heard, &[], direction.origin[0]);
         for departure in &direction.departures {
             let Some(sent) = self.sent(departure.at) else {
                 continue;
@@ -663,27 +686,29 @@ impl<'a> Teller<'a, '_> {
             );
             for (from, to) in holes {
                 let segments = self.pieces(from, to);
-                let came_at_all = anywhere.holes(from, to).is_empty();
-                let acknowledged = self.receiver.acknowledged(to) || seen_here.acknowledged(to);
-                let inside = self.is_common(sent.time);
-                let fate = if self.frame.alone {
-                    Fate::Lost
-                } else if !came_at_all && acknowledged {
-                    if inside { Fate::Missed } else { Fate::Outside }
-                } else if !came_at_all && !inside && !self.sent_again(departure.start, sent.time) {
+                let fate = if !self.is_common(sent.time, before) {
                     Fate::Outside
+                } else if self.came_unseen(from, to, sent.time, &arrivals, &heard) {
+                    Fate::Missed
                 } else {
                     Fate::Lost
                 };
+                let too_long = fate == Fate::Lost && self.is_too_long(sent);
                 match fate {
                     Fate::Lost => {
                         self.path.lost += segments;
-                        let octets = sent
-                            .payload()
-                            .min(u32::try_from(direction.piece).unwrap_or(u32::MAX));
-                        let least = self.path.smallest_lost.get_or_insert(octets);
-                        *least = octets.min(*least);
-                        let times = times_lost.entry(departure.start).or_default();
+                        if sent.has(TcpFlags::SYN) {
+                            self.path.lost_syns += segments;
+                        } else if sent.payload() == 0 {
+                            self.path.lost_fins += segments;
+                        } else if too_long {
+                            self.path.lost_long += segments;
+                        } else {
+                            let octets = self.on_the_wire(sent);
+                            let least = self.path.smallest_lost.get_or_insert(octets);
+                            *least = octets.min(*least);
+                        }
+                        let times = times_lost.entry(from).or_default();
                         *times += 1;
                         self.path.times_lost = self.path.times_lost.max(*times);
                     }
@@ -692,7 +717,9 @@ impl<'a> Teller<'a, '_> {
                 }
                 if fate != Fate::Outside {
                     let delay = before.map(seconds);
-                    let event = self.event(EventKind::Fate(fate), Some(sent), None, delay, None);
+                    let mut event =
+                        self.event(EventKind::Fate(fate), Some(sent), None, delay, None);
+                    event.too_long = too_long;
                     self.events.add(event);
                 }
                 let hole = Match {
@@ -708,38 +735,66 @@ impl<'a> Teller<'a, '_> {
         }
     }
 
-    /// Whether the sender missed an acknowledgement of these octets, and sent them again later.
-    fn sent_again(&self, start: i64, time: Timestamp) -> bool {
-        let departures = &self.direction.departures;
-        let later = departures.partition_point(|d| d.time <= time);
-        let mut later = departures.iter().skip(later).take(LOOKED_THROUGH);
-        later.any(|d| d.start <= start && start < d.end)
+    /// Payload of one segment on the wire.
+    fn on_the_wire(&self, sent: &Sighting) -> u32 {
+        sent.payload()
+            .min(u32::try_from(self.direction.piece).unwrap_or(u32::MAX))
     }
 
-    /// Whether the receiving side was capturing when something sent at this moment should have come. A capture does not tell when it was
-    /// stopped: behind its last frame, it is taken to have gone on where the sender's side heard nothing more of the other end
-    /// either.
-    fn is_common(&self, sent: Timestamp) -> bool {
-        let Some((first, last)) = self.frame.common else {
-            return false;
+    fn is_too_long(&self, sent: &Sighting) -> bool {
+        let options = if sent.timestamp().is_some() {
+            TIMESTAMPS_OCTETS
+        } else {
+            0
         };
-        if sent < first {
-            return false;
+        let packet = self.on_the_wire(sent) + self.frame.headers + options;
+        self.frame.fits.is_some_and(|mtu| packet > mtu)
+    }
+
+    /// Whether the receiving host says that it has these octets before a copy of them was seen to come: then one came that the capture
+    /// there did not see. What left after it had said so is no such copy.
+    fn came_unseen(
+        &self,
+        from: i64,
+        to: i64,
+        sent: Timestamp,
+        arrivals: &Ranges,
+        heard: &Receiver,
+    ) -> bool {
+        // Of one end of the hole or the other, the first copy that was seen.
+        let first_seen = [from, to - 1]
+            .into_iter()
+            .map(|place| {
+                let mut first = Timestamp(i64::MAX);
+                arrivals.holding(place, Some(Timestamp(i64::MIN)), |r| {
+                    first = first.min(r.time);
+                });
+                first
+            })
+            .max()
+            .unwrap_or(Timestamp(i64::MAX));
+        let delay = &self.frame.delay;
+        if let Some(at) = self.receiver.had(from, to)
+            && at < first_seen
+        {
+            return delay.between(sent, at).is_none_or(|n| n >= 0);
         }
-        if sent <= last {
-            return true;
-        }
-        let [_, heard] = self.frame.back;
-        let round = self.frame.delay.round();
-        let silent = heard
-            .segments
-            .last()
-            .is_none_or(|s| s.time <= last.plus_nanos(round));
-        silent
-            && self
-                .frame
-                .sender_last
-                .is_some_and(|end| end.nanos_since(sent) > round)
+        heard.had(from, to).is_some_and(|at| {
+            at >= sent
+                && (first_seen == Timestamp(i64::MAX)
+                    || delay.sent_by(first_seen).is_some_and(|left| at < left))
+        })
+    }
+
+    /// Whether the receiving side was capturing when something sent at this moment should have come. No capture tells when it was begun
+    /// and stopped: its first and last frame do. `queue`: how long what was sent just before was under way.
+    fn is_common(&self, sent: Timestamp, queue: Option<i64>) -> bool {
+        self.frame.common.is_some_and(|(first, last)| {
+            let longer = queue
+                .unwrap_or(0)
+                .saturating_sub(self.frame.delay.shortest());
+            first <= sent && sent.plus_nanos(longer.max(0)) <= last
+        })
     }
 
     /// Bare acknowledgements have no place of their own: each is paired with the first that is the same.
@@ -781,7 +836,7 @@ impl<'a> Teller<'a, '_> {
             .iter()
             .filter(|s| s.is_bare_ack())
         {
-            let inside = self.is_common(s.time);
+            let inside = self.is_common(s.time, None);
             let found = came
                 .get_mut(&key(s, self.frame.ack_shift))
                 .and_then(Vec::pop);
@@ -805,38 +860,46 @@ impl<'a> Teller<'a, '_> {
         }
     }
 
+    /// Resets that came and did not leave, while the sender's side was capturing.
     fn resets(&mut self) {
-        let left = self
-            .direction
-            .sent
-            .segments
-            .iter()
-            .filter(|s| s.has(TcpFlags::RST));
-        let mut left: Vec<(u32, bool)> = left.map(|s| (s.seq.0, s.has(TcpFlags::ACK))).collect();
-        let shift = self.frame.shift;
-        for s in self
-            .direction
-            .came
-            .segments
-            .iter()
-            .filter(|s| s.has(TcpFlags::RST))
-        {
-            let own = (s.seq.0.wrapping_sub(shift), s.has(TcpFlags::ACK));
-            if let Some(at) = left.iter().position(|l| *l == own) {
-                left.swap_remove(at);
-                continue;
+        fn resets(half: &Half) -> impl Iterator<Item = &Sighting> {
+            half.segments.iter().filter(|s| s.has(TcpFlags::RST))
+        }
+        let Some((first, last)) = self.frame.watched else {
+            return;
+        };
+        let mut left: HashMap<(u32, bool), u64> = HashMap::new();
+        for s in resets(self.direction.sent) {
+            *left.entry((s.seq.0, s.has(TcpFlags::ACK))).or_default() += 1;
+        }
+        for s in resets(self.direction.came) {
+            let own = (s.seq.0.wrapping_sub(self.frame.shift), s.has(TcpFlags::ACK));
+            match left.get_mut(&own) {
+                Some(n) if *n > 0 => *n -= 1,
+                _ if s.time < first || last < s.time => {}
+                _ => {
+                    self.path.resets_made += 1;
+                    let event = self.event(EventKind::Reset, None, Some(s), None, None);
+                    self.events.add(event);
+                }
             }
-            self.path.resets_made += 1;
-            let event = self.event(EventKind::Reset, None, Some(s), None, None);
-            self.events.add(event);
         }
     }
 
-    fn options(&mut self) {
-        let (Some(a), Some(b)) = (self.direction.sent.syn, self.direction.came.syn) else {
-            return;
-        };
-        if self.frame.alone {
+    /// Options of the SYNs that came, against those of the same SYN where it left: a host that gets no answer may ask for less.
+    fn options(&mut self, matches: &[Match]) {
+        let pair = matches.iter().filter(|m| !m.copy).find_map(|m| {
+            let (sent, came) = (self.sent(m.sent?)?, self.came(m.came)?);
+            let syn =
+                |half: &Half, frame: FrameNo| half.syns.iter().find(|s| s.frame == frame).copied();
+            Some((
+                syn(self.direction.sent, sent.frame)?,
+                syn(self.direction.came, came.frame)?,
+            ))
+        });
+        let Some((a, b)) = pair else { return };
+        // Without clocks nothing tells which of several it is.
+        if self.frame.delay.clock.is_none() && self.direction.sent.syns.len() > 1 {
             return;
         }
         let modified = &mut self.path.modified;
@@ -876,6 +939,7 @@ impl<'a> Teller<'a, '_> {
                 came_good: false,
                 payload_differs: None,
                 difference: None,
+                too_long: false,
             });
         }
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::fate::{Event, EventKind, Fate, Path};
-use super::{Compared, Joined};
+use super::{Compared, Ground, Joined};
 use crate::decode::TcpFlags;
 use crate::detect::{Evidence, Finding, Severity};
 use crate::net::{Direction, FrameRef, Sketch, Timestamp};
@@ -37,6 +37,8 @@ const BLOAT_SEGMENTS: u64 = 50;
 /// A single segment late by this much stands out.
 const SPIKE: f64 = 0.2;
 const SPIKE_SEGMENTS: u64 = 10;
+/// Seconds in which a host that can answer a SYN has answered it.
+const SILENT: f64 = 0.5;
 /// Segments that are less than this much of a packet are no proof of a limit on its length.
 const LONG: u32 = 500;
 /// A host's answers are slow that make users wait as long as this together, one of them as long as the second.
@@ -88,14 +90,21 @@ pub fn findings(compared: &Compared) -> Vec<Finding> {
         judge.captures(&mut out);
     }
     connections(compared, &mut out);
+    not_shown(compared, &mut out);
     answers(compared, &mut out);
+    copies(compared, &mut out);
     out
 }
 
 fn add(sum: &mut Path, path: &Path) {
     sum.matched += path.matched;
     sum.lost += path.lost;
+    sum.lost_syns += path.lost_syns;
+    sum.lost_fins += path.lost_fins;
+    sum.lost_long += path.lost_long;
     sum.corrupted += path.corrupted;
+    sum.by_adapter += path.by_adapter;
+    sum.rewritten += path.rewritten;
     sum.unfilled += path.unfilled;
     sum.duplicated += path.duplicated;
     sum.reordered += path.reordered;
@@ -247,13 +256,16 @@ impl<'a> Judge<'a, '_> {
     fn losses(&self, out: &mut Vec<Finding>) {
         let sum = &self.way.sum;
         let lost = self.events(|k| k == EventKind::Fate(Fate::Lost));
-        let lost: Vec<&Event> = lost.into_iter().filter(|e| !is_syn(e)).collect();
-        let syns = self.syns_lost();
-        let count = sum.lost.saturating_sub(syns);
+        let (long, lost): (Vec<&Event>, Vec<&Event>) = lost
+            .into_iter()
+            .filter(|e| !is_syn(e))
+            .partition(|e| e.too_long);
+        self.too_long(&long, out);
+        let count = sum.lost.saturating_sub(sum.lost_syns + sum.lost_long);
         if count == 0 {
             return;
         }
-        let sent = sum.matched + sum.lost;
+        let sent = self.sent();
         let share = share(count, sent);
         let (from, to) = (self.from, self.to);
         let mut against = Vec::new();
@@ -276,50 +288,29 @@ impl<'a> Judge<'a, '_> {
                 plural(u64::from(e.octets), "octet")
             )
         };
-        let too_big = self.way.joined.iter().find_map(|(j, _)| j.too_big);
+        // What was lost once may be lost by chance, and longer ones may not have been sent at all.
+        let data = count.saturating_sub(sum.lost_fins);
         let only_long = sum
             .smallest_lost
             .is_some_and(|s| s >= LONG && s > sum.largest_came)
-            && count >= 2;
-        if only_long || too_big.is_some() {
-            let mut f = if let Some((frame, mtu)) = too_big {
-                let mut f = self.finding(
-                    "path.mtu-discovery",
-                    Severity::Info,
-                    0.95,
-                    format!("{} from {from} to {to} too long for a link of {mtu} octets did not come; a router said so", plural(count, "segment")),
-                    &lost,
-                    say,
-                );
-                f.evidence.insert(
-                    0,
-                    Evidence {
-                        at: FrameRef {
-                            capture: frame.capture(),
-                            frame,
-                        },
-                        text: format!("ICMP: too long, at most {mtu} octets"),
-                    },
-                );
-                f
-            } else {
-                let mut f = self.finding(
-                    "path.mtu-black-hole",
-                    Severity::Critical,
-                    0.95,
-                    format!(
-                        "all {} of {} octets and more from {from} to {to} are lost on the way, while those of up to {} octets come: the path swallows long packets and says nothing",
-                        plural(count, "segment"),
-                        sum.smallest_lost.unwrap_or_default(),
-                        sum.largest_came
-                    ),
-                    &lost,
-                    say,
-                );
-                f.peer = Some(to);
-                f.subject = Some(from);
-                f
-            };
+            && data >= 2
+            && sum.times_lost >= 2;
+        if only_long {
+            let mut f = self.finding(
+                "path.mtu-black-hole",
+                Severity::Critical,
+                0.95,
+                format!(
+                    "all {} of {} octets and more from {from} to {to} are lost on the way, while those of up to {} octets come: the path swallows long packets and says nothing",
+                    plural(data, "segment"),
+                    sum.smallest_lost.unwrap_or_default(),
+                    sum.largest_came
+                ),
+                &lost,
+                say,
+            );
+            f.peer = Some(to);
+            f.subject = Some(from);
             measures(&mut f);
             f.against = against;
             out.push(f);
@@ -366,6 +357,53 @@ impl<'a> Judge<'a, '_> {
         out.push(f);
     }
 
+    /// Data segments that left, and came or did not; SYNs are told of apart.
+    fn sent(&self) -> u64 {
+        let sum = &self.way.sum;
+        (sum.matched + sum.lost).saturating_sub(sum.lost_syns)
+    }
+
+    /// What did not come because it was too long, and a router said so.
+    #[allow(clippy::cast_precision_loss)]
+    fn too_long(&self, long: &[&Event], out: &mut Vec<Finding>) {
+        let count = self.way.sum.lost_long;
+        let told = self
+            .way
+            .joined
+            .iter()
+            .find_map(|(j, d)| *j.too_big.get(d.index())?);
+        let Some((frame, mtu)) = told.filter(|_| count > 0) else {
+            return;
+        };
+        let (from, to) = (self.from, self.to);
+        let mut f = self.finding(
+            "path.mtu-discovery",
+            Severity::Info,
+            0.95,
+            format!(
+                "{} from {from} to {to} too long for a link of {mtu} octets did not come; a router said so",
+                plural(count, "segment")
+            ),
+            long,
+            |e| format!("{} leave and never come", plural(u64::from(e.octets), "octet")),
+        );
+        f.evidence.insert(
+            0,
+            Evidence {
+                at: FrameRef {
+                    capture: frame.capture(),
+                    frame,
+                },
+                text: format!("ICMP: too long, at most {mtu} octets"),
+            },
+        );
+        f.measures = vec![
+            ("share", share(count, self.sent())),
+            ("count", count as f64),
+        ];
+        out.push(f);
+    }
+
     /// The segments that were under way for longest, of each connection.
     fn slowest(&self) -> Vec<&'a Event> {
         let paths = self
@@ -377,13 +415,6 @@ impl<'a> Judge<'a, '_> {
         events.sort_by(|a, b| b.delay.unwrap_or(0.0).total_cmp(&a.delay.unwrap_or(0.0)));
         events.truncate(MAX_PROOF / 2);
         events
-    }
-
-    fn syns_lost(&self) -> u64 {
-        self.events(|k| k == EventKind::Fate(Fate::Lost))
-            .iter()
-            .filter(|e| is_syn(e))
-            .count() as u64
     }
 
     /// How long segments waited in a queue just before losses, where that queue was full.
@@ -408,16 +439,12 @@ impl<'a> Judge<'a, '_> {
             return;
         }
         let (from, to) = (self.from, self.to);
-        // The payload came as it had left, and the sum was never filled in: that is the sender's adapter. Else something changed it.
-        let by_adapter = |e: &Event| {
-            e.kind == EventKind::Fate(Fate::Unfilled)
-                || (e.left_unfilled && !e.came_good && e.payload_differs == Some(false))
-        };
         let bad = self.events(|k| matches!(k, EventKind::Fate(Fate::Unfilled | Fate::Damaged)));
         let (adapter, changed): (Vec<&Event>, Vec<&Event>) =
-            bad.into_iter().partition(|e| by_adapter(e));
-        let sent = sum.matched + sum.lost;
-        let total = (adapter.len() + changed.len()).max(1) as u64;
+            bad.into_iter().partition(|e| e.is_by_adapter());
+        let by_adapter = sum.by_adapter.min(sum.corrupted);
+        let on_path = sum.corrupted - by_adapter;
+        let sent = self.sent();
         let measure = |f: &mut Finding, n: u64| {
             f.subject = Some(from);
             f.peer = Some(to);
@@ -427,8 +454,8 @@ impl<'a> Judge<'a, '_> {
                 ("unacknowledged_share", 1.0),
             ];
         };
-        if !adapter.is_empty() {
-            let n = sum.corrupted * adapter.len() as u64 / total;
+        if by_adapter > 0 {
+            let n = by_adapter;
             let mut f = self.finding(
                 "checksum.offload-broken",
                 Severity::Critical,
@@ -450,11 +477,11 @@ impl<'a> Judge<'a, '_> {
             measure(&mut f, n);
             out.push(f);
         }
-        if !changed.is_empty() {
-            let n = sum.corrupted - sum.corrupted * adapter.len() as u64 / total;
-            let unseen = changed.iter().filter(|e| e.came_good).count() as u64;
-            let left_unfilled = changed.iter().filter(|e| e.left_unfilled).count() as u64;
-            let how = if unseen == changed.len() as u64 {
+        if on_path > 0 {
+            let n = on_path;
+            let unseen = sum.rewritten;
+            let left_unfilled = changed.iter().any(|e| e.left_unfilled);
+            let how = if unseen >= on_path {
                 "with other octets and a checksum that fits them, so that no host notices: a device that rewrites, or memory of one that fails"
             } else if unseen > 0 {
                 "damaged; some with a checksum that fits the damage, so that no host notices"
@@ -468,7 +495,7 @@ impl<'a> Judge<'a, '_> {
                 } else {
                     Severity::Warning
                 },
-                if left_unfilled > 0 { 0.85 } else { 0.97 },
+                if left_unfilled { 0.85 } else { 0.97 },
                 format!(
                     "{} of {sent} ({}) from {from} left one capture whole and came to the other {how}",
                     plural(n, "segment"),
@@ -488,7 +515,7 @@ impl<'a> Judge<'a, '_> {
                 },
             );
             measure(&mut f, n);
-            if left_unfilled > 0 {
+            if left_unfilled {
                 f.against.push(format!(
                     "the capture beside {from} was taken above its adapter: the damage may be the adapter's, which had the checksums still to fill in"
                 ));
@@ -585,8 +612,8 @@ impl<'a> Judge<'a, '_> {
         let events = self.events(|k| k == EventKind::AckLost);
         let mut f = self.finding(
             "loss.ack",
-            if part >= ORDER_SHARE { Severity::Warning } else { Severity::Info },
-            0.95,
+            if part >= ORDER_SHARE && sum.missed == 0 { Severity::Warning } else { Severity::Info },
+            if sum.missed == 0 { 0.95 } else { 0.5 },
             format!(
                 "{} of {} bare acknowledgements ({}) from {from} to {to} left one capture and never came to the other",
                 sum.acks_lost,
@@ -599,6 +626,11 @@ impl<'a> Judge<'a, '_> {
         f.subject = Some(from);
         f.peer = Some(to);
         f.measures = vec![("share", part), ("count", sum.acks_lost as f64)];
+        if sum.missed > 0 {
+            f.against.push(format!(
+                "the capture beside {to} missed segments that came, and may have missed these"
+            ));
+        }
         out.push(f);
     }
 
@@ -663,21 +695,30 @@ impl<'a> Judge<'a, '_> {
             out.push(f);
         }
         let resets = self.events(|k| k == EventKind::Reset);
-        if self.way.sum.resets_made > 0 {
+        let sum = &self.way.sum;
+        if sum.resets_made > 0 {
+            // A capture that missed what its own host sent may have missed the resets.
+            let sure = sum.only_right == 0;
             let mut f = self.finding(
                 "close.reset",
-                Severity::Critical,
-                0.95,
+                if sure { Severity::Critical } else { Severity::Info },
+                if sure { 0.95 } else { 0.5 },
                 format!(
                     "{} in the name of {from} came to {to}, which {from} did not send: a device between the captures ends the connections",
-                    plural(self.way.sum.resets_made, "reset")
+                    plural(sum.resets_made, "reset")
                 ),
                 &resets,
                 |_| format!("a reset that did not leave {from}"),
             );
             f.peer = Some(to);
             f.words = vec![("by", "device".to_owned())];
-            f.measures = vec![("middlebox", self.way.sum.resets_made as f64)];
+            f.measures = vec![("middlebox", sum.resets_made as f64)];
+            if !sure {
+                f.against.push(format!(
+                    "{} more that came from {from} were not seen to leave it: the capture beside it missed some of what it sent",
+                    plural(sum.only_right, "segment")
+                ));
+            }
             out.push(f);
         }
     }
@@ -781,21 +822,14 @@ fn connections(compared: &Compared, out: &mut Vec<Finding>) {
     let mut by_pair: BTreeMap<(IpAddr, IpAddr), [Vec<&Joined>; 3]> = BTreeMap::new();
     for j in compared.pairs.iter().filter(|j| j.counted) {
         let [to, back] = &j.paths;
-        let [to_events, back_events] = &j.events;
-        let lost = |events: &super::Events| {
-            events
-                .of(EventKind::Fate(Fate::Lost))
-                .filter(|e| is_syn(e))
-                .count()
-        };
-        let (there, back_lost) = (lost(to_events), lost(back_events));
-        let [came, answered] = j.opened;
-        let up = back.matched > 0;
-        let place = if there + back_lost > 0 && !up {
+        let lost = to.lost_syns + back.lost_syns;
+        let up = back.matched + back.only_right > 0;
+        let waited = j.opening.watched.is_some_and(|s| s >= SILENT);
+        let place = if lost > 0 && !up {
             0
-        } else if came && !answered && to.matched > 0 {
+        } else if to.matched > 0 && !j.opening.answered && !up && waited {
             1
-        } else if there + back_lost > 0 {
+        } else if lost > 0 {
             2
         } else {
             continue;
@@ -811,6 +845,16 @@ fn connections(compared: &Compared, out: &mut Vec<Finding>) {
                 continue;
             }
             let n = list.len() as u64;
+            let lost: u64 = list
+                .iter()
+                .flat_map(|j| &j.paths)
+                .map(|p| p.lost_syns)
+                .sum();
+            let lost = if lost == 1 {
+                "1 SYN or SYN-ACK was".to_owned()
+            } else {
+                format!("{lost} SYNs and SYN-ACKs were")
+            };
             let syns: Vec<&Event> = list
                 .iter()
                 .flat_map(|j| j.events.iter().flat_map(super::Events::iter))
@@ -821,9 +865,8 @@ fn connections(compared: &Compared, out: &mut Vec<Finding>) {
                     "connect.unanswered",
                     Severity::Critical,
                     format!(
-                        "{} from {client} to {server} did not come about: {} left one capture and never came to the other",
+                        "{} from {client} to {server} did not come about: {lost} lost between the captures",
                         plural(n, "connection"),
-                        plural(syns.len() as u64, "SYN or SYN-ACK")
                     ),
                     None,
                 ),
@@ -840,9 +883,8 @@ fn connections(compared: &Compared, out: &mut Vec<Finding>) {
                     "connect.retried",
                     Severity::Warning,
                     format!(
-                        "{} from {client} to {server} came about late: {} were lost between the captures",
+                        "{} from {client} to {server} came about late: {lost} lost between the captures",
                         plural(n, "connection"),
-                        plural(syns.len() as u64, "SYN or SYN-ACK")
                     ),
                     None,
                 ),
@@ -865,11 +907,135 @@ fn connections(compared: &Compared, out: &mut Vec<Finding>) {
             f.subject = subject.or(Some(server));
             f.peer = Some(client);
             f.measures = vec![("count", n as f64)];
-            if place == 0 && list.iter().any(|j| j.flows.contains(&None)) {
-                f.against.push("the other capture shows nothing of these connections; that it saw this path at the time is not proven by them".to_owned());
+            if place == 1 {
+                let frames = list.iter().flat_map(|j| j.opening.syns).flatten();
+                f.evidence
+                    .extend(frames.take(MAX_PROOF).map(|frame| Evidence {
+                        at: FrameRef {
+                            capture: frame.capture(),
+                            frame,
+                        },
+                        text: "a SYN that nothing answers".to_owned(),
+                    }));
             }
             out.push(f);
         }
+    }
+}
+
+/// Connections without an answer of which the other capture shows nothing, though it cannot be told whether it could have.
+#[allow(clippy::cast_precision_loss)]
+fn not_shown(compared: &Compared, out: &mut Vec<Finding>) {
+    let lost = |j: &Joined| j.paths.iter().map(|p| p.lost_syns).sum::<u64>();
+    let list: Vec<&Joined> = compared
+        .pairs
+        .iter()
+        .filter(|j| j.unanswered && lost(j) == 0)
+        .collect();
+    let Some(first) = list.first() else { return };
+    let hosts: BTreeSet<(IpAddr, IpAddr)> = list
+        .iter()
+        .map(|j| (j.client.addr, j.server.addr))
+        .collect();
+    let (client, server) = (first.client.addr, first.server.addr);
+    let place = if hosts.len() == 1 {
+        format!("from {client} to {server}")
+    } else {
+        format!("of {} pairs of hosts", hosts.len())
+    };
+    let shown = if list.iter().all(|j| j.ground == Ground::Nothing) {
+        "nothing of these hosts"
+    } else if list.iter().any(|j| j.ground == Ground::Service) {
+        "nothing of them at that time"
+    } else {
+        "other services of these hosts alone"
+    };
+    let way = Way {
+        joined: list
+            .iter()
+            .map(|j| (*j, Direction::ClientToServer))
+            .collect(),
+        ..Way::default()
+    };
+    let judge = Judge {
+        from: client,
+        to: server,
+        way: &way,
+    };
+    let n = list.len() as u64;
+    let mut f = judge.finding(
+        "connect.unanswered",
+        Severity::Info,
+        0.5,
+        format!(
+            "{} {place} stayed without an answer, and the other capture shows {shown}: whether the SYNs came there cannot be told",
+            plural(n, "connection")
+        ),
+        &[],
+        |_| String::new(),
+    );
+    f.subject = Some(server);
+    f.peer = Some(client);
+    f.measures = vec![("count", n as f64)];
+    f.against.push(
+        "a capture that had not begun, had ended, was filtered, or stands at another path shows as little as one that they never came to"
+            .to_owned(),
+    );
+    out.push(f);
+}
+
+/// Captures that hold frames twice.
+#[allow(clippy::cast_precision_loss)]
+fn copies(compared: &Compared, out: &mut Vec<Finding>) {
+    for ((count, example), side) in compared.copies.iter().zip(["left", "right"]) {
+        if *count == 0 {
+            continue;
+        }
+        let way = Way {
+            joined: compared
+                .pairs
+                .iter()
+                .map(|j| (j, Direction::ClientToServer))
+                .collect(),
+            ..Way::default()
+        };
+        let Some((first, _)) = way.joined.first() else {
+            continue;
+        };
+        let judge = Judge {
+            from: first.client.addr,
+            to: first.server.addr,
+            way: &way,
+        };
+        let mut f = judge.finding(
+            "capture.duplicates",
+            Severity::Info,
+            0.95,
+            format!(
+                "the {side} capture holds {} twice (a mirror port that copies both ways, or two capture layers); the copies are left out of all counts",
+                plural(*count, "frame")
+            ),
+            &[],
+            |_| String::new(),
+        );
+        f.hosts = Vec::new();
+        f.flows = Vec::new();
+        f.display_filter = String::new();
+        f.measures = vec![("count", *count as f64)];
+        for (frame, text) in example
+            .iter()
+            .flatten()
+            .zip(["a frame", "the same once more"])
+        {
+            f.evidence.push(Evidence {
+                at: FrameRef {
+                    capture: frame.capture(),
+                    frame: *frame,
+                },
+                text: text.to_owned(),
+            });
+        }
+        out.push(f);
     }
 }
 

@@ -22,26 +22,26 @@ pub use octets::{Difference, difference};
 pub use pair::Basis;
 pub use table::{Limits, View};
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use crate::decode::TcpFlags;
-use crate::net::{Direction, Endpoint, FrameNo, Timestamp};
+use crate::net::{Direction, Endpoint, FrameNo, SeqNum, Timestamp};
 
 use align::Delay;
 use clock::Samples;
 use fate::Frame;
 use pair::Pair;
-use table::{Connection, Half};
+use table::{Connection, Half, Sighting};
 
 /// Points of a series of delays.
 pub const POINTS: usize = 1_000;
 /// Payload of a segment where no SYN tells.
 const USUAL_PIECE: u32 = 1_460;
-/// Octets that the timestamps option takes of a segment.
-const TIMESTAMPS_OCTETS: u32 = 12;
+/// Octets of the IP and TCP headers without options.
+const HEADERS: [u32; 2] = [40, 60];
 /// Two points that are nearer to each other than this are as one.
-const AS_ONE: i64 = 20_000;
+const AS_ONE: u64 = 20_000;
 
 /// The delays of a stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,12 +79,41 @@ pub struct Joined {
     pub start: Timestamp,
     /// How long the client and the server took for their answers, each by the capture beside it.
     pub waits: [Wait; 2],
-    /// A router said that segments were too long for its next link: the frame that says so, and what fits.
-    pub too_big: Option<(FrameNo, u32)>,
-    /// Whether the SYN came to the server's side, and whether anything left there in answer.
-    pub opened: [bool; 2],
-    /// Whether its segments were counted: a connection that one side alone saw is not, unless nobody answered it.
+    /// By direction: a router said that segments between these hosts were too long for its next link: the frame that says so, and what
+    /// fits.
+    pub too_big: [Option<(FrameNo, u32)>; 2],
+    /// What the server's side shows of its SYN.
+    pub opening: Opening,
+    /// What both captures show of the path between its hosts.
+    pub ground: Ground,
+    /// A SYN beside the client, and no answer, where the other side does not have the connection.
+    pub unanswered: bool,
+    /// Whether its segments were counted: those of a connection that one side alone saw are not, unless nobody answered it and the other
+    /// side shows that service of these hosts.
     pub counted: bool,
+}
+
+/// What the capture beside the server shows of how a connection began.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Opening {
+    /// The first SYN where it left, and where it came.
+    pub syns: [Option<FrameNo>; 2],
+    /// Whether anything left there in answer.
+    pub answered: bool,
+    /// Seconds for which both captures went on behind the first SYN that came.
+    pub watched: Option<f64>,
+}
+
+/// What both captures show of two hosts. Where they do not show the same traffic, what one of them lacks is not lost.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Ground {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Other services of these hosts: a capture may have been filtered, or a device may let pass these alone.
+    Hosts,
+    /// The same service of these hosts.
+    Service,
 }
 
 /// Answers of one host, from the last octet of a request that came to its first octet of the answer.
@@ -111,6 +140,8 @@ pub struct Compared {
     pub delays: [Vec<DelayPoint>; 2],
     /// From this moment on (by the left side's clock) nothing was compared, for want of room.
     pub until: Option<Timestamp>,
+    /// Frames left out of the left and of the right side, as the capture holds them twice; and the first with its like.
+    pub copies: [(u64, Option<[FrameNo; 2]>); 2],
 }
 
 /// Damaged segments whose octets are looked at a second time.
@@ -145,6 +176,7 @@ impl Compared {
                     {
                         event.kind = EventKind::Payload;
                         path.corrupted = path.corrupted.saturating_sub(1);
+                        path.rewritten = path.rewritten.saturating_sub(1);
                     }
                 }
             }
@@ -163,13 +195,28 @@ impl Compared {
 pub fn compare(left: &mut View, right: &mut View, sink: &mut dyn FnMut(&SegmentFate)) -> Compared {
     left.settle();
     right.settle();
+    pair::agree_on_roles([left, right]);
     let found = pair::pairs([left, right]);
     let mut orientation = Orientation::default();
     let mut nearer: Vec<Option<bool>> = Vec::with_capacity(found.len());
     let mut probes = Vec::with_capacity(found.len());
+    let mut common = Common::default();
     for pair in &found {
         let sides = sides(pair, left, right);
         let probe = sides.map_or_else(Probe::default, |(l, r)| Probe::of(l, r, pair));
+        if let Some((l, r)) = sides
+            && probe.samples.iter().any(|list| !list.is_empty())
+        {
+            common.add([l, r]);
+        }
+        let [n, m] = pair.sides;
+        let each = n.and_then(|n| left.connections.get(n));
+        for c in each
+            .into_iter()
+            .chain(m.and_then(|m| right.connections.get(m)))
+        {
+            common.told(c);
+        }
         let near = probe.left_is_client();
         if let (Some(near), Some((l, _))) = (near, sides) {
             orientation.vote(l.end(true).addr, near);
@@ -210,7 +257,10 @@ pub fn compare(left: &mut View, right: &mut View, sink: &mut dyn FnMut(&SegmentF
             pair,
             [left, right],
             near,
-            clock.as_ref(),
+            &Known {
+                clock: clock.as_ref(),
+                common: &common,
+            },
             &mut series,
             sink,
         ));
@@ -220,7 +270,65 @@ pub fn compare(left: &mut View, right: &mut View, sink: &mut dyn FnMut(&SegmentF
         pairs,
         delays: series.map(Series::points),
         until,
+        copies: [(left.copies, left.copy), (right.copies, right.copy)],
     }
+}
+
+/// What is known once all pairs were looked at.
+struct Known<'a> {
+    clock: Option<&'a Clock>,
+    common: &'a Common,
+}
+
+/// What both captures show, by the addresses that either side has.
+#[derive(Debug, Default)]
+struct Common {
+    hosts: [HashSet<(IpAddr, IpAddr)>; 2],
+    services: [HashSet<(IpAddr, IpAddr, u16)>; 2],
+    /// By sender and receiver: what a router said to fit.
+    too_big: HashMap<(IpAddr, IpAddr), (FrameNo, u32)>,
+}
+
+impl Common {
+    /// A connection of which both sides saw the same segments.
+    fn add(&mut self, sides: [&Connection; 2]) {
+        for ((hosts, services), c) in self.hosts.iter_mut().zip(&mut self.services).zip(sides) {
+            let (client, server) = (c.end(true), c.end(false));
+            hosts.insert(ordered(client.addr, server.addr));
+            services.insert((client.addr, server.addr, server.port));
+        }
+    }
+
+    fn told(&mut self, c: &Connection) {
+        for of_client in [true, false] {
+            if let Some(told) = c.too_big_of(of_client) {
+                let ends = (c.end(of_client).addr, c.end(!of_client).addr);
+                self.too_big.entry(ends).or_insert(told);
+            }
+        }
+    }
+
+    /// Of a connection as the left (0) or the right side (1) has it.
+    fn ground(&self, side: usize, c: &Connection) -> Ground {
+        let (client, server) = (c.end(true), c.end(false));
+        let (hosts, services) = (self.hosts.get(side), self.services.get(side));
+        if services.is_some_and(|s| s.contains(&(client.addr, server.addr, server.port))) {
+            Ground::Service
+        } else if hosts.is_some_and(|h| h.contains(&ordered(client.addr, server.addr))) {
+            Ground::Hosts
+        } else {
+            Ground::Nothing
+        }
+    }
+
+    fn too_big(&self, c: &Connection, of_client: bool) -> Option<(FrameNo, u32)> {
+        let ends = (c.end(of_client).addr, c.end(!of_client).addr);
+        self.too_big.get(&ends).copied()
+    }
+}
+
+fn ordered(a: IpAddr, b: IpAddr) -> (IpAddr, IpAddr) {
+    (a.min(b), a.max(b))
 }
 
 /// Both connections of a pair.
@@ -286,6 +394,7 @@ impl Probe {
                 }
             }
             times.extend(bare(a, b, back));
+            times.sort_unstable();
             if let (Some(list), Some(h)) = (
                 probe.samples.get_mut(direction.index()),
                 probe.hops.get_mut(direction.index()),
@@ -299,19 +408,25 @@ impl Probe {
 
     /// Whether the left side lies nearer to the client; `None` where both are at one place, or nothing tells.
     fn left_is_client(&self) -> Option<bool> {
-        let middle = |list: &[(Timestamp, Timestamp)]| {
-            let mut all: Vec<i64> = list.iter().map(|(l, r)| r.0.saturating_sub(l.0)).collect();
-            if all.is_empty() {
-                return None;
-            }
-            let half = all.len() / 2;
-            Some(*all.select_nth_unstable(half).1)
-        };
         let [forth, back] = &self.samples;
-        // Whatever the clocks show, what goes on to the right comes there later than what comes from there.
-        if let (Some(forth), Some(back)) = (middle(forth), middle(back)) {
-            let round = forth.saturating_sub(back);
-            if round.abs() > AS_ONE {
+        // Whatever the clocks show, what goes on to the right comes there later than what comes from there: each is held against the next
+        // one back, as clocks may be set in between.
+        let mut back = back.iter().peekable();
+        let mut latest: Option<i64> = None;
+        let mut rounds: Vec<i64> = Vec::with_capacity(forth.len());
+        let difference = |(l, r): &(Timestamp, Timestamp)| r.0.saturating_sub(l.0);
+        for sample in forth {
+            while let Some(b) = back.next_if(|b| b.0 <= sample.0) {
+                latest = Some(difference(b));
+            }
+            if let Some(b) = latest.or_else(|| back.peek().map(|b| difference(b))) {
+                rounds.push(difference(sample).saturating_sub(b));
+            }
+        }
+        if !rounds.is_empty() {
+            let half = rounds.len() / 2;
+            let round = *rounds.select_nth_unstable(half).1;
+            if round.unsigned_abs() > AS_ONE {
                 return Some(round > 0);
             }
         }
@@ -422,11 +537,12 @@ fn one(
     pair: &Pair,
     views: [&View; 2],
     left_is_client: bool,
-    clock: Option<&Clock>,
+    known: &Known<'_>,
     series: &mut [Series; 2],
     sink: &mut dyn FnMut(&SegmentFate),
 ) -> Option<Joined> {
     let [left, right] = views;
+    let clock = known.clock;
     let nothing = Half::default();
     let [l, r] = [
         pair.sides[0].and_then(|n| left.connections.get(n)),
@@ -453,22 +569,26 @@ fn one(
             _ => shown.first_time()?,
         },
         waits: [Wait::default(); 2],
-        too_big: l.and_then(|c| c.too_big).or(r.and_then(|c| c.too_big)),
-        opened: [false; 2],
+        too_big: Direction::BOTH.map(|direction| {
+            let of_client = direction == Direction::ClientToServer;
+            let told = |c: &Connection| known.common.too_big(c, of_client);
+            l.and_then(told).or(r.and_then(told))
+        }),
+        opening: Opening::default(),
+        ground: known.common.ground(usize::from(l.is_none()), shown),
+        unanswered: false,
         counted: true,
     };
     let alone = l.is_none() || r.is_none();
-    if alone && !unanswered(shown, l.is_some(), left_is_client) {
+    result.unanswered = alone && unanswered(shown, l.is_some(), left_is_client);
+    if result.ground < Ground::Service || alone && !result.unanswered {
         result.counted = false;
         return Some(result);
     }
     let piece = piece(l, r);
     let (beside_client, beside_server) = if left_is_client { (l, r) } else { (r, l) };
     if let Some(c) = beside_server {
-        result.opened = [
-            c.half(true).syn.is_some(),
-            !c.half(false).segments.is_empty(),
-        ];
+        result.opening = opening([l, r], [left, right], c);
     }
     for (wait, c, of_client) in [(0, beside_client, true), (1, beside_server, false)] {
         if let (Some(c), Some(wait)) = (c, result.waits.get_mut(wait)) {
@@ -507,20 +627,38 @@ fn one(
             Some(clock) => clock.to_right(t),
             None => t,
         };
+        let to_receiver = |t: Timestamp| match clock {
+            Some(clock) if sender_is_left => clock.to_right(t),
+            Some(clock) => clock.to_left(t),
+            None => t,
+        };
+        // The quickest segment comes so much later than the clocks alone say.
+        let (under_way, slack) = (delay.shortest(), delay.slack());
+        let common = receiver_span.map(|(first, last)| {
+            (
+                to_sender(first).plus_nanos(slack.saturating_sub(under_way)),
+                to_sender(last).plus_nanos(slack.saturating_add(under_way).saturating_neg()),
+            )
+        });
+        let watched = sender_span.map(|(first, last)| {
+            (
+                to_receiver(first).plus_nanos(under_way.saturating_add(slack)),
+                to_receiver(last).plus_nanos(under_way.saturating_sub(slack)),
+            )
+        });
+        let [v4, v6] = HEADERS;
         let frame = Frame {
             pair: number,
             to_server: of_client,
             delay,
             back: [beside, heard],
-            common: receiver_span.map(|(first, last)| {
-                let under_way = delay.shortest();
-                (
-                    to_sender(first).plus_nanos(-under_way),
-                    to_sender(last).plus_nanos(-under_way),
-                )
-            }),
-            sender_last: sender_span.map(|(_, last)| last),
-            alone,
+            common: common.filter(|_| clock.is_some()),
+            watched: watched.filter(|_| clock.is_some()),
+            fits: result
+                .too_big
+                .get(direction.index())
+                .and_then(|t| Some((*t)?.1)),
+            headers: if result.client.addr.is_ipv4() { v4 } else { v6 },
             shift,
             ack_shift,
         };
@@ -543,20 +681,45 @@ fn one(
     Some(result)
 }
 
+/// How a connection began, by the capture beside its server.
+fn opening(
+    sides: [Option<&Connection>; 2],
+    views: [&View; 2],
+    beside_server: &Connection,
+) -> Opening {
+    let syn = |c: &Connection| c.half(true).syn();
+    // Where it came not at all, nothing was waited for.
+    let came = syn(beside_server).is_some();
+    let mut watched: Option<f64> = None;
+    for (c, view) in sides.into_iter().zip(views) {
+        if let (Some(syn), Some((_, last))) = (c.and_then(syn), view.span) {
+            let seconds = last.seconds_since(syn.time);
+            watched = Some(watched.map_or(seconds, |w| w.min(seconds)));
+        }
+    }
+    Opening {
+        syns: sides.map(|c| c.and_then(syn).map(|s| s.frame)),
+        answered: !beside_server.half(false).segments.is_empty(),
+        watched: watched.filter(|_| came),
+    }
+}
+
 /// How long a host took for its answers, by the capture beside it.
 fn waits(came: &Half, left: &Half) -> Wait {
     let mut wait = Wait::default();
     // A server that speaks first answers the end of the handshake.
     let opened = came
-        .syn
+        .syn()
         .is_some()
         .then(|| came.segments.iter().position(|s| !s.has(TcpFlags::SYN)));
+    // What brings nothing new (keep-alives, repeats) asks for nothing and answers nothing.
+    let (mut asked, mut said) = (Newness::default(), Newness::default());
     let mut requests = (0..)
         .zip(&came.segments)
-        .filter(|(n, s)| s.payload() > 0 || opened == Some(Some(*n)))
+        .filter(|(n, s)| asked.is_new(s) || opened == Some(Some(*n)))
         .map(|(_, s)| s)
         .peekable();
-    for answer in left.segments.iter().filter(|s| s.payload() > 0) {
+    for answer in left.segments.iter().filter(|s| said.is_new(s)) {
         let mut request = None;
         while let Some(r) = requests.next_if(|r| r.time <= answer.time) {
             request = Some(r);
@@ -573,10 +736,25 @@ fn waits(came: &Half, left: &Half) -> Wait {
     wait
 }
 
+/// Tells payload that was not seen before.
+#[derive(Debug, Default)]
+struct Newness(Option<SeqNum>);
+
+impl Newness {
+    fn is_new(&mut self, s: &Sighting) -> bool {
+        let end = s.seq.plus(s.length());
+        let new = self.0.is_none_or(|most| most.distance_to(end) > 0);
+        if new {
+            self.0 = Some(end);
+        }
+        new && s.payload() > 0
+    }
+}
+
 /// Whether a connection that one side alone saw is one that nobody answered, seen beside its client: then all of it was lost between.
 fn unanswered(c: &Connection, on_left: bool, left_is_client: bool) -> bool {
     let by_client = on_left == left_is_client;
-    c.half(!by_client).segments.is_empty() && c.half(by_client).syn.is_some()
+    c.half(!by_client).segments.is_empty() && c.half(by_client).syn().is_some()
 }
 
 /// Payload of one segment on the wire.
@@ -588,7 +766,7 @@ fn piece(l: Option<&Connection>, r: Option<&Connection>) -> u32 {
             .flat_map(|c| [c.half(true), c.half(false)])
     };
     let told = halves()
-        .filter_map(|h| h.syn?.options.mss)
+        .filter_map(|h| h.syn()?.options.mss)
         .filter(|mss| *mss >= 64)
         .min();
     let stamped = halves().any(|h| {
@@ -604,7 +782,7 @@ fn piece(l: Option<&Connection>, r: Option<&Connection>) -> u32 {
             let longest = |c: Option<&Connection>| {
                 c.into_iter()
                     .flat_map(|c| [c.half(true), c.half(false)])
-                    .flat_map(|h| h.segments.iter().map(table::Sighting::payload))
+                    .flat_map(|h| h.segments.iter().map(Sighting::payload))
                     .filter(|n| *n <= USUAL_PIECE)
                     .max()
             };
@@ -613,7 +791,7 @@ fn piece(l: Option<&Connection>, r: Option<&Connection>) -> u32 {
                 .filter(|n| *n > 536)
                 .unwrap_or(USUAL_PIECE)
         },
-        |mss| u32::from(mss) - if stamped { TIMESTAMPS_OCTETS } else { 0 },
+        |mss| u32::from(mss) - if stamped { fate::TIMESTAMPS_OCTETS } else { 0 },
     );
     most.max(1)
 }

@@ -12,6 +12,17 @@ use crate::net::{Endpoint, FrameNo, SeqNum, Timestamp};
 /// Ports on which a server listens by custom; used where no SYN tells who is the client.
 const SERVICES: [u16; 12] = [25, 587, 465, 445, 139, 135, 80, 443, 110, 143, 389, 88];
 
+/// SYNs of one direction of a connection of which the options are kept.
+const MAX_SYNS: usize = 16;
+/// A frame that a mirror port or a second capture layer copied follows within so many nanoseconds.
+const COPY_NANOS: i64 = 200_000;
+/// And within so many where its IP identification is the same: a host numbers what it sends again anew.
+const COPY_WINDOW_NANOS: i64 = 2_000_000_000;
+/// Segments of the same direction looked back through for the first of two alike.
+const COPY_LOOKBACK: usize = 16;
+/// One in so many segments of a direction is a copy where the capture makes them.
+const COPIED: usize = 5;
+
 /// How much is held of one side.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -180,13 +191,32 @@ impl Sighting {
         self.bits & Self::CHECKSUM == 0
     }
 
+    /// Whether this is the same packet as one seen before it. It may have passed a router between.
+    fn is_copy_of(&self, first: &Self) -> bool {
+        let same = self.seq == first.seq
+            && self.ack == first.ack
+            && self.octets == first.octets
+            && self.digest == first.digest
+            && self.ts_val == first.ts_val
+            && self.ip_id == first.ip_id
+            && self.window == first.window
+            && self.flags == first.flags
+            && self.bits == first.bits;
+        same && self.time.nanos_since(first.time)
+            < if self.ip_id().is_some() {
+                COPY_WINDOW_NANOS
+            } else {
+                COPY_NANOS
+            }
+    }
+
     /// Whether the checksum is plainly wrong.
     pub(super) const fn is_wrong(&self) -> bool {
         self.bits & Self::CHECKSUM == 3
     }
 }
 
-/// A SYN or SYN-ACK's options, as the first of them showed.
+/// A SYN or SYN-ACK's options.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Syn {
     pub(super) frame: FrameNo,
@@ -201,12 +231,31 @@ pub(super) struct Syn {
 #[derive(Debug, Default)]
 pub(super) struct Half {
     pub(super) segments: Vec<Sighting>,
-    pub(super) syn: Option<Syn>,
+    /// Its SYNs, no more than [`MAX_SYNS`].
+    pub(super) syns: Vec<Syn>,
     /// Sequence number of the first segment, as the reopening of a connection is told by it.
     first: Option<SeqNum>,
     fin: bool,
     /// Octets of payload whose digest says nothing, as the snap length cut them.
     pub(super) cut: u64,
+}
+
+impl Half {
+    /// The first SYN.
+    pub(super) fn syn(&self) -> Option<Syn> {
+        self.syns.first().copied()
+    }
+
+    /// Calls `take` for each segment of which an identical one was seen just before, with that one.
+    fn copies(&self, mut take: impl FnMut(usize, &Sighting, &Sighting)) {
+        for (at, s) in self.segments.iter().enumerate() {
+            let before = at.saturating_sub(COPY_LOOKBACK);
+            let recent = self.segments.get(before..at).unwrap_or_default();
+            if let Some(first) = recent.iter().rev().find(|r| s.is_copy_of(r)) {
+                take(at, s, first);
+            }
+        }
+    }
 }
 
 /// One connection as one side saw it.
@@ -222,8 +271,8 @@ pub(super) struct Connection {
     pub(super) client: usize,
     /// Whether a SYN says so.
     pub(super) sure: bool,
-    /// A router said that a segment was too long for its next link.
-    pub(super) too_big: Option<(FrameNo, u32)>,
+    /// By the ends of `key`: a router said that a segment of this end was too long for its next link.
+    pub(super) too_big: [Option<(FrameNo, u32)>; 2],
     reset: bool,
 }
 
@@ -240,6 +289,12 @@ impl Connection {
     pub(super) fn end(&self, client: bool) -> Endpoint {
         self.key
             .endpoint(if client { self.client } else { 1 - self.client })
+    }
+
+    /// See [`too_big`](Self::too_big).
+    pub(super) fn too_big_of(&self, client: bool) -> Option<(FrameNo, u32)> {
+        let [a, b] = self.too_big;
+        if (self.client == 0) == client { a } else { b }
     }
 
     pub(super) fn first_time(&self) -> Option<Timestamp> {
@@ -261,7 +316,7 @@ impl Connection {
         let Some(first) = half.first else {
             return false;
         };
-        let base = if half.syn.is_some() {
+        let base = if half.syn().is_some() {
             first
         } else {
             first.plus(u32::MAX)
@@ -285,15 +340,21 @@ pub struct View {
     pub(super) span: Option<(Timestamp, Timestamp)>,
     /// Where the limit was reached: nothing later is held.
     pub(super) full: Option<Timestamp>,
+    /// Ports on which servers listen, beyond those of custom.
+    ports: Vec<u16>,
+    /// Frames left out, as the capture holds them twice, and the first of them with its like.
+    pub(super) copies: u64,
+    pub(super) copy: Option<[FrameNo; 2]>,
     next_index: u64,
 }
 
 impl View {
-    /// An empty one.
+    /// An empty one. `ports`: where servers listen, beyond the ports of custom.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, ports: Vec<u16>) -> Self {
         Self {
             limits,
+            ports,
             ..Self::default()
         }
     }
@@ -319,6 +380,7 @@ impl View {
             if let NoteKind::IcmpError {
                 key,
                 mtu: Some(mtu),
+                from_first,
                 ..
             } = &note.kind
             {
@@ -328,7 +390,9 @@ impl View {
                 };
                 let at = self.find.get(&key).copied();
                 if let Some(c) = at.and_then(|at| self.connections.get_mut(at)) {
-                    c.too_big.get_or_insert((note.frame, *mtu));
+                    let [a, b] = &mut c.too_big;
+                    let told = if *from_first { a } else { b };
+                    told.get_or_insert((note.frame, *mtu));
                 }
             }
         }
@@ -360,7 +424,7 @@ impl View {
                     return;
                 }
                 self.connections
-                    .push(open(key, seg, self.next_index, batch.capture));
+                    .push(open(key, seg, self.next_index, batch.capture, &self.ports));
                 self.next_index += 1;
                 self.find.insert(key, self.connections.len() - 1);
                 self.connections.len() - 1
@@ -382,8 +446,8 @@ impl View {
         let half = if seg.from_first { a } else { b };
         half.first.get_or_insert(seg.seq);
         half.fin |= seg.flags.has(TcpFlags::FIN);
-        if seg.flags.has(TcpFlags::SYN) && half.syn.is_none() {
-            half.syn = Some(Syn {
+        if seg.flags.has(TcpFlags::SYN) && half.syns.len() < MAX_SYNS {
+            half.syns.push(Syn {
                 frame: seg.frame,
                 time: seg.time,
                 seq: seg.seq,
@@ -405,13 +469,16 @@ impl View {
     }
 }
 
-fn open(key: FlowKey, seg: &Segment, index: u64, capture: u32) -> Connection {
+fn open(key: FlowKey, seg: &Segment, index: u64, capture: u32, ports: &[u16]) -> Connection {
     let [a, b] = key.ports;
     let (own, other) = if seg.from_first { (a, b) } else { (b, a) };
-    let sender_is_client = match (SERVICES.contains(&own), SERVICES.contains(&other)) {
+    let serves = |port: u16| SERVICES.contains(&port) || ports.contains(&port);
+    let sender_is_client = match (serves(own), serves(other)) {
         (true, false) => false,
         (false, true) => true,
-        _ => own >= other,
+        // Both sides have to come to the same, whoever is seen first.
+        _ if own == other => seg.from_first,
+        _ => own > other,
     };
     Connection {
         key,
@@ -420,18 +487,48 @@ fn open(key: FlowKey, seg: &Segment, index: u64, capture: u32) -> Connection {
         halves: [Half::default(), Half::default()],
         client: usize::from(sender_is_client != seg.from_first),
         sure: false,
-        too_big: None,
+        too_big: [None; 2],
         reset: false,
     }
 }
 
 impl View {
-    /// Puts each direction in order of time, as several captures of one side may have brought its segments, and leaves out what two of
-    /// them saw alike.
+    /// Puts each direction in order of time, as several captures of one side may have brought its segments, and leaves out the second of
+    /// two alike where the capture makes them: a mirror port that copies both ways, two layers, two captures of one side.
     pub(super) fn settle(&mut self) {
         for half in self.connections.iter_mut().flat_map(|c| &mut c.halves) {
             if !half.segments.is_sorted_by_key(|s| s.time) {
                 half.segments.sort_by_key(|s| s.time);
+            }
+        }
+        let by_capture: Vec<bool> = self.connections.iter().map(copied_by_capture).collect();
+        let segments = |wanted: bool| -> usize {
+            let of = self.connections.iter().zip(&by_capture);
+            of.filter(|(_, copied)| !wanted || **copied)
+                .flat_map(|(c, _)| &c.halves)
+                .map(|h| h.segments.len())
+                .sum()
+        };
+        // Where it copies most of what it sees, what goes one way only is no exception.
+        let all = segments(true) * 2 > segments(false);
+        for (c, copied) in self.connections.iter_mut().zip(by_capture) {
+            if copied || all {
+                for half in &mut c.halves {
+                    let mut copies = Vec::new();
+                    half.copies(|at, copy, first| copies.push((at, [first.frame, copy.frame])));
+                    let Some((_, first)) = copies.first() else {
+                        continue;
+                    };
+                    self.copy.get_or_insert(*first);
+                    self.copies += copies.len() as u64;
+                    let mut gone = copies.iter().map(|(at, _)| *at).peekable();
+                    let mut at = 0;
+                    half.segments.retain(|_| {
+                        let copy = gone.next_if_eq(&at).is_some();
+                        at += 1;
+                        !copy
+                    });
+                }
             }
         }
     }
@@ -444,4 +541,20 @@ impl View {
                 .truncate(half.segments.partition_point(|s| s.time < at));
         }
     }
+}
+
+/// Whether the capture doubles this connection: both ways, which no network does to what a host sends, or on both sides of a router. A
+/// network that copies does so to what comes.
+fn copied_by_capture(c: &Connection) -> bool {
+    let (mut both_ways, mut copies, mut routed) = (true, 0, 0);
+    for half in &c.halves {
+        let mut own = 0;
+        half.copies(|_, copy, first| {
+            own += 1;
+            routed += usize::from(copy.ttl != first.ttl);
+        });
+        both_ways &= own > 0 && own * COPIED >= half.segments.len();
+        copies += own;
+    }
+    both_ways || routed * 2 > copies
 }

@@ -77,9 +77,23 @@ impl Receiver {
         receiver
     }
 
-    /// Whether everything below `place` was acknowledged in the end.
-    pub(super) fn acknowledged(&self, place: i64) -> bool {
-        self.rises.last().is_some_and(|(_, most)| *most >= place)
+    /// When the host first said that it has these octets: by its acknowledgement number or, if no later, a first SACK block.
+    pub(super) fn had(&self, from: i64, to: i64) -> Option<Timestamp> {
+        let rise = self.rises.partition_point(|(_, most)| *most < to);
+        let by_number = self.rises.get(rise).map(|(at, _)| *at);
+        // Blocks that tell of it stand in the time before the number rises.
+        let until = self
+            .blocks
+            .partition_point(|(at, ..)| by_number.is_none_or(|n| *at < n));
+        let before = until.saturating_sub(BLOCKS);
+        let by_block = self
+            .blocks
+            .get(before..until)
+            .unwrap_or_default()
+            .iter()
+            .find(|(_, left, right)| *left <= from && to <= *right)
+            .map(|(at, ..)| *at);
+        by_block.or(by_number)
     }
 
     /// What became of the octets `from..to`, which came at `time`.

@@ -50,7 +50,8 @@ fn read_both(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Both, Erro
     };
     for (place, captures) in sides.into_iter().enumerate() {
         let found = capture::find(captures, &OpenOptions::default())?;
-        let mut seen = View::new(limits);
+        let ports = [&settings.smtp_ports[..], &settings.smb_ports].concat();
+        let mut seen = View::new(limits, ports);
         let mut order = Order::default();
         let read = read::segments_of(settings, found, both.captures.len(), &mut |batch| {
             order.put(batch);
