@@ -13,6 +13,7 @@ use super::{News, Status};
 use crate::capture::live::Interface;
 use crate::net::Timestamp;
 use crate::pipeline::live::Alert;
+use crate::report::json::one_line;
 use crate::report::model::{Epoch, Finding, Flow, Report};
 
 /// Lines about how the run stands come this often.
@@ -222,7 +223,7 @@ pub fn events(item: &News, redact: bool, out: &mut dyn Write) -> io::Result<()> 
                     finding_event(event, alert, time, out)?;
                 }
             }
-            line(out, &stats(status, time))
+            one_line(&stats(status, time), out)
         }
         News::Flow(flow) if !redact => {
             let event = "flow";
@@ -234,11 +235,11 @@ pub fn events(item: &News, redact: bool, out: &mut dyn Write) -> io::Result<()> 
                 .0
                 .plus_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
                 .into();
-            line(out, &OfFlow { event, time, flow })
+            one_line(&OfFlow { event, time, flow }, out)
         }
         News::Trouble(time, text) => {
             let (event, time) = ("trouble", (*time).into());
-            line(out, &OfTrouble { event, time, text })
+            one_line(&OfTrouble { event, time, text }, out)
         }
         News::Interim(report) if !redact => report_event(report, true, out),
         News::Flow(_) | News::Interim(_) => Ok(()),
@@ -256,16 +257,14 @@ pub fn finding_event(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let (number, began, finding) = (alert.number, alert.began, &alert.finding);
-    line(
-        out,
-        &OfFinding {
-            event,
-            time,
-            number,
-            began,
-            finding,
-        },
-    )
+    let event = OfFinding {
+        event,
+        time,
+        number,
+        began,
+        finding,
+    };
+    one_line(&event, out)
 }
 
 fn stats(status: &Status, time: Epoch) -> OfStats<'_> {
@@ -299,20 +298,13 @@ pub fn report_event(report: &Report, part: bool, out: &mut dyn Write) -> io::Res
         "report",
         report.captures.iter().filter_map(|c| c.last).max(),
     );
-    line(
-        out,
-        &OfReport {
-            event,
-            time,
-            part,
-            report,
-        },
-    )
-}
-
-fn line(out: &mut dyn Write, event: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, event)?;
-    out.write_all(b"\n")
+    let event = OfReport {
+        event,
+        time,
+        part,
+        report,
+    };
+    one_line(&event, out)
 }
 
 /// A table of interfaces.

@@ -1,7 +1,8 @@
 //! Gives up what a run no longer needs once its interfaces are open.
 //!
 //! Takes:  the user to become, the folders to write to
-//! Gives:  a process that has no capabilities, gains none, and (where the kernel can) sees few files, opens no connection and starts no program
+//! Gives:  a process that has no capabilities, gains none, and (where the kernel can) writes to few folders, opens no connection and starts no
+//!         program, unless it is to start one: then files and system calls stay open
 //! Never:  stays root unless told to; goes on where the user cannot be changed
 //!
 //! To be called before any thread is started, as some of it holds for the calling thread and those that it starts.

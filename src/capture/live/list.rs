@@ -1,7 +1,7 @@
 //! The interfaces that there are.
 //!
-//! Takes:  nothing
-//! Gives:  [`Interface`]s, those that are up first
+//! Takes:  ports of services, to count the connections to them
+//! Gives:  [`Interface`]s: those that are up first, then those with addresses, loopback last
 //! Never:  captures
 
 use std::fs;

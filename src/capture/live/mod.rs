@@ -174,8 +174,9 @@ pub struct Tap {
     counted: Instant,
     states: States,
     looked: Instant,
-    /// Frames that wait for earlier ones of other interfaces.
+    /// Frames that wait for earlier ones of other interfaces, and the buffer that takes those that wait on.
     held: Taken,
+    rest: Taken,
 }
 
 impl Tap {
@@ -206,6 +207,7 @@ impl Tap {
             states: States::open(),
             looked: Instant::now(),
             held: Taken::default(),
+            rest: Taken::default(),
         })
     }
 
@@ -315,7 +317,7 @@ impl Tap {
         if ready == 0 {
             return;
         }
-        let mut rest = Taken::default();
+        self.rest.clear();
         for (n, (frame, at)) in self
             .held
             .frames
@@ -325,10 +327,14 @@ impl Tap {
             .enumerate()
         {
             let octets = self.held.frames.captured(frame);
-            let to = if n < ready { &mut *taken } else { &mut rest };
+            let to = if n < ready {
+                &mut *taken
+            } else {
+                &mut self.rest
+            };
             to.push(frame.time, octets, frame.wire_octets, frame.link, *at);
         }
-        self.held = rest;
+        std::mem::swap(&mut self.held, &mut self.rest);
     }
 
     /// Asks the kernel what it dropped, once in a while.
