@@ -515,6 +515,27 @@ fn an_interface_that_goes_and_comes_back_is_captured_on() {
 }
 
 #[test]
+fn an_interface_that_is_removed_ends_the_run_in_good_order() {
+    let name = "an_interface_that_is_removed_ends_the_run_in_good_order";
+    let Some(lab) = lab(name, &[]) else { return };
+    let folder = Folder::new("live-gone");
+    sink(&lab.server, 25);
+    let ring = folder.at("ring");
+    let mut live = Live::start(&lab.client, &folder, &["--write", &ring]);
+    send(&lab.client, &lab.server, 25, 10_000);
+    live.wait_for("frames are counted", |_, events| {
+        events.iter().any(|e| e["frames"].as_u64() >= Some(4))
+    });
+    let delete = ["link", "del", INTERFACE];
+    lab.client.run(command("ip", &delete)).unwrap();
+    assert_eq!(live.wait(), Some(0), "{}", live.errors());
+    assert!(troubles(&live.events()).contains("is gone"));
+    let report = live.report();
+    assert_eq!(report["totals"]["flows"], 1, "{:#}", report["flows"]);
+    same(name, &report, &of_files(&ring));
+}
+
+#[test]
 fn readers_that_hang_or_go_away_hold_nothing_up() {
     let name = "readers_that_hang_or_go_away_hold_nothing_up";
     let Some(lab) = lab(name, &[]) else { return };
@@ -659,6 +680,11 @@ fn what_cannot_be_done_is_one_line_and_two() {
             "a ring that is none",
             &["-i", "lo", "--ring", "soon"],
             "10x100MB",
+        ),
+        (
+            "hosts hidden and named",
+            &["-i", "lo", "--redact", "--metrics", "127.0.0.1:9184"],
+            "--metrics",
         ),
         (
             "before what trigger",

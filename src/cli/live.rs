@@ -4,6 +4,7 @@
 //! Gives:  lines while the run goes on, the report at its end
 //! Never:  lets a slow terminal or pipe hold up the capture
 
+use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -128,19 +129,20 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
     );
     // Known now: a terminal that was closed is none.
     let fills = fills(talk, args, settings.redact);
-    let (news, reader) = speaker(talk, args, settings.redact, &stop);
+    let (news, reader) = speaker(talk, args, (settings.redact, fills), &stop);
     let metrics = metrics.map(|(metrics, listener)| {
         metrics.serve(listener);
         metrics
     });
     let mut missed = 0u64;
+    let mut called = HashSet::new();
     let report = running::run(tap, ring, run, &plan, &stop, &mut |item| {
         if let News::Status(status) = &item {
             if let Some(metrics) = &metrics {
                 metrics.set(status);
             }
             if let Some(hook) = &mut hook {
-                for text in call(hook, status, plan.trigger) {
+                for text in call(hook, status, plan.trigger, &mut called) {
                     let _ = news.try_send(News::Trouble(status.snapshot.time, text));
                 }
             }
@@ -198,6 +200,9 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
 fn check(args: &Live, settings: &Settings) -> anyhow::Result<()> {
     if settings.from.is_some() || settings.to.is_some() {
         bail!("--from and --to are for captures that exist; --for says how long to capture");
+    }
+    if settings.redact && (args.metrics.is_some() || args.exec_on_finding.is_some()) {
+        bail!("--redact hides hosts, which --metrics and --exec-on-finding name: one or the other");
     }
     let whole = args.write.is_some() && args.pre_trigger.is_none();
     let outputs = &args.common.telling.output;
@@ -263,14 +268,24 @@ fn confine(talk: Talk, args: &Live, held: &Held) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts the command for what began; gives sentences on what could not be started.
-fn call(hook: &mut Hook, status: &Status, least: Option<Severity>) -> Vec<String> {
+/// Starts the command, once for each finding that is bad and sure enough: when it begins, or once it has become so. Gives sentences on what
+/// could not be started.
+fn call(
+    hook: &mut Hook,
+    status: &Status,
+    least: Option<Severity>,
+    called: &mut HashSet<u64>,
+) -> Vec<String> {
     let mut failed = Vec::new();
-    let begun = &status.snapshot.begun;
-    for alert in begun
+    let on = &status.snapshot.alerts;
+    called.retain(|number| on.iter().any(|a| a.number == *number));
+    for alert in on
         .iter()
         .filter(|a| least.is_some_and(|least| a.calls_for(least)))
     {
+        if !called.insert(alert.number) {
+            continue;
+        }
         let mut input = Vec::new();
         let time = status.snapshot.time.into();
         let written = lines::finding_event("finding-begin", alert, time, &mut input);
@@ -302,13 +317,12 @@ fn fills(talk: Talk, args: &Live, redact: bool) -> bool {
 fn speaker(
     talk: Talk,
     args: &Live,
-    redact: bool,
+    (redact, fills): (bool, bool),
     stop: &Arc<AtomicBool>,
 ) -> (Sender<News>, JoinHandle<anyhow::Result<()>>) {
     let (news_in, news_out) = crossbeam_channel::bounded(WAITING);
     let stop = Arc::clone(stop);
     let format = args.format;
-    let fills = fills(talk, args, redact);
     let interfaces = args.interface.join(", ");
     let thread = std::thread::spawn(move || {
         let spoken = match format {

@@ -101,7 +101,7 @@ pub fn run(
             &mut analysis,
             plan,
             (stop, trigger),
-            (&numbered_out, &empty_in),
+            (numbered_out, empty_in),
             &names,
             tell,
         );
@@ -198,12 +198,12 @@ fn write(
     ring.finish()
 }
 
-/// Analyses frames until no more come.
+/// Analyses frames until no more come. It owns its ends of the channels: where it panics, the other threads end as well.
 fn analyse(
     analysis: &mut Run,
     plan: &Plan,
     (stop, trigger): (&AtomicBool, &AtomicI64),
-    (frames, empty): (&Receiver<Numbered>, &Sender<Taken>),
+    (frames, empty): (Receiver<Numbered>, Sender<Taken>),
     names: &str,
     tell: &mut dyn FnMut(News),
 ) -> Status {
@@ -251,7 +251,10 @@ fn analyse(
         if calls(plan.until, &state.snapshot.alerts) {
             stop.store(true, Ordering::Relaxed);
         }
-        tell(News::Status(Box::new(state.clone())));
+        tell(News::Status(Box::new(Status {
+            snapshot: std::mem::take(&mut state.snapshot),
+            ..state.clone()
+        })));
         if next_report.is_some_and(|at| begun >= at) {
             next_report = plan.report_every.map(|every| begun + every);
             if let Some(report) = analysis.interim(now(), names, dropped) {
