@@ -5,10 +5,12 @@
 mod support;
 
 use support::convo::{C2S, Convo, S2C};
+use support::made::dialogs::{smb_message, smb_negotiate_response};
 use support::scene::{Scene, pcap};
 use support::scenes::{self, EXCHANGE, POSTFIX, between, late_greeting, meanwhile, of, udp};
 use tcptriage::pipeline::{Settings, analyze};
 use tcptriage::report::model::{Finding, Report, Smtp};
+use tcptriage::report::{FORMATS, Look};
 
 const MILLISECOND: i64 = 1_000_000;
 
@@ -58,6 +60,40 @@ fn look_up(scene: &mut Scene, asks: u8, id: u16, at: i64, answered_ms: i64) {
     scene.add_frame(at, udp(asks, port, 53, 53, &message([1, 0])));
     let answer = udp(53, 53, asks, port, &message([0x81, 0x83]));
     scene.add_frame(at + answered_ms * MILLISECOND, answer);
+}
+
+#[test]
+fn names_of_smb_stay_text_in_every_format() {
+    const NAME: &str = "\u{1b}[31m<script>alert(1)</script>`|";
+    // The dialect that the server picks has this name.
+    let mut offer = Vec::new();
+    for name in ["A", "B", "C", "D", "E", NAME] {
+        offer.extend([&[2], name.as_bytes(), &[0]].concat());
+    }
+    let scene = of(between(1, 50_000, 25, 445)
+        .handshake()
+        .send(C2S, &smb_message(0x72, 0, false, 0, &(Vec::new(), offer)))
+        .send(S2C, &smb_negotiate_response("FILES", 1))
+        .ack(C2S)
+        .close(C2S));
+    let report = report("names of SMB", scene);
+    let finding = found(&report, "smb.legacy-dialect").unwrap();
+    assert!(finding.summary.contains(NAME), "{}", finding.summary);
+    for format in FORMATS {
+        let mut out = Vec::new();
+        let look = Look {
+            full: true,
+            ..Look::default()
+        };
+        format.write(&report, look, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let name = format.name();
+        assert!(text.contains("alert(1)") || name == "csv", "{name}");
+        assert!(!text.contains('\u{1b}'), "{name}");
+        if matches!(name, "html" | "markdown") {
+            assert!(!text.contains("<script>alert"), "{name}");
+        }
+    }
 }
 
 #[test]

@@ -17,9 +17,10 @@ use crate::flow::{
     Cause, Close, End, FlowRecord, HalfRecord, Handshake, RetransmissionCounts, RttStats, Series,
     Vantage,
 };
-use crate::net::{Endpoint, FrameNo, FrameRef, MacAddr, Side, Timestamp};
+use crate::net::{Direction, Endpoint, FrameNo, FrameRef, MacAddr, Side, Timestamp};
 use crate::proto::{
-    DialogRecord, DurationStats, SmtpMessage, SmtpPhase, SmtpRecord, SmtpRefusal, SmtpStep,
+    DialogRecord, DurationStats, Said, SmbCommand, SmbRecord, SmtpMessage, SmtpPhase, SmtpRecord,
+    SmtpRefusal, SmtpStep,
 };
 use crate::rules::{Remedy, Step};
 
@@ -350,6 +351,49 @@ fn without_graphs(text: &str) -> Report {
     })
 }
 
+/// A report on an SMB connection all of whose names are `text`.
+fn of_files(text: &str) -> Report {
+    let smb = SmbRecord {
+        dialect: Some(text.to_owned()),
+        server_name: Some(text.to_owned()),
+        commands: [(
+            text.to_owned(),
+            SmbCommand {
+                errors: [(text.to_owned(), 3)].into(),
+                error_frames: [(text.to_owned(), FrameNo(7))].into(),
+                ..SmbCommand::default()
+            },
+        )]
+        .into(),
+        ..SmbRecord::default()
+    };
+    let dialog = DialogRecord {
+        application: "smb",
+        said: vec![Said {
+            frame: FrameNo(7),
+            time: at(1),
+            direction: Direction::ServerToClient,
+            offset: 0,
+            octets: 9,
+            text: text.to_owned(),
+        }],
+        smb: Some(Box::new(smb)),
+        ..DialogRecord::default()
+    };
+    let mut flows = FlowList::default();
+    let record = record(0, "192.0.2.1:50000", "192.0.2.2:445");
+    flows.push(flow(&record, &dialog, Some(text.to_owned())), true);
+    let mut errors = finding("smb.errors", Severity::Warning, 0.95, text);
+    errors.words = vec![("status", text.to_owned()), ("command", text.to_owned())];
+    build(Parts {
+        flows,
+        findings: vec![errors],
+        names: vec![("192.0.2.2".parse().unwrap(), text.to_owned())],
+        tcp_segments: 9,
+        ..Parts::default()
+    })
+}
+
 fn rendered(format: &str, report: &Report, look: Look) -> String {
     let mut out = Vec::new();
     format_named(format)
@@ -391,12 +435,16 @@ fn the_sample_reads_as_expected() {
 
 #[test]
 fn hostile_text_stays_text() {
-    let report = sample(HOSTILE);
+    stays_text(&sample(HOSTILE));
+    stays_text(&of_files(HOSTILE));
+}
+
+fn stays_text(report: &Report) {
     for format in FORMATS {
         for (color, width) in [(false, 100), (false, 40), (true, 80)] {
             let got = rendered(
                 format.name(),
-                &report,
+                report,
                 Look {
                     color,
                     width,
@@ -465,6 +513,55 @@ fn every_cause_that_a_report_names_is_explained() {
             text.starts_with(&format!("{name}: ")) && text.contains("What to do"),
             "{name}: {text}"
         );
+    }
+}
+
+#[test]
+fn where_nothing_hurts_advice_is_a_line_each() {
+    let of = |severity| {
+        let findings = vec![finding("limit.application", severity, 0.9, "x")];
+        let remedy = |id: &str| Remedy {
+            id: id.to_owned(),
+            title: format!("title of {id}"),
+            why: "reason".to_owned(),
+            confirm: vec![Step {
+                command: "a command".to_owned(),
+                ..Step::default()
+            }],
+            findings: vec![0],
+            rank: 1,
+            ..Remedy::default()
+        };
+        let mut flows = FlowList::default();
+        let record = record(0, "192.0.2.1:9", "192.0.2.2:25");
+        flows.push(flow(&record, &smtp("220 hi"), None), false);
+        build(Parts {
+            captures: vec![(
+                CaptureInfo {
+                    frames: 9,
+                    ..CaptureInfo::default()
+                },
+                Vec::new(),
+            )],
+            flows,
+            tcp_segments: 9,
+            findings,
+            remedies: vec![remedy("one"), remedy("two")],
+            ..Parts::default()
+        })
+    };
+    for (name, severity, full, in_full) in [
+        ("nothing hurts", Severity::Info, false, false),
+        ("nothing hurts, asked for all", Severity::Info, true, true),
+        ("something does", Severity::Warning, false, true),
+    ] {
+        let look = Look {
+            full,
+            ..Look::default()
+        };
+        let text = rendered("text", &of(severity), look);
+        assert!(text.contains("title of two [two"), "{name}: {text}");
+        assert_eq!(text.contains("a command"), in_full, "{name}: {text}");
     }
 }
 

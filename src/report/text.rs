@@ -356,8 +356,10 @@ impl Page<'_> {
         let all = &view.report.remediations;
         let in_full = if self.look.full {
             all.len()
-        } else {
+        } else if calls_for_action(view.report) {
             REMEDIES_IN_FULL
+        } else {
+            0
         };
         for remedy in all.iter().take(in_full) {
             writeln!(self.out)?;
@@ -365,7 +367,9 @@ impl Page<'_> {
             self.remedy(view, remedy)?;
         }
         if all.len() > in_full {
-            writeln!(self.out)?;
+            if in_full > 0 {
+                writeln!(self.out)?;
+            }
             for remedy in all.iter().skip(in_full) {
                 self.remedy_in_short(remedy)?;
             }

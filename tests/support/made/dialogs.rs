@@ -202,10 +202,10 @@ pub fn smb(convo: Convo, random: &mut Random, server: &str, reads: i64) -> Convo
 }
 
 /// Parameter words (as octets) and data octets of an SMB message.
-type Body = (Vec<u8>, Vec<u8>);
+pub type Body = (Vec<u8>, Vec<u8>);
 
 /// An SMB message in its NetBIOS session message. Texts are ASCII, statuses NTSTATUS, security extended.
-fn smb_message(command: u8, status: u32, is_response: bool, mid: u16, body: &Body) -> Vec<u8> {
+pub fn smb_message(command: u8, status: u32, is_response: bool, mid: u16, body: &Body) -> Vec<u8> {
     let mut smb = vec![0xff, b'S', b'M', b'B', command];
     smb.extend_from_slice(&status.to_le_bytes());
     smb.push(if is_response { 0x98 } else { 0x18 });
