@@ -34,6 +34,16 @@ fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
         .map(|l| l.split('\t').collect())
 }
 
+/// Whether an enhanced status code lies in a range of the table: `5.7.950` in `5.7.900-5.7.999`.
+fn lies_between(code: &str, from: &str, to: &str) -> bool {
+    let numbers =
+        |code: &str| -> Option<Vec<u16>> { code.split('.').map(|n| n.parse().ok()).collect() };
+    match (numbers(code), numbers(from), numbers(to)) {
+        (Some(code), Some(from), Some(to)) => from <= code && code <= to,
+        _ => false,
+    }
+}
+
 fn cell<'a>(row: &[&'a str], at: usize) -> &'a str {
     row.get(at).copied().unwrap_or("").trim()
 }
@@ -178,6 +188,8 @@ impl Engine {
                         *e == c
                             || c.strip_prefix('X')
                                 .is_some_and(|tail| e.get(1..) == Some(tail))
+                            || c.split_once('-')
+                                .is_some_and(|(from, to)| lies_between(e, from, to))
                     })
             });
             // With both given, a row that names both wins over one that names half.

@@ -795,6 +795,7 @@ fn explains_ids_and_codes() {
         ("10060", "tcp-syn-timeout"),
         ("0000274C", "WSAETIMEDOUT"),
         ("ECONNREFUSED", "10061"),
+        ("5.7.950", "5.7.900-5.7.999"),
         ("server-think", "smtp.tarpit: "),
         ("Zero-Window", "does not read"),
     ] {
