@@ -171,6 +171,8 @@ impl Detector for Greetings {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
+        self.lookups.sort_by_key(|l| (l.from, l.asked));
+        self.idents.sort_by_key(|i| (i.from, i.to, i.start));
         for ((addr, port), s) in std::mem::take(&mut self.servers) {
             if s.masked > 0 {
                 let summary = format!(
@@ -212,10 +214,14 @@ impl Greetings {
                     span(late.seconds)
                 )
             });
-            let mut asked = self.lookups.iter().filter(|l| {
-                l.from == addr && late.from <= l.asked && l.asked < late.to && is_slow(l, late.to)
-            });
-            if let Some(lookup) = asked.next() {
+            // Both lists are sorted by hosts, then by time.
+            let place = |at| {
+                self.lookups
+                    .partition_point(|l| (l.from, l.asked) < (addr, at))
+            };
+            let meanwhile = self.lookups.get(place(late.from)..place(late.to));
+            let mut asked = meanwhile.into_iter().flatten();
+            if let Some(lookup) = asked.find(|l| is_slow(l, late.to)) {
                 dns += 1;
                 trace.cite(late.place, lookup.frame, || {
                     format!(
@@ -233,9 +239,12 @@ impl Greetings {
                     )
                 });
             }
-            ident += u64::from(self.idents.iter().any(|i| {
-                i.from == addr && i.to == late.client && late.from <= i.start && i.start < late.to
-            }));
+            let place = |at| {
+                let key = (addr, late.client, at);
+                self.idents
+                    .partition_point(|i| (i.from, i.to, i.start) < key)
+            };
+            ident += u64::from(place(late.from) < place(late.to));
         }
         let mut seconds: Vec<f64> = s.late.iter().map(|l| l.seconds).collect();
         let sum: f64 = seconds.iter().sum();

@@ -169,6 +169,7 @@ impl Server {
 
     #[allow(clippy::cast_precision_loss)]
     fn judge(mut self, addr: IpAddr, port: u16, out: &mut Vec<Finding>) {
+        let before = out.len();
         let late = std::mem::take(&mut self.late);
         let tarpit = tarpit(&late, self.prompt);
         let (tarpitted, late) = split(late, tarpit.as_ref().map(|t| &t.members[..]));
@@ -186,6 +187,15 @@ impl Server {
             out.push(self.holds(addr, port, &hold, &holding));
         }
         self.slow(addr, port, &late, out);
+        if self.unjudged > 0 {
+            let more = format!(
+                "{} more late replies of this server were counted and not looked at, as {MAX_LATE} were kept in all",
+                self.unjudged
+            );
+            for f in out.iter_mut().skip(before) {
+                f.against.push(more.clone());
+            }
+        }
     }
 
     fn tarpitted(&self, addr: IpAddr, port: u16, pause: &Pattern, late: &[Late]) -> Finding {
@@ -194,7 +204,10 @@ impl Server {
         let after = after.count();
         let strangers = late.len() - refused - after;
         let sleep = pause.seconds < 2.0 || after > 0;
-        let mut held = vec![plural(refused as u64, "refusal")];
+        let mut held = Vec::new();
+        if refused > 0 {
+            held.push(plural(refused as u64, "refusal"));
+        }
         if after > 0 {
             held.push(plural(after as u64, "answer") + " that followed in the same sessions");
         }
