@@ -127,7 +127,6 @@ impl Detector for CaptureFaults {
         self.silences.extend(&order.silences);
     }
 
-    #[allow(clippy::cast_precision_loss, clippy::too_many_lines)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         let Self {
             flows,

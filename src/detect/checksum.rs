@@ -69,7 +69,6 @@ impl Artefact {
         f.peer = self.peer.filter(|_| self.peers == 1);
         let ip = ip_field(from);
         f.display_filter = format!("tcp.checksum.status == \"Bad\" && {ip}.src == {from}");
-        #[allow(clippy::cast_precision_loss)]
         f.measures.push(("unfilled", self.packets as f64));
         f
     }
@@ -167,7 +166,6 @@ impl Detector for Checksums {
         }
     }
 
-    #[allow(clippy::cast_precision_loss, clippy::too_many_lines)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         let pairs = std::mem::take(&mut self.pairs);
         // What each host's unfilled checksums came to elsewhere: others acknowledge the same pattern.

@@ -159,7 +159,6 @@ impl Detector for Closes {
         );
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for (id, map) in [
             ("close.reset", &mut self.resets),

@@ -16,7 +16,6 @@ use crate::flow::{End, EventKind, Vantage};
 const MANY: usize = 4;
 
 /// One finding for all hosts that leave one client unanswered on one port.
-#[allow(clippy::cast_precision_loss)]
 fn nobody(
     client: IpAddr,
     port: u16,
@@ -178,7 +177,6 @@ impl Detector for Connect {
         }
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         let mut services = std::mem::take(&mut self.services);
         let mut silent: BTreeMap<(IpAddr, u16), Vec<IpAddr>> = BTreeMap::new();

@@ -102,7 +102,6 @@ impl Detector for Host {
         }
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((from, to), p) in std::mem::take(&mut self.pairs) {
             if p.passed_over >= 3 {

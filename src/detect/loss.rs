@@ -201,7 +201,6 @@ impl Detector for Loss {
 }
 
 impl Pair {
-    #[allow(clippy::too_many_lines)]
     fn take(&mut self, seen: Seen<'_>, direction: Direction, room: &mut usize) {
         let f = seen.flow;
         let h = f.half(direction);
@@ -477,7 +476,6 @@ impl Pair {
         }
     }
 
-    #[allow(clippy::cast_precision_loss, clippy::too_many_lines)]
     fn judge(self, from: IpAddr, to: IpAddr, way_back_loses: bool, out: &mut Vec<Finding>) {
         let share = self.needed as f64 / self.data_segments.max(1) as f64;
         let confidence = if self.confidence > 0.0 {
@@ -699,7 +697,6 @@ impl Pair {
         );
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn needless(
         &self,
         from: IpAddr,

@@ -109,7 +109,6 @@ impl Detector for Order {
         }
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((from, to), p) in std::mem::take(&mut self.pairs) {
             let mut push = |mut f: Finding, share: f64, count: u64| {

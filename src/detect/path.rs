@@ -194,7 +194,6 @@ impl Detector for Path {
         self.options(seen);
     }
 
-    #[allow(clippy::cast_precision_loss, clippy::too_many_lines)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((from, to), p) in std::mem::take(&mut self.pairs) {
             let mut push = |mut f: Finding, lost: f64, m: Vec<(&'static str, f64)>| {

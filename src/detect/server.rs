@@ -135,7 +135,6 @@ impl Detector for Slow {
         }
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((addr, port), s) in std::mem::take(&mut self.services) {
             let share = s.late as f64 / s.answers.max(1) as f64;

@@ -90,7 +90,6 @@ fn idle(f: &FlowRecord) -> f64 {
 }
 
 impl Detector for Pipeline {
-    #[allow(clippy::cast_precision_loss)]
     fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
         let Some(smb) = &seen.dialog.smb else {
             return;
@@ -198,7 +197,6 @@ fn is_legacy(dialect: &str) -> bool {
     !dialect.starts_with(|c: char| c.is_ascii_digit())
 }
 
-#[allow(clippy::cast_precision_loss)]
 impl Pair {
     fn severity(seconds: f64) -> Severity {
         if seconds >= WAIT_SECONDS {
@@ -326,7 +324,6 @@ impl Pair {
 }
 
 impl Legacy {
-    #[allow(clippy::cast_precision_loss)]
     fn told(self, dialect: &str) -> Finding {
         let servers: Vec<String> = self
             .servers

@@ -130,7 +130,6 @@ impl Detector for Slow {
         }
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((addr, port, _), s) in std::mem::take(&mut self.servers) {
             let slow: Vec<(&String, &Command)> =

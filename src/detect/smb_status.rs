@@ -64,7 +64,6 @@ impl Detector for Errors {
         }
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((addr, port, name), g) in std::mem::take(&mut self.groups) {
             let known = status::look_up(&name);

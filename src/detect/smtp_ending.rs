@@ -242,7 +242,6 @@ impl Detector for Endings {
         }
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         let taken = std::mem::take(&mut self.taken);
         for (key, g) in std::mem::take(&mut self.dropped) {
@@ -346,7 +345,6 @@ impl Group {
         }
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn dress(
         &self,
         id: &'static str,

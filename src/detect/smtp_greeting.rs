@@ -325,7 +325,6 @@ fn is_crossed_out(capability: &str) -> bool {
     capability.starts_with("XXXX")
 }
 
-#[allow(clippy::cast_precision_loss)]
 fn count(n: u64) -> f64 {
     n as f64
 }

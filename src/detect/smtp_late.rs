@@ -167,7 +167,6 @@ impl Server {
         }
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn judge(mut self, addr: IpAddr, port: u16, out: &mut Vec<Finding>) {
         let before = out.len();
         let late = std::mem::take(&mut self.late);
@@ -325,7 +324,6 @@ impl Server {
         f
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn slow(&self, addr: IpAddr, port: u16, late: &[Late], out: &mut Vec<Finding>) {
         let sum: f64 = late.iter().map(|l| l.seconds).sum();
         let share = late.len() as f64 / self.replies.max(1) as f64;
@@ -426,7 +424,6 @@ fn finding(
 }
 
 /// What all findings of this file have.
-#[allow(clippy::cast_precision_loss)]
 fn dress(f: &mut Finding, addr: IpAddr, port: u16, late: &[Late], delay: f64) {
     f.subject = Some(addr);
     let mut others = f.hosts.iter().filter(|&&host| host != addr);

@@ -196,7 +196,6 @@ impl Group {
 }
 
 impl Server {
-    #[allow(clippy::cast_precision_loss)]
     fn judge(mut self, addr: IpAddr, port: u16, out: &mut Vec<Finding>) {
         // A bare 421 at connect: a limit if many connections of the same source ran.
         for (client, at, key) in std::mem::take(&mut self.bare) {
@@ -235,7 +234,6 @@ impl Server {
             .count()
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn rejected(&self, addr: IpAddr, port: u16, code: u16, group: Group) -> Finding {
         let hinders: Vec<&str> = group.verbs.iter().filter_map(|v| known(v)).collect();
         let asked: u64 = hinders.iter().filter_map(|v| self.asked.get(v)).sum();
@@ -394,7 +392,6 @@ fn smtp_reply_is_bare(reply: &str) -> bool {
     smtp_reply::topic("CONNECT", 421, None, reply) != Topic::Connections
 }
 
-#[allow(clippy::cast_precision_loss)]
 fn count(n: usize) -> f64 {
     n as f64
 }
@@ -404,7 +401,6 @@ fn with_port(mut f: Finding, port: u16) -> Finding {
     f
 }
 
-#[allow(clippy::cast_precision_loss)]
 fn dress(
     id: &'static str,
     severity: Severity,

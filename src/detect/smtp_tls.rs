@@ -102,7 +102,6 @@ impl Detector for Tls {
         }
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((addr, port), s) in std::mem::take(&mut self.servers) {
             let bad = s.failed + s.refused;

@@ -120,7 +120,6 @@ impl Detector for Use {
     }
 }
 
-#[allow(clippy::cast_precision_loss)]
 impl Pair {
     fn seconds(&self) -> f64 {
         self.span

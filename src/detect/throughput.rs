@@ -91,7 +91,6 @@ fn seconds(f: &FlowRecord, causes: &[Cause]) -> f64 {
 }
 
 impl Detector for Throughput {
-    #[allow(clippy::cast_precision_loss)]
     fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
         let f = seen.flow;
         let repair = seconds(f, &[Cause::LossRecovery, Cause::Timeout, Cause::TailLoss]);
@@ -203,7 +202,6 @@ impl Detector for Throughput {
         }
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         let pairs = std::mem::take(&mut self.pairs);
         let mut best: BTreeMap<IpAddr, (f64, IpAddr)> = BTreeMap::new();
@@ -295,7 +293,6 @@ impl Detector for Throughput {
 
 /// Whether a connection shows that the path set its pace: its round trips grew by the queue that its own data made, or second after
 /// second carried alike.
-#[allow(clippy::cast_precision_loss)]
 fn paced(f: &FlowRecord) -> bool {
     let [client, server] = &f.halves;
     let h = if client.unique_octets > server.unique_octets {
@@ -322,7 +319,6 @@ fn paced(f: &FlowRecord) -> bool {
 }
 
 /// Seconds for which a transfer ran at less than a third of its usual rate while data was pending, if that was long.
-#[allow(clippy::cast_precision_loss)]
 fn collapse(h: &crate::flow::HalfRecord, repair: f64, f: &FlowRecord) -> Option<f64> {
     if h.unique_octets < TRANSFER || repair < 1.0 || h.per_second.len() < 2 {
         return None;

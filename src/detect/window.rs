@@ -117,7 +117,6 @@ impl Detector for Window {
         }
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((from, to), p) in std::mem::take(&mut self.pairs) {
             if p.shut >= MIN_SHUT {

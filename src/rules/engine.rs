@@ -128,7 +128,6 @@ impl Engine {
             drafts.push((share * remedy.likely, rule, remedy));
         }
         // Scores within one per cent count as equal: then the cheaper test goes first.
-        #[allow(clippy::cast_possible_truncation)]
         let grade = |score: f64| (score * 100.0).round() as i64;
         drafts.sort_by(|(a, ra, one), (b, rb, other)| {
             let last = |r: &Rule| r.stage == Stage::Prove;

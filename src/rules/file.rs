@@ -444,7 +444,6 @@ fn read_test(table: &mut Table<'_, '_>) -> Result<Test, RuleError> {
     let days = match older {
         None => None,
         Some(days) if (0.0..=100_000.0).contains(&days) => {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             let days = days as u32;
             Some(days)
         }

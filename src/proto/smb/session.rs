@@ -221,7 +221,6 @@ impl Depth {
         self.now = self.now.saturating_sub(1);
     }
 
-    #[allow(clippy::cast_precision_loss)]
     fn mean(&self) -> f64 {
         if self.busy == 0 {
             0.0
@@ -795,7 +794,6 @@ impl Session {
             None => None,
         };
         record.credit_starved = self.credits.starved;
-        #[allow(clippy::cast_precision_loss)]
         if self.io.0 > 0 {
             record.io_size = Some((self.io.0, self.io.1 as f64 / self.io.0 as f64));
         }
