@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use super::fate::{Event, EventKind, Fate, Path};
 use super::{Compared, Ground, Joined};
 use crate::decode::TcpFlags;
-use crate::detect::{Evidence, Finding, Severity};
+use crate::detect::{Evidence, Finding, Severity, plural};
 use crate::net::{Direction, FrameRef, Sketch, Timestamp};
 
 /// Frames cited by one finding.
@@ -141,14 +141,6 @@ fn percent(share: f64) -> String {
     }
 }
 
-fn plural(n: u64, one: &str) -> String {
-    if n == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{n} {one}s")
-    }
-}
-
 /// `12 ms`, `1.4 s`.
 fn span(seconds: f64) -> String {
     if seconds < 0.001 {
@@ -232,10 +224,7 @@ impl<'a> Judge<'a, '_> {
                         .filter_map(move |(frame, _)| frame)
                         .enumerate()
                         .map(move |(n, frame)| Evidence {
-                            at: FrameRef {
-                                capture: frame.capture(),
-                                frame,
-                            },
+                            at: FrameRef::from(frame),
                             text: if both && n == 1 {
                                 "the same segment at the other side".to_owned()
                             } else {
@@ -390,10 +379,7 @@ impl<'a> Judge<'a, '_> {
         f.evidence.insert(
             0,
             Evidence {
-                at: FrameRef {
-                    capture: frame.capture(),
-                    frame,
-                },
+                at: FrameRef::from(frame),
                 text: format!("ICMP: too long, at most {mtu} octets"),
             },
         );
@@ -911,10 +897,7 @@ fn connections(compared: &Compared, out: &mut Vec<Finding>) {
                 let frames = list.iter().flat_map(|j| j.opening.syns).flatten();
                 f.evidence
                     .extend(frames.take(MAX_PROOF).map(|frame| Evidence {
-                        at: FrameRef {
-                            capture: frame.capture(),
-                            frame,
-                        },
+                        at: FrameRef::from(frame),
                         text: "a SYN that nothing answers".to_owned(),
                     }));
             }
@@ -1099,10 +1082,7 @@ fn answers(compared: &Compared, out: &mut Vec<Finding>) {
                 ),
             ] {
                 f.evidence.push(Evidence {
-                    at: FrameRef {
-                        capture: frame.capture(),
-                        frame,
-                    },
+                    at: FrameRef::from(frame),
                     text,
                 });
             }

@@ -275,10 +275,7 @@ impl Detector for CaptureFaults {
             );
             let mut cite = |frame: FrameNo, text: String| {
                 if f.evidence.len() < MAX_PROOF {
-                    let at = FrameRef {
-                        capture: frame.capture(),
-                        frame,
-                    };
+                    let at = FrameRef::from(frame);
                     f.evidence.push(Evidence { at, text });
                 }
             };

@@ -34,7 +34,7 @@ mod wait;
 mod window;
 
 pub use judge::{consequences, judge};
-pub use trace::{FILTER_FLOWS, MAX_GROUPS, filter};
+pub use trace::{FILTER_FLOWS, MAX_GROUPS, filter, plural};
 
 use std::net::IpAddr;
 

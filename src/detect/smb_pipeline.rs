@@ -137,8 +137,7 @@ impl Detector for Pipeline {
             p.small_trace.flow(f, f.start, f.end);
             p.small_trace.proof(f, f.first_frame, || {
                 format!(
-                    "{} of {mean:.0} octets on average on this connection",
-                    plural(count, "read and write").replace("writes", "write")
+                    "{count} reads and writes of {mean:.0} octets on average on this connection"
                 )
             });
         }

@@ -347,7 +347,7 @@ impl Server {
             .collect();
         let summary = format!(
             "{addr} is slow to answer: {} ({}) came late, {} in all",
-            plural(late.len() as u64, "reply").replace("replys", "replies"),
+            plural(late.len() as u64, "reply"),
             said.join(", "),
             span(sum)
         );

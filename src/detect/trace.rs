@@ -240,12 +240,13 @@ pub fn filter(flows: &[FlowIndex]) -> String {
     }
 }
 
-/// `1 segment`, `3 segments`.
-pub(super) fn plural(n: u64, one: &str) -> String {
-    if n == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{n} {one}s")
+/// `1 segment`, `3 segments`, `3 replies`.
+#[must_use]
+pub fn plural(n: u64, one: &str) -> String {
+    match one.strip_suffix('y') {
+        _ if n == 1 => format!("1 {one}"),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{n} {stem}ies"),
+        _ => format!("{n} {one}s"),
     }
 }
 
@@ -343,6 +344,18 @@ pub(super) fn retransmit_line(seen: Seen<'_>, direction: Direction, r: &Repeat) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn several_of_a_kind() {
+        for (n, one, want) in [
+            (0, "segment", "0 segments"),
+            (1, "reply", "1 reply"),
+            (3, "reply", "3 replies"),
+            (2, "delay", "2 delays"),
+        ] {
+            assert_eq!(plural(n, one), want);
+        }
+    }
 
     #[test]
     fn spans_are_rounded_before_they_are_divided() {

@@ -105,6 +105,15 @@ pub struct FrameRef {
     pub frame: FrameNo,
 }
 
+impl From<FrameNo> for FrameRef {
+    fn from(frame: FrameNo) -> Self {
+        Self {
+            capture: frame.capture(),
+            frame,
+        }
+    }
+}
+
 /// Which way a segment travels between the two ends of a flow.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Direction {

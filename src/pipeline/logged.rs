@@ -155,7 +155,7 @@ fn held_back(findings: &mut Vec<Finding>, server: IpAddr, id: &'static str, held
     };
     let mut said = format!(
         "{server} says that it held back {} {why}: {sum:.1} s in all, {longest:.1} s at most ({}, {} line {})",
-        replies(held.count),
+        detect::plural(held.count, "reply"),
         held.connector,
         held.file,
         held.line
@@ -163,7 +163,7 @@ fn held_back(findings: &mut Vec<Finding>, server: IpAddr, id: &'static str, held
     if held.expired > 0 {
         said.push_str(&format!(
             "; {} until its limit ran out",
-            replies(held.expired)
+            detect::plural(held.expired, "reply")
         ));
     }
     let proofs = held.flows.values().take(MAX_PROOFS).map(|first| Evidence {
@@ -352,13 +352,6 @@ fn doubt(findings: &mut [Finding], logs: &Logs, flow_of: &BTreeMap<usize, &Span>
                 "the server's own log names no pause in these sessions ({first}): it was slow, or the pause is another's"
             ));
         }
-    }
-}
-
-fn replies(count: u64) -> String {
-    match count {
-        1 => "1 reply".to_owned(),
-        n => format!("{n} replies"),
     }
 }
 
