@@ -27,6 +27,10 @@ pub(super) struct Direction<'a> {
     /// Ranges of sequence space, in the order in which they were sent, and in which they came.
     pub(super) departures: Vec<Range>,
     pub(super) arrivals: Vec<Range>,
+    /// The departures by their place.
+    by_place: Ranges,
+    /// Pairs that need no clock: places of ranges that each side saw once.
+    pub(super) sure: Vec<(usize, usize)>,
     pub(super) trust: Trust,
     /// Sequence number that the place 0 has on the sender's side, and on the other.
     pub(super) origin: [SeqNum; 2],
@@ -115,11 +119,15 @@ impl<'a> Direction<'a> {
             .or_else(|| first(came).map(|seq| seq.plus(shift.wrapping_neg())))
             .unwrap_or_default();
         let other = own.plus(shift);
+        let (departures, arrivals) = (ranges(sent, own), ranges(came, other));
+        let by_place = Ranges::new(&departures);
         let mut direction = Self {
             sent,
             came,
-            departures: ranges(sent, own),
-            arrivals: ranges(came, other),
+            sure: sure(&by_place, &Ranges::new(&arrivals)),
+            departures,
+            by_place,
+            arrivals,
             trust: Trust::default(),
             origin: [own, other],
             piece: piece.max(1),
@@ -128,25 +136,10 @@ impl<'a> Direction<'a> {
         direction
     }
 
-    /// Pairs that need no clock: ranges that each side saw once.
-    pub(super) fn sure(&self) -> Vec<(usize, usize)> {
-        let (sent, came) = (Ranges::new(&self.departures), Ranges::new(&self.arrivals));
-        let exact = once(sent.sorted(), came.sorted(), |r| (r.start, r.end));
-        if exact.len() >= LEAST_TO_TRUST {
-            return exact;
-        }
-        let starts = once(sent.sorted(), came.sorted(), |r| (r.start, 0));
-        if starts.len() > exact.len() {
-            starts
-        } else {
-            exact
-        }
-    }
-
     fn learn_trust(&self) -> Trust {
         let (mut with_time, mut same_time) = (0, 0);
         let (mut with_id, mut same_id) = (0, 0);
-        for (s, c) in self.sure() {
+        for &(s, c) in &self.sure {
             let (Some(s), Some(c)) = (self.sent.segments.get(s), self.came.segments.get(c)) else {
                 continue;
             };
@@ -171,7 +164,6 @@ impl<'a> Direction<'a> {
 
     /// Lays arrivals on departures.
     pub(super) fn matches(&self, delay: Delay<'_>) -> (Vec<Match>, HashMap<usize, Covered>) {
-        let departures = Ranges::new(&self.departures);
         let mut found = Vec::with_capacity(self.arrivals.len());
         let mut covered: HashMap<usize, Covered> = HashMap::new();
         let mut whole = vec![false; self.sent.segments.len()];
@@ -182,12 +174,13 @@ impl<'a> Direction<'a> {
             };
             let mut from = arrival.start;
             while from < arrival.end {
-                let best = self.best(&departures, from, arrival, came, delay, |at| {
+                let best = self.best(from, arrival, came, delay, |at| {
                     whole.get(at).copied().unwrap_or_default()
                         || covered.get(&at).is_some_and(|c| c.holds(from))
                 });
                 let Some(departure) = best else {
-                    let to = departures
+                    let to = self
+                        .by_place
                         .next_start(from)
                         .map_or(arrival.end, |next| next.min(arrival.end));
                     found.push(Match {
@@ -241,7 +234,6 @@ impl<'a> Direction<'a> {
     /// The departure that an arrival's octet at `place` most likely is of.
     fn best(
         &self,
-        departures: &Ranges,
         place: i64,
         arrival: &Range,
         came: &Sighting,
@@ -250,7 +242,7 @@ impl<'a> Direction<'a> {
     ) -> Option<Range> {
         let near = delay.sent_by(arrival.time);
         let mut best: Option<((bool, u32, bool, i64), Range)> = None;
-        departures.holding(place, near, |departure| {
+        self.by_place.holding(place, near, |departure| {
             let Some(sent) = self.sent.segments.get(departure.at) else {
                 return;
             };
@@ -364,11 +356,28 @@ impl Places {
     }
 }
 
-/// Pairs of ranges whose key stands once in either list; both are in the order of the key.
+/// Pairs of ranges that each side saw once; of those that begin alike, where hardly any also end alike.
+fn sure(sent: &Ranges, came: &Ranges) -> Vec<(usize, usize)> {
+    let exact = once(sent.sorted(), came.sorted(), |r| (r.start, r.end));
+    if exact.len() >= LEAST_TO_TRUST {
+        return exact;
+    }
+    let starts = once(sent.sorted(), came.sorted(), |r| (r.start, 0));
+    if starts.len() > exact.len() {
+        starts
+    } else {
+        exact
+    }
+}
+
+/// Pairs of ranges whose key stands once in either list; both are in order of their start.
 fn once<K: Ord>(a: &[Range], b: &[Range], key: impl Fn(&Range) -> K) -> Vec<(usize, usize)> {
     let singles = |list: &[Range]| -> Vec<(K, usize)> {
         let mut all: Vec<(K, usize)> = list.iter().map(|r| (key(r), r.at)).collect();
-        all.sort();
+        // In order already, unless octets were sent again in other pieces.
+        if !all.is_sorted() {
+            all.sort();
+        }
         let mut kept: Vec<(K, usize)> = Vec::with_capacity(all.len());
         let mut again = false;
         for (k, at) in all {

@@ -185,6 +185,41 @@ pub struct Path {
     pub times_lost: u32,
 }
 
+impl Path {
+    /// Takes in another connection's, of the same way between two hosts: all that can be summed up.
+    pub fn add(&mut self, other: &Self) {
+        self.matched += other.matched;
+        self.lost += other.lost;
+        self.lost_syns += other.lost_syns;
+        self.lost_fins += other.lost_fins;
+        self.lost_long += other.lost_long;
+        self.corrupted += other.corrupted;
+        self.by_adapter += other.by_adapter;
+        self.rewritten += other.rewritten;
+        self.unfilled += other.unfilled;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+        self.delayed += other.delayed;
+        self.not_taken += other.not_taken;
+        self.only_right += other.only_right;
+        self.missed += other.missed;
+        self.outside += other.outside;
+        self.acks += other.acks;
+        self.acks_lost += other.acks_lost;
+        self.resets_made += other.resets_made;
+        self.hops = self.hops.or(other.hops);
+        self.delay.merge(&other.delay);
+        self.measured |= other.measured;
+        self.octets += other.octets;
+        self.largest_came = self.largest_came.max(other.largest_came);
+        self.smallest_lost = match (self.smallest_lost, other.smallest_lost) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.times_lost = self.times_lost.max(other.times_lost);
+    }
+}
+
 /// What is worth a proof.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum EventKind {
@@ -219,9 +254,7 @@ pub struct Event {
     pub flags: u8,
     /// Seconds under way; of a lost one, those of the last before it that came.
     pub delay: Option<f64>,
-    /// State of the checksum where it left: good, unfilled.
-    pub left_good: bool,
-    /// See [`left_good`](Self::left_good).
+    /// Whether it left with a checksum for its adapter to fill in.
     pub left_unfilled: bool,
     /// Whether the checksum that came is right.
     pub came_good: bool,
@@ -509,7 +542,6 @@ impl<'a> Teller<'a, '_> {
             octets: one.map_or(0, Sighting::payload),
             flags: one.map_or(0, |s| s.flags),
             delay,
-            left_good: sent.is_some_and(Sighting::is_good),
             left_unfilled: sent.is_some_and(Sighting::is_unfilled),
             came_good: came.is_some_and(Sighting::is_good),
             payload_differs: differs,
@@ -934,7 +966,6 @@ impl<'a> Teller<'a, '_> {
                 octets: 0,
                 flags: 2,
                 delay: None,
-                left_good: false,
                 left_unfilled: false,
                 came_good: false,
                 payload_differs: None,

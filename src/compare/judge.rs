@@ -66,7 +66,7 @@ pub fn findings(compared: &Compared) -> Vec<Finding> {
             let way = ways.entry((from, to)).or_default();
             way.joined.push((joined, direction));
             if let Some(path) = joined.paths.get(direction.index()) {
-                add(&mut way.sum, path);
+                way.sum.add(path);
             }
             if let Some(events) = joined.events.get(direction.index()) {
                 way.events.extend(events.iter());
@@ -94,38 +94,6 @@ pub fn findings(compared: &Compared) -> Vec<Finding> {
     answers(compared, &mut out);
     copies(compared, &mut out);
     out
-}
-
-fn add(sum: &mut Path, path: &Path) {
-    sum.matched += path.matched;
-    sum.lost += path.lost;
-    sum.lost_syns += path.lost_syns;
-    sum.lost_fins += path.lost_fins;
-    sum.lost_long += path.lost_long;
-    sum.corrupted += path.corrupted;
-    sum.by_adapter += path.by_adapter;
-    sum.rewritten += path.rewritten;
-    sum.unfilled += path.unfilled;
-    sum.duplicated += path.duplicated;
-    sum.reordered += path.reordered;
-    sum.delayed += path.delayed;
-    sum.not_taken += path.not_taken;
-    sum.only_right += path.only_right;
-    sum.missed += path.missed;
-    sum.outside += path.outside;
-    sum.acks += path.acks;
-    sum.acks_lost += path.acks_lost;
-    sum.resets_made += path.resets_made;
-    sum.hops = sum.hops.or(path.hops);
-    sum.delay.merge(&path.delay);
-    sum.measured |= path.measured;
-    sum.octets += path.octets;
-    sum.largest_came = sum.largest_came.max(path.largest_came);
-    sum.smallest_lost = match (sum.smallest_lost, path.smallest_lost) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    };
-    sum.times_lost = sum.times_lost.max(path.times_lost);
 }
 
 #[allow(clippy::cast_precision_loss)]

@@ -382,7 +382,7 @@ impl Probe {
             let laid = align::Direction::new(a, b, own, 1);
             let mut times = Vec::new();
             let mut hops = None;
-            for (n, m) in laid.sure() {
+            for &(n, m) in &laid.sure {
                 let (Some(x), Some(y)) = (a.segments.get(n), b.segments.get(m)) else {
                     continue;
                 };

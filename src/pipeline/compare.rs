@@ -129,7 +129,6 @@ pub fn compare(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Report, 
     // The capture that this one asks for is here.
     remedies.retain(|r| r.id != OTHER_END);
     notes.extend(doubts);
-    let some_only = settings.filter.is_some() || settings.from.is_some() || settings.to.is_some();
     Ok(comparison::report(
         &compared,
         left_captures,
@@ -140,7 +139,7 @@ pub fn compare(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Report, 
             remedies,
             names,
             notes,
-            wanted: some_only.then_some(frames),
+            wanted: settings.some_only().then_some(frames),
             ..Parts::default()
         },
     ))

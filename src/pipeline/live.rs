@@ -403,12 +403,13 @@ impl Run {
         let flows = self.ended();
         self.undecoded.push(self.decoder.undecoded());
         let mut undecoded = self.undecoded.into_iter();
+        let unfetched = self.tracker.window().map_or(0, |w| w.unfetched);
         let read = Read {
             captures: captures
                 .into_iter()
                 .map(|info| (info, undecoded.next().unwrap_or_default()))
                 .collect(),
-            notes: Vec::new(),
+            notes: unfetched_note(unfetched).into_iter().collect(),
             frames: self.frames,
         };
         let report = conclude(
@@ -419,6 +420,15 @@ impl Run {
         );
         (report, flows, snapshot)
     }
+}
+
+/// What to tell of flows that ended faster than they were told of.
+fn unfetched_note(flows: u64) -> Option<String> {
+    (flows > 0).then(|| {
+        format!(
+            "{flows} flows ended faster than they could be told of while the run went on; they count in the report, and there were no events of them"
+        )
+    })
 }
 
 fn flow_now(flow: &FlowRecord, dialog: &DialogRecord, now: Timestamp, alerts: &[Alert]) -> FlowNow {

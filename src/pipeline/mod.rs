@@ -106,6 +106,13 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Whether the user wants some of the frames only.
+    fn some_only(&self) -> bool {
+        self.filter.is_some() || self.from.is_some() || self.to.is_some()
+    }
+}
+
 /// How far the reading of one capture is.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
@@ -175,8 +182,7 @@ fn conclude(
     read: Read,
     tracked: Tracked,
 ) -> Report {
-    let some_only = settings.filter.is_some() || settings.from.is_some() || settings.to.is_some();
-    let wanted = some_only.then_some(read.frames);
+    let wanted = settings.some_only().then_some(read.frames);
     let mut notes = read.notes;
     notes.extend(tracked.notes);
     let last = read.captures.iter().filter_map(|(info, _)| info.last).max();

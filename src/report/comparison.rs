@@ -373,19 +373,8 @@ fn trends(compared: &Compared) -> Vec<Trend> {
 }
 
 /// One row for each two hosts and direction.
-#[derive(Default)]
-struct Sum {
-    matched: u64,
-    lost: u64,
-    corrupted: u64,
-    not_taken: u64,
-    duplicated: u64,
-    reordered: u64,
-    delay: crate::net::Sketch,
-}
-
 fn ways(compared: &Compared) -> Table {
-    let mut sums: BTreeMap<(String, String), Sum> = BTreeMap::new();
+    let mut sums: BTreeMap<(String, String), Path> = BTreeMap::new();
     for joined in compared.pairs.iter().filter(|p| p.counted) {
         for direction in Direction::BOTH {
             let (client, server) = (
@@ -399,19 +388,12 @@ fn ways(compared: &Compared) -> Table {
             let Some(path) = joined.paths.get(direction.index()) else {
                 continue;
             };
-            let sum = sums.entry(key).or_default();
-            sum.matched += path.matched;
-            sum.lost += path.lost;
-            sum.corrupted += path.corrupted;
-            sum.not_taken += path.not_taken;
-            sum.duplicated += path.duplicated;
-            sum.reordered += path.reordered;
-            sum.delay.merge(&path.delay);
+            sums.entry(key).or_default().add(path);
         }
     }
-    let mut rows: Vec<((String, String), Sum)> = sums.into_iter().collect();
+    let mut rows: Vec<((String, String), Path)> = sums.into_iter().collect();
     rows.sort_by(|a, b| {
-        let bad = |s: &Sum| s.lost + s.corrupted + s.not_taken + s.duplicated + s.reordered;
+        let bad = |s: &Path| s.lost + s.corrupted + s.not_taken + s.duplicated + s.reordered;
         bad(&b.1)
             .cmp(&bad(&a.1))
             .then(b.1.matched.cmp(&a.1.matched))
@@ -455,7 +437,7 @@ fn ways(compared: &Compared) -> Table {
         ));
     }
     rows.truncate(ROWS);
-    let measured = |s: &Sum, q: f64| {
+    let measured = |s: &Path, q: f64| {
         if s.delay.count() == 0 {
             String::new()
         } else {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::epoch::Epoch;
 use super::model::{Flow, HopDelay, Mail, MailPair};
+use super::words;
 
 /// Pairs of client and server, and hops, listed at most: the busiest.
 const MAX_ROWS: usize = 200;
@@ -33,7 +34,7 @@ pub(super) fn mail(flows: &[Flow]) -> Option<Mail> {
     for flow in flows {
         let Some(smtp) = &flow.smtp else { continue };
         spoken = true;
-        let key = (host(&flow.client), flow.server.as_str());
+        let key = (words::host(&flow.client), flow.server.as_str());
         if pairs.len() < MAX_COUNTED || pairs.contains_key(&key) {
             let pair = pairs.entry(key).or_default();
             pair.row.connections += 1;
@@ -67,12 +68,6 @@ pub(super) fn mail(flows: &[Flow]) -> Option<Mail> {
             h.messages
         }),
     })
-}
-
-/// `192.0.2.1` of `192.0.2.1:25`, `2001:db8::1` of `[2001:db8::1]:25`.
-fn host(endpoint: &str) -> &str {
-    let host = endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 #[allow(clippy::cast_precision_loss)]
@@ -116,17 +111,6 @@ fn busiest<T>(mut rows: Vec<T>, count: impl Fn(&T) -> u64) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hosts_of_endpoints() {
-        for (endpoint, want) in [
-            ("192.0.2.1:25", "192.0.2.1"),
-            ("[2001:db8::1]:25", "2001:db8::1"),
-            ("strange", "strange"),
-        ] {
-            assert_eq!(host(endpoint), want);
-        }
-    }
 
     #[test]
     fn delays_and_clocks() {

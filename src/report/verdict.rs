@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use super::build::hurts;
 use super::model::{Finding, Flow, Report, Verdict};
-use super::words::{count, duration, moment, plural, share};
+use super::words::{self, count, duration, moment, plural, share};
 
 /// From this confidence on a finding is at least likely, and the grade is `sick` rather than `suspect`.
 const LIKELY: f64 = 0.6;
@@ -123,7 +123,7 @@ fn healthy(report: &Report) -> String {
     let (mut smtp, mut smb) = (0, 0);
     for flow in &report.flows {
         for end in [&flow.client, &flow.server] {
-            hosts.insert(end.rsplit_once(':').map_or(end.as_str(), |(host, _)| host));
+            hosts.insert(words::host(end));
         }
         for half in [&flow.client_to_server, &flow.server_to_client] {
             data += half.data_segments;

@@ -82,8 +82,7 @@ impl<'a> View<'a> {
 
     /// `192.0.2.1:25 (mail.example)`, unescaped.
     pub(super) fn endpoint(&self, endpoint: &str) -> String {
-        let host = endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host);
-        let addr = host.trim_start_matches('[').trim_end_matches(']');
+        let addr = words::host(endpoint);
         match self.report.names.get(addr) {
             Some(name) if name != addr => format!("{endpoint} ({name})"),
             _ => endpoint.to_owned(),
@@ -96,8 +95,8 @@ impl<'a> View<'a> {
             return format!("tcp.stream == {}", flow.index);
         }
         let end = |endpoint: &str| {
-            let (host, port) = endpoint.rsplit_once(':').unwrap_or((endpoint, "0"));
-            let addr = host.trim_start_matches('[').trim_end_matches(']');
+            let addr = words::host(endpoint);
+            let port = endpoint.rsplit_once(':').map_or("0", |(_, port)| port);
             let family = if addr.contains(':') { "ipv6" } else { "ip" };
             format!("{family}.addr == {addr} && tcp.port == {port}")
         };

@@ -2,6 +2,12 @@
 
 use super::epoch::Epoch;
 
+/// `192.0.2.1` of `192.0.2.1:25`, `2001:db8::1` of `[2001:db8::1]:25`.
+pub(super) fn host(endpoint: &str) -> &str {
+    let host = endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
 /// `23,227`.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -177,6 +183,17 @@ pub(super) fn sentence(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::net::Timestamp;
+
+    #[test]
+    fn hosts_of_endpoints() {
+        for (endpoint, want) in [
+            ("192.0.2.1:25", "192.0.2.1"),
+            ("[2001:db8::1]:25", "2001:db8::1"),
+            ("strange", "strange"),
+        ] {
+            assert_eq!(host(endpoint), want);
+        }
+    }
 
     #[test]
     fn numbers() {

@@ -10,7 +10,7 @@ use minijinja::{Value, context};
 
 use super::super::model::{Flow, Half, Report};
 use super::super::view::View;
-use super::super::words::{count, duration, moment, octets, plural, share};
+use super::super::words::{self, count, duration, moment, octets, plural, share};
 use super::line;
 
 /// Hosts in the matrix, those with the most octets; the table of pairs has the others.
@@ -86,17 +86,11 @@ impl Sum {
     }
 }
 
-/// The address of `ip:port` or `[ip]:port`.
-fn address(endpoint: &str) -> &str {
-    let host = endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
-}
-
 /// Octets by sender and receiver.
 fn ways(report: &Report) -> BTreeMap<(&str, &str), Sum> {
     let mut ways: BTreeMap<(&str, &str), Sum> = BTreeMap::new();
     for flow in &report.flows {
-        let (client, server) = (address(&flow.client), address(&flow.server));
+        let (client, server) = (words::host(&flow.client), words::host(&flow.server));
         ways.entry((client, server))
             .or_default()
             .add(&flow.client_to_server);
@@ -189,7 +183,7 @@ pub(super) fn services(view: &View<'_>) -> Vec<Value> {
         let load = services
             .entry((port, kind(flow)))
             .or_default()
-            .entry(address(&flow.server))
+            .entry(words::host(&flow.server))
             .or_default();
         load.flows += 1;
         load.octets += flow.client_to_server.octets + flow.server_to_client.octets;
