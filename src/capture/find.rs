@@ -4,8 +4,11 @@
 //! Gives:  sets of files: a set of several is one capture that was rotated
 //! Never:  reads beyond a file's first frames; follows folders inside folders; is silent about a file that it leaves out
 //!
-//! Files belong to one set if their names differ in numbers only, and their link types not at all. Whether they also follow one
-//! another in time shows when they are read: see [`seam`].
+//! Files belong to one set if their names differ in numbers only, their link types not at all, and each begins where another ends. Where
+//! the first of them goes on beyond the beginning of the second, several were written side by side, and each is put behind the one
+//! that it goes on from. What is wrong further on shows when they are read: see [`seam`].
+//!
+//! What can be read but once (`-`, a named pipe) is never looked at, and stands alone.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,8 +31,20 @@ pub struct CaptureSet {
 pub struct CaptureFile {
     /// Path, or `-`.
     pub path: String,
-    /// Time of its first frame; `None` where it has none, or stands alone (then nobody asked).
+    /// Time of its first frame; `None` where it has none, can be read but once, or is the only capture (then nobody asked).
     pub first: Option<Timestamp>,
+}
+
+impl CaptureFile {
+    /// Whether it can be read but once.
+    #[must_use]
+    pub fn is_pipe(&self) -> bool {
+        is_pipe(&self.path)
+    }
+}
+
+fn is_pipe(path: &str) -> bool {
+    path == "-" || std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir())
 }
 
 /// What [`find`] found.
@@ -70,7 +85,17 @@ pub fn find(args: &[String], options: &OpenOptions) -> Result<Found, CaptureErro
             paths.push(Named::outright(arg.clone()));
         }
     }
-    found.sets = sets(paths, options);
+    found.sets = sets(paths, options, &mut found.notes);
+    if let [_, _, ..] = found.sets.as_slice() {
+        for set in &mut found.sets {
+            for file in &mut set.files {
+                if file.first.is_none() && !file.is_pipe() {
+                    // What is wrong with it is told by opening it.
+                    file.first = look(&file.path, options).ok().and_then(|seen| seen.first);
+                }
+            }
+        }
+    }
     Ok(found)
 }
 
@@ -239,7 +264,7 @@ fn pattern(pattern: &str) -> Result<Vec<String>, CaptureError> {
 }
 
 /// Puts files together whose names differ in numbers only.
-fn sets(paths: Vec<Named>, options: &OpenOptions) -> Vec<CaptureSet> {
+fn sets(paths: Vec<Named>, options: &OpenOptions, notes: &mut Vec<String>) -> Vec<CaptureSet> {
     let mut groups: Vec<Vec<Named>> = Vec::new();
     let mut by_key: BTreeMap<String, usize> = BTreeMap::new();
     for named in paths {
@@ -249,6 +274,8 @@ fn sets(paths: Vec<Named>, options: &OpenOptions) -> Vec<CaptureSet> {
             Some(group) if Path::new(&named.path).is_file() => {
                 if group.iter().all(|other| other.path != named.path) {
                     group.push(named);
+                } else {
+                    notes.push(format!("{} is named twice, and read once", named.path));
                 }
             }
             _ => {
@@ -273,7 +300,7 @@ fn in_order(group: Vec<Named>, options: &OpenOptions) -> Vec<CaptureSet> {
         // A file that cannot be opened stands alone, so that opening it says why.
         let seen = match seen {
             Some(seen) => Some(seen),
-            None if alone => None,
+            None if alone || is_pipe(&path) => None,
             None => look(&path, options).ok(),
         };
         let link = seen.and_then(|seen| seen.link);
@@ -288,11 +315,65 @@ fn in_order(group: Vec<Named>, options: &OpenOptions) -> Vec<CaptureSet> {
     }
     by_link
         .into_iter()
-        .map(|(_, mut files)| {
+        .flat_map(|(_, mut files)| {
             files.sort_by(|a, b| (a.first, &a.path).cmp(&(b.first, &b.path)));
-            CaptureSet { files }
+            chains(files, options)
         })
         .collect()
+}
+
+/// Puts each file behind the one that it goes on from. All of them are one chain unless the first one goes on beyond the second's
+/// beginning: only then is it worth a look at the others.
+fn chains(files: Vec<CaptureFile>, options: &OpenOptions) -> Vec<CaptureSet> {
+    let goes_beyond = |file: &CaptureFile, next: &CaptureFile| {
+        next.first
+            .is_some_and(|next| goes_beyond(&file.path, next.plus_nanos(OVERLAP), options))
+    };
+    match files.as_slice() {
+        [first, second, ..] if goes_beyond(first, second) => {}
+        _ => return vec![CaptureSet { files }],
+    }
+    let mut chains: Vec<CaptureSet> = Vec::new();
+    for file in files {
+        let alike = |chain: &CaptureSet| {
+            let last = chain.files.last().map_or("", |last| &last.path);
+            let both = last.bytes().zip(file.path.bytes());
+            both.take_while(|(a, b)| a == b).count()
+        };
+        let goes_on = (0..)
+            .zip(&chains)
+            .filter(|(_, chain)| {
+                chain
+                    .files
+                    .last()
+                    .is_some_and(|last| !goes_beyond(last, &file))
+            })
+            .max_by_key(|(n, chain)| (alike(chain), std::cmp::Reverse(*n)))
+            .map(|(n, _): (usize, _)| n);
+        match goes_on.and_then(|n| chains.get_mut(n)) {
+            Some(chain) => chain.files.push(file),
+            None => chains.push(CaptureSet { files: vec![file] }),
+        }
+    }
+    chains
+}
+
+/// Frames looked through for the end of a file: reading all of a ring would be reading it twice.
+const LOOKED_THROUGH: u64 = 1 << 18;
+
+/// Whether a file goes on behind this moment, as far as it is looked through.
+fn goes_beyond(path: &str, moment: Timestamp, options: &OpenOptions) -> bool {
+    let Ok(mut source) = open(path, options) else {
+        return false;
+    };
+    let (mut batch, mut frames) = (FrameBatch::default(), 0);
+    while frames < LOOKED_THROUGH && source.next_batch(&mut batch).is_ok_and(|more| more) {
+        if batch.frames.iter().any(|frame| frame.time > moment) {
+            return true;
+        }
+        frames += batch.frames.len() as u64;
+    }
+    false
 }
 
 /// The path with every number in the file name as `#`: `mail_00012_20240131101500.pcapng` becomes `mail_#_#.pcapng`.

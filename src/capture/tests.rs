@@ -982,7 +982,7 @@ fn finding() {
         (
             "one twice",
             vec![&*other, &*other],
-            (vec![vec![other.clone()]], 0),
+            (vec![vec![other.clone()]], 1),
         ),
         ("standard input", vec!["-"], (vec![vec!["-".to_owned()]], 0)),
         (

@@ -46,6 +46,17 @@ impl Clock {
         self.offset + self.drift * left.seconds_since(self.at)
     }
 
+    /// The same with the sides changed.
+    #[must_use]
+    pub fn turned(&self) -> Self {
+        Self {
+            at: self.to_right(self.at),
+            offset: -self.offset,
+            drift: -self.drift / (1.0 + self.drift),
+            ..*self
+        }
+    }
+
     /// The moment of the left side's clock when the right side's shows `right`.
     #[must_use]
     pub fn to_left(&self, right: Timestamp) -> Timestamp {

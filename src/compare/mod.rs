@@ -11,6 +11,7 @@ mod judge;
 mod octets;
 mod pair;
 mod ranges;
+mod sample;
 mod table;
 mod taken;
 pub mod verify;
@@ -20,6 +21,7 @@ pub use fate::{Event, EventKind, Events, Fate, Modified, Path, SegmentFate};
 pub use judge::findings;
 pub use octets::{Difference, difference};
 pub use pair::Basis;
+pub use sample::{Relation, Sample, connection, relate};
 pub use table::{Limits, View};
 
 use std::collections::{HashMap, HashSet};

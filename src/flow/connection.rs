@@ -35,7 +35,6 @@ pub(super) struct Connection {
     pub(super) key: FlowKey,
     pub(super) hash: u64,
     pub(super) index: u64,
-    capture: u32,
     /// Whether the end that stands first in the key is the client.
     client_is_first: bool,
     pub(super) halves: [Half; 2],
@@ -101,7 +100,7 @@ pub(super) struct Step {
 }
 
 impl Connection {
-    pub(super) fn new(seg: &Segment, index: u64, capture: u32) -> Self {
+    pub(super) fn new(seg: &Segment, index: u64) -> Self {
         let syn = seg.flags.has(TcpFlags::SYN);
         let ack = seg.flags.has(TcpFlags::ACK);
         let sender_is_client = if syn {
@@ -122,7 +121,6 @@ impl Connection {
             key: seg.key,
             hash: seg.hash,
             index,
-            capture,
             client_is_first: sender_is_client == seg.from_first,
             halves: Default::default(),
             streams: Default::default(),
@@ -315,8 +313,12 @@ impl Connection {
         let direction = self.direction(seg.from_first);
         let (own, other) = (direction.index(), direction.reverse().index());
         let time = seg.time;
-        if time < self.latest || seg.frame < self.last_frame {
-            if seg.frame > self.last_frame && self.latest.nanos_since(time) > STEP_NANOS {
+        let is_behind = seg.frame.stands_before(self.last_frame);
+        if time < self.latest || is_behind {
+            if !is_behind
+                && seg.frame != self.last_frame
+                && self.latest.nanos_since(time) > STEP_NANOS
+            {
                 self.clock_steps += 1;
                 self.latest = time;
             } else {
@@ -975,7 +977,7 @@ impl Connection {
         events.kept.sort_by_key(|e| (e.time, e.frame));
         FlowRecord {
             index: self.index,
-            capture: self.capture,
+            capture: self.first_frame.capture(),
             client,
             server,
             encapsulation: self.key.encapsulation,

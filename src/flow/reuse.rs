@@ -63,7 +63,6 @@ impl Numbers {
 pub(super) struct Rival {
     pub(super) syn: Segment,
     pub(super) index: u64,
-    pub(super) capture: u32,
     /// The SYN sent again, and resets in answer to it, at most [`MAX_KEPT`].
     pub(super) more: Vec<Segment>,
     /// The connection went on meanwhile.

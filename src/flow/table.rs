@@ -81,12 +81,11 @@ struct Past {
 struct Lone {
     syn: Segment,
     index: u64,
-    capture: u32,
 }
 
 impl Lone {
     fn grow(&self) -> Box<Connection> {
-        grow(&self.syn, self.index, self.capture)
+        grow(&self.syn, self.index)
     }
 
     /// What a [`Connection`] would say of it, without one: that takes ten times as long, and in a flood of SYNs there is nothing else.
@@ -103,7 +102,7 @@ impl Lone {
         };
         FlowRecord {
             index: self.index,
-            capture: self.capture,
+            capture: syn.frame.capture(),
             client,
             server,
             encapsulation: syn.key.encapsulation,
@@ -156,15 +155,15 @@ impl Lone {
 }
 
 /// A connection that has shown one segment.
-fn grow(first: &Segment, index: u64, capture: u32) -> Box<Connection> {
-    let mut c = Box::new(Connection::new(first, index, capture));
+fn grow(first: &Segment, index: u64) -> Box<Connection> {
+    let mut c = Box::new(Connection::new(first, index));
     c.segment(first, &[], &[], &mut [Vec::new(), Vec::new()]);
     c
 }
 
 /// A rival as a connection of its own, with what was kept of it.
 fn grow_rival(rival: &Rival) -> Box<Connection> {
-    let mut c = grow(&rival.syn, rival.index, rival.capture);
+    let mut c = grow(&rival.syn, rival.index);
     for seg in &rival.more {
         c.segment(seg, &[], &[], &mut [Vec::new(), Vec::new()]);
     }
@@ -351,7 +350,10 @@ impl FlowTable {
 
     /// Takes a batch of segments; what is observed goes to `out` in order. References in `out` point into `batch`.
     pub fn push(&mut self, batch: &SegmentBatch, out: &mut Vec<Observed>) {
-        if !batch.segments.is_sorted_by_key(|s| s.frame) {
+        if !batch
+            .segments
+            .is_sorted_by(|a, b| !b.frame.stands_before(a.frame))
+        {
             self.number_as_filed(batch);
         }
         let mut notes = batch.notes.iter().peekable();
@@ -564,7 +566,7 @@ impl FlowTable {
         if let Some(at) = slot
             && !self.goes_on(at, seg)
         {
-            match self.place(at, seg, batch.capture, out) {
+            match self.place(at, seg, out) {
                 Place::Here => {}
                 Place::Aside => return,
                 Place::Anew => {
@@ -581,7 +583,7 @@ impl FlowTable {
                 && seg.payload_octets == 0
                 && self.judged.is_none()
                 && self.moments.is_none();
-            let slot = self.open(batch, seg, lone);
+            let slot = self.open(seg, lone);
             if lone {
                 self.last = Some((seg.key, slot));
                 return;
@@ -679,7 +681,7 @@ impl FlowTable {
     }
 
     /// Which connection on its ports a segment belongs to.
-    fn place(&mut self, slot: u32, seg: &Segment, capture: u32, out: &mut Vec<Observed>) -> Place {
+    fn place(&mut self, slot: u32, seg: &Segment, out: &mut Vec<Observed>) -> Place {
         let next_index = self.next_index;
         if let Some(Some(Slot::Past(past))) = self.slots.get_mut(slot as usize) {
             if past.numbers.reopened_by(seg) {
@@ -701,7 +703,6 @@ impl FlowTable {
             let rival = Box::new(Rival {
                 syn: *seg,
                 index: next_index,
-                capture,
                 more: Vec::new(),
                 outlived: false,
             });
@@ -727,17 +728,13 @@ impl FlowTable {
         Place::Here
     }
 
-    fn open(&mut self, batch: &SegmentBatch, seg: &Segment, lone: bool) -> u32 {
-        let (index, capture) = (self.number(seg), batch.capture);
+    fn open(&mut self, seg: &Segment, lone: bool) -> u32 {
+        let index = self.number(seg);
         let new = if lone {
-            Slot::Syn(Box::new(Lone {
-                syn: *seg,
-                index,
-                capture,
-            }))
+            Slot::Syn(Box::new(Lone { syn: *seg, index }))
         } else {
             self.full += 1;
-            Slot::Full(Box::new(Connection::new(seg, index, capture)))
+            Slot::Full(Box::new(Connection::new(seg, index)))
         };
         self.seat(seg.hash, new)
     }
@@ -1013,11 +1010,7 @@ pub(super) mod tests {
         ];
         for (name, syn) in rows {
             for evicted in [false, true] {
-                let lone = Lone {
-                    syn,
-                    index: 3,
-                    capture: 1,
-                };
+                let lone = Lone { syn, index: 3 };
                 let (told, known) = (lone.record(evicted), lone.grow().finish(evicted));
                 assert_eq!(format!("{told:?}"), format!("{known:?}"), "{name}");
             }

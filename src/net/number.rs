@@ -78,6 +78,12 @@ impl FrameNo {
         self.0 & ((1 << Self::BITS) - 1)
     }
 
+    /// Whether it stands before another of the same file; frames of two files are in no order but that of time.
+    #[must_use]
+    pub const fn stands_before(self, other: Self) -> bool {
+        self.capture() == other.capture() && self.0 < other.0
+    }
+
     /// Index of its capture in the order of reading, from 0.
     #[must_use]
     #[allow(clippy::cast_possible_truncation)] // 24 bits are left
@@ -188,6 +194,8 @@ mod tests {
         assert_eq!(plain.in_capture(0), plain);
         assert_eq!(third.in_capture(1), plain.in_capture(1));
         assert!(FrameNo(1).in_capture(1) > FrameNo(u64::MAX).in_capture(0));
+        assert!(plain.stands_before(FrameNo(4160)) && !FrameNo(4160).stands_before(plain));
+        assert!(!plain.stands_before(third) && !third.stands_before(plain));
         assert_eq!(plain.to_string(), "4159");
         assert_eq!(third.to_string(), "4159 of capture 3");
     }

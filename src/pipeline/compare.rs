@@ -18,6 +18,7 @@ use crate::report::comparison;
 use crate::report::model::Report;
 
 use super::know::Knowledge;
+use super::plan::Plan;
 use super::read;
 use super::{Error, Settings};
 
@@ -53,7 +54,9 @@ fn read_both(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Both, Erro
         let ports = [&settings.smtp_ports[..], &settings.smb_ports].concat();
         let mut seen = View::new(limits, ports);
         let mut order = Order::default();
-        let read = read::segments_of(settings, found, both.captures.len(), &mut |batch| {
+        let before = u32::try_from(both.captures.len()).unwrap_or(u32::MAX);
+        let plan = Plan::new(settings, found, before)?;
+        let read = read::segments_of(settings, &plan, &mut |batch| {
             order.put(batch);
             seen.push(batch);
         })?;
@@ -170,14 +173,15 @@ fn differences(
     let mut before = 0;
     for captures in sides {
         let found = capture::find(captures, &OpenOptions::default())?;
-        let read = read::segments_of(&quiet, found, before, &mut |batch| {
+        let plan = Plan::new(&quiet, found, before)?;
+        let read = read::segments_of(&quiet, &plan, &mut |batch| {
             for seg in &batch.segments {
                 if let Some(payload) = payloads.get_mut(&seg.frame) {
                     *payload = batch.payload(seg).to_vec();
                 }
             }
         })?;
-        before += read.captures.len();
+        before += u32::try_from(read.captures.len()).unwrap_or(u32::MAX);
     }
     Ok(Some(
         changed

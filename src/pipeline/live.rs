@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::chapters::{self, Key, key};
 use super::know::Knowledge;
+use super::merge::Aside;
 use super::read::Read;
 use super::track::{Followed, Tracker};
 use super::window::Window;
@@ -411,6 +412,7 @@ impl Run {
                 .collect(),
             notes: unfetched_note(unfetched).into_iter().collect(),
             frames: self.frames,
+            aside: Aside::default(),
         };
         let report = conclude(
             &self.settings,

@@ -15,6 +15,8 @@ mod know;
 pub mod live;
 mod logged;
 mod lossy;
+mod merge;
+mod plan;
 mod plots;
 mod read;
 mod segments;
@@ -34,6 +36,7 @@ use crate::proto::Ports;
 use crate::report::build::{self, Parts};
 use crate::report::model::{Flow, Report};
 use know::Knowledge;
+use plan::Plan;
 use read::Read;
 use track::{Tracked, Tracker};
 
@@ -163,14 +166,14 @@ pub enum Error {
 pub fn analyze(settings: &Settings) -> Result<Report, Error> {
     let mut knowledge = Knowledge::gather(settings)?;
     let found = capture::find(&settings.captures, &OpenOptions::default())?;
-    let sets = settings.plots.then(|| found.sets.clone());
+    let plan = Plan::new(settings, found, 0)?;
     let mut tracker = Tracker::new(settings);
-    let read = read::all(settings, found, &mut tracker)?;
+    let read = read::all(settings, &plan, &mut tracker)?;
     let tracked = tracker.finish();
 
     let mut report = conclude(settings, &mut knowledge, read, tracked);
-    if let Some(sets) = sets {
-        plots::add(settings, &sets, &mut report)?;
+    if settings.plots {
+        plots::add(settings, &plan, &mut report)?;
     }
     Ok(report)
 }
@@ -200,7 +203,8 @@ fn conclude(
     let mut report = build::build(Parts {
         captures: read.captures,
         flows: tracked.flows,
-        tcp_segments: tracked.segments,
+        tcp_segments: tracked.segments + read.aside.segments(),
+        seen_twice: read.aside.by_capture,
         findings,
         remedies,
         names,

@@ -1,16 +1,19 @@
-//! Reads captures one after the other and decodes them, follows their flows, and listens to what they say: in a thread each.
+//! Reads captures and decodes them, follows their flows, and listens to what they say: in a thread each.
 //!
-//! Takes:  sets of files, as [`capture::find`] gives them
+//! Takes:  a [`Plan`]
 //! Gives:  what was [`Followed`] to the [`Tracker`] (or batches of segments to whoever lists them), whose frames carry the index of
 //!         their capture; what is to be said of each file
-//! Never:  mixes two captures that are not files of one set: the tracker is told where a set ends
+//! Never:  goes back in a file; mixes captures that do not belong to one stretch of time: the tracker is told where one ends
 
 use crate::capture::{
-    self, CaptureError, CaptureInfo, Found, FrameBatch, OpenOptions, Seam, Source, TimeSpan,
+    self, CaptureError, CaptureInfo, FrameBatch, OpenOptions, Seam, Source, TimeSpan,
 };
 use crate::decode::{Decoder, SegmentBatch, Undecoded};
+use crate::net::Timestamp;
 
 use super::hand_over::hand_over;
+use super::merge::{Aside, Timeline};
+use super::plan::{Indexed, Plan};
 use super::track::{Followed, Tracker};
 use super::{Error, Progress, ProgressFn, Settings};
 
@@ -18,14 +21,16 @@ use super::{Error, Progress, ProgressFn, Settings};
 pub(super) struct Read {
     /// Each file, and what of it could not be decoded.
     pub(super) captures: Vec<(CaptureInfo, Vec<Undecoded>)>,
-    /// Sentences on files left out, and on the seams between files.
+    /// Sentences on files left out, on the seams between files, and on what several captures show.
     pub(super) notes: Vec<String>,
     /// Frames that the user wants: all of them, without a filter or a span of time.
     pub(super) frames: u64,
+    /// Segments that were not followed, as another capture's view of their connection was.
+    pub(super) aside: Aside,
 }
 
 /// Reads all of it.
-pub(super) fn all(settings: &Settings, found: Found, tracker: &mut Tracker) -> Result<Read, Error> {
+pub(super) fn all(settings: &Settings, plan: &Plan, tracker: &mut Tracker) -> Result<Read, Error> {
     let (mut upstream, mut downstream) = tracker.halves();
     let [decode_alone, follow_alone] = match settings.jobs {
         Some(1) => [true, true],
@@ -38,7 +43,10 @@ pub(super) fn all(settings: &Settings, found: Found, tracker: &mut Tracker) -> R
             hand_over(
                 decode_alone,
                 move |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
-                    decode(settings, found, give)
+                    walk(Timeline::new(settings, plan), &mut |step, followed| {
+                        followed.ends_capture = step == Step::EndOfStretch;
+                        give(followed).map(|()| true)
+                    })
                 },
                 |followed| upstream.follow(followed, give),
             )
@@ -50,42 +58,22 @@ pub(super) fn all(settings: &Settings, found: Found, tracker: &mut Tracker) -> R
     )
 }
 
-/// Reads and decodes all of it.
-fn decode(
-    settings: &Settings,
-    found: Found,
-    give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>,
-) -> Result<Read, Error> {
-    let mut known = 0;
-    walk(settings, found, 0, &mut |step, followed| {
-        followed.ends_capture = matches!(step, Step::EndOfCapture);
-        match step {
-            Step::Batch(decoder) => {
-                while let Some(name) = decoder.encapsulation_name(known + 1) {
-                    followed.encapsulations.push(name);
-                    known += 1;
-                }
-            }
-            Step::EndOfCapture => known = 0,
-        }
-        give(followed)
-    })
-}
-
-/// Reads the segments of all of it, flows aside. `before`: captures of this run that were read earlier.
+/// Reads the segments of all of it, flows aside.
 pub(super) fn segments_of(
     settings: &Settings,
-    found: Found,
-    before: usize,
+    plan: &Plan,
     take: &mut dyn FnMut(&mut SegmentBatch),
 ) -> Result<Read, Error> {
     hand_over(
         settings.jobs == Some(1),
         move |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
-            walk(settings, found, before, &mut |step, followed| match step {
-                Step::Batch(_) => give(followed),
-                Step::EndOfCapture => Ok(()),
-            })
+            walk(
+                Timeline::new(settings, plan),
+                &mut |step, followed| match step {
+                    Step::Batch => give(followed).map(|()| true),
+                    Step::EndOfStretch => Ok(true),
+                },
+            )
         },
         |followed| {
             take(&mut followed.batch);
@@ -95,63 +83,42 @@ pub(super) fn segments_of(
 }
 
 /// What comes next of the captures.
-enum Step<'a> {
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Step {
     /// A batch of segments.
-    Batch(&'a mut Decoder),
-    /// The last file of a capture was read.
-    EndOfCapture,
+    Batch,
+    /// All captures of one stretch of time were read.
+    EndOfStretch,
 }
 
-/// Goes through the captures file by file. `before`: captures of this run that were read earlier.
+/// Goes through the captures, as far as `take` says to go on.
 fn walk(
-    settings: &Settings,
-    found: Found,
-    before: usize,
-    take: &mut dyn FnMut(Step<'_>, &mut Followed) -> Result<(), Error>,
+    mut timeline: Timeline<'_>,
+    take: &mut dyn FnMut(Step, &mut Followed) -> Result<bool, Error>,
 ) -> Result<Read, Error> {
-    let of = before + found.sets.iter().map(|set| set.files.len()).sum::<usize>();
-    let mut read = Read {
-        captures: Vec::with_capacity(of),
-        notes: found.notes,
-        frames: 0,
-    };
-    let next = |read: &Read| u32::try_from(before + read.captures.len()).unwrap_or(u32::MAX);
     let mut followed = Followed::default();
-    for set in &found.sets {
-        let mut decoder = Decoder::new(next(&read));
-        for (at, file) in set.files.iter().enumerate() {
-            let index = next(&read);
-            if at > 0
-                && let Some((before, undecoded)) = read.captures.last_mut()
-            {
-                let seam = capture::seam(before, file);
-                read.notes.extend(seam.sentence(&before.path, &file.path));
-                if matches!(seam, Seam::Overlap(_)) {
-                    *undecoded = decoder.undecoded();
-                    take(Step::EndOfCapture, &mut followed)?;
-                    decoder = Decoder::new(index);
-                } else {
-                    *undecoded = decoder.next_file(index);
-                }
-            }
-            let file = File {
-                settings,
-                path: &file.path,
-                index,
-                of,
-            };
-            let info = file.run(&mut decoder, &mut followed, |decoder, followed| {
-                read.frames += followed.frames;
-                take(Step::Batch(decoder), followed).map(|()| true)
-            })?;
-            read.captures.push((info, Vec::new()));
+    let (mut frames, mut goes_on) = (0, true);
+    while goes_on && timeline.begin()? {
+        while goes_on && timeline.next(&mut followed)? {
+            frames += followed.frames;
+            goes_on = take(Step::Batch, &mut followed)?;
         }
-        if let Some((_, undecoded)) = read.captures.last_mut() {
-            *undecoded = decoder.undecoded();
-        }
-        take(Step::EndOfCapture, &mut followed)?;
+        goes_on &= take(Step::EndOfStretch, &mut followed)?;
     }
-    Ok(read)
+    Ok(timeline.finish(frames))
+}
+
+/// Reads captures once more, pipes apart, as far as `take` says to go on; where one file follows the other, such as are `needed` alone.
+pub(super) fn again(
+    settings: &Settings,
+    plan: &Plan,
+    needed: &(dyn Fn(u32) -> bool + Sync),
+    take: &mut dyn FnMut(Step, &mut SegmentBatch) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    walk(Timeline::again(settings, plan, needed), &mut |step, f| {
+        take(step, &mut f.batch)
+    })
+    .map(|_| ())
 }
 
 /// Reads one file apart from all others; `take` says whether to go on.
@@ -160,100 +127,162 @@ pub(super) fn one(
     path: &str,
     take: &mut dyn FnMut(&mut SegmentBatch) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let file = File {
-        settings,
-        path,
-        index: 0,
-        of: 1,
+    let file = capture::CaptureFile {
+        path: path.to_owned(),
+        first: None,
     };
     hand_over(
         settings.jobs == Some(1),
         |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
-            file.run(&mut Decoder::new(0), &mut Followed::default(), |_, f| {
-                give(f).map(|()| true)
-            })
+            let files = [(0, file)];
+            let mut lane = Lane::new(settings, &files, 1);
+            let mut followed = Followed::default();
+            while lane.fill(&mut followed.batch)?.is_some() {
+                give(&mut followed)?;
+            }
+            Ok(())
         },
         |followed| take(&mut followed.batch),
     )
-    .map(|_| ())
 }
 
-/// Reads one file of a capture once more, as far as `take` says to go on.
-pub(super) fn again(
-    settings: &Settings,
-    path: &str,
-    index: u32,
-    decoder: &mut Decoder,
-    take: &mut dyn FnMut(&mut SegmentBatch) -> Result<bool, Error>,
-) -> Result<(), Error> {
-    let file = File {
-        settings,
-        path,
-        index,
-        of: index as usize + 1,
-    };
-    file.run(decoder, &mut Followed::default(), |_, f| take(&mut f.batch))
-        .map(|_| ())
-}
-
-/// One file being read.
-struct File<'a> {
+/// Files that follow one another, being read.
+pub(super) struct Lane<'a> {
     settings: &'a Settings,
-    path: &'a str,
-    index: u32,
+    files: &'a [Indexed],
+    /// How many captures there are.
     of: usize,
+    decoder: Decoder,
+    frames: FrameBatch,
+    source: Option<Box<dyn Source>>,
+    /// Frames before this moment are not looked at.
+    from: Option<Timestamp>,
+    /// What was read, with the index of its capture.
+    pub(super) read: Vec<(u32, CaptureInfo, Vec<Undecoded>)>,
+    /// Sentences on the seams between files.
+    pub(super) notes: Vec<String>,
+    /// The next file begins before the one just read ends: it and those behind it are another capture.
+    pub(super) rest: &'a [Indexed],
 }
 
-impl File<'_> {
-    /// The file without the frames that the user does not want.
-    fn open(&self) -> Result<Box<dyn Source>, CaptureError> {
-        let Settings {
-            filter, from, to, ..
-        } = self.settings;
-        let mut source = capture::open(self.path, &OpenOptions::default())?;
-        if from.is_some() || to.is_some() {
-            source = Box::new(TimeSpan::new(source, *from, *to));
-        }
-        match filter {
-            Some(expression) => capture::filter(source, expression),
-            None => Ok(source),
+impl<'a> Lane<'a> {
+    pub(super) fn new(settings: &'a Settings, files: &'a [Indexed], of: usize) -> Self {
+        let first = files.first().map_or(0, |(index, _)| *index);
+        Self {
+            settings,
+            files,
+            of,
+            decoder: Decoder::new(first),
+            frames: FrameBatch::default(),
+            source: None,
+            from: None,
+            read: Vec::with_capacity(files.len()),
+            notes: Vec::new(),
+            rest: &[],
         }
     }
 
-    /// Reads and decodes it, batch by batch, as far as `take` says to go on.
-    fn run(
-        &self,
-        decoder: &mut Decoder,
-        out: &mut Followed,
-        mut take: impl FnMut(&mut Decoder, &mut Followed) -> Result<bool, Error>,
-    ) -> Result<CaptureInfo, Error> {
-        let mut source = self.open()?;
-        let mut frames = FrameBatch::default();
-        while source.next_batch(&mut frames)? {
-            if let Some(ProgressFn(tell)) = &self.settings.progress {
-                let (octets, octets_in_all) = source.progress();
-                tell(&Progress {
-                    path: self.path,
-                    index: self.index as usize,
-                    of: self.of,
-                    octets,
-                    octets_in_all,
-                    frames: frames.frames.last().map_or(0, |f| f.number.number()),
-                });
-            }
-            if self.index > 0 {
-                for frame in &mut frames.frames {
-                    frame.number = frame.number.in_capture(self.index);
-                }
-            }
-            out.frames = frames.frames.len() as u64;
-            decoder.push(&mut frames, &mut out.batch);
-            if !take(decoder, out)? {
-                break;
-            }
+    /// Leaves out what was captured before.
+    pub(super) fn skip_until(&mut self, from: Timestamp) {
+        self.from = Some(from);
+    }
+
+    /// Passes over files, save the one of this index, that come next.
+    pub(super) fn pass_over(&mut self, needed: impl Fn(u32) -> bool) {
+        while self.source.is_none()
+            && let [(index, _), rest @ ..] = self.files
+            && !needed(*index)
+        {
+            self.files = rest;
         }
-        let mut info = source.info();
-        info.problems.extend(decoder.take_problems());
-        Ok(info)
+    }
+
+    /// The name of an encapsulation that its segments show; `None` for numbers not given yet.
+    pub(super) fn encapsulation(&self, number: u32) -> Option<String> {
+        self.decoder.encapsulation_name(number)
+    }
+
+    /// The index of the file being read, or of the next.
+    pub(super) fn at(&self) -> Option<u32> {
+        self.files.first().map(|(index, _)| *index)
+    }
+
+    /// Reads and decodes the next batch: how many frames it was; `None` behind the last file.
+    pub(super) fn fill(&mut self, out: &mut SegmentBatch) -> Result<Option<u64>, Error> {
+        while let [(index, file), rest @ ..] = self.files {
+            let source = match &mut self.source {
+                Some(source) => source,
+                none => none.insert(open(self.settings, &file.path)?),
+            };
+            if source.next_batch(&mut self.frames)? {
+                if let Some(ProgressFn(tell)) = &self.settings.progress {
+                    let (octets, octets_in_all) = source.progress();
+                    tell(&Progress {
+                        path: &file.path,
+                        index: *index as usize,
+                        of: self.of,
+                        octets,
+                        octets_in_all,
+                        frames: self.frames.frames.last().map_or(0, |f| f.number.number()),
+                    });
+                }
+                if let Some(from) = self.from {
+                    self.frames.frames.retain(|frame| frame.time >= from);
+                    if self.frames.frames.is_empty() {
+                        continue;
+                    }
+                }
+                if *index > 0 {
+                    for frame in &mut self.frames.frames {
+                        frame.number = frame.number.in_capture(*index);
+                    }
+                }
+                let frames = self.frames.frames.len() as u64;
+                self.decoder.push(&mut self.frames, out);
+                return Ok(Some(frames));
+            }
+            let mut info = source.info();
+            info.problems.extend(self.decoder.take_problems());
+            self.source = None;
+            self.files = rest;
+            let undecoded = match rest {
+                [] => self.decoder.undecoded(),
+                [(next, file), ..] => {
+                    let seam = capture::seam(&info, file);
+                    self.notes.extend(seam.sentence(&info.path, &file.path));
+                    if matches!(seam, Seam::Overlap(_)) {
+                        (self.rest, self.files) = (rest, &[]);
+                        self.decoder.undecoded()
+                    } else {
+                        self.decoder.next_file(*next)
+                    }
+                }
+            };
+            self.read.push((*index, info, undecoded));
+        }
+        Ok(None)
+    }
+
+    /// What is known of a file that is not read to its end.
+    pub(super) fn leave(&mut self) {
+        if let (Some(source), Some(index)) = (self.source.take(), self.at()) {
+            self.read
+                .push((index, source.info(), self.decoder.undecoded()));
+        }
+    }
+}
+
+/// A file without the frames that the user does not want.
+fn open(settings: &Settings, path: &str) -> Result<Box<dyn Source>, CaptureError> {
+    let Settings {
+        filter, from, to, ..
+    } = settings;
+    let mut source = capture::open(path, &OpenOptions::default())?;
+    if from.is_some() || to.is_some() {
+        source = Box::new(TimeSpan::new(source, *from, *to));
+    }
+    match filter {
+        Some(expression) => capture::filter(source, expression),
+        None => Ok(source),
     }
 }

@@ -36,6 +36,8 @@ pub struct Parts {
     pub flows: FlowList,
     /// TCP segments, as captured.
     pub tcp_segments: u64,
+    /// Of these, by capture, those whose connection was followed in another capture's view of it.
+    pub seen_twice: BTreeMap<u32, u64>,
     /// The findings, in any order.
     pub findings: Vec<detect::Finding>,
     /// The remedies, whose indices point into `findings`.
@@ -149,6 +151,7 @@ pub fn build(parts: Parts) -> Report {
         captures,
         mut flows,
         tcp_segments,
+        seen_twice,
         findings,
         remedies,
         names: told_names,
@@ -181,7 +184,8 @@ pub fn build(parts: Parts) -> Report {
         .zip(&captures)
         .map(|(index, (info, undecoded))| {
             let copies = duplicates.get(&index).copied().unwrap_or_default();
-            capture(info, undecoded, copies)
+            let twice = seen_twice.get(&index).copied().unwrap_or_default();
+            capture(info, undecoded, copies, twice)
         })
         .collect();
     let totals = Totals {
@@ -367,7 +371,12 @@ fn step(step: rules::Step) -> Step {
     }
 }
 
-fn capture(info: &CaptureInfo, undecoded: &[decode::Undecoded], duplicates: u64) -> Capture {
+fn capture(
+    info: &CaptureInfo,
+    undecoded: &[decode::Undecoded],
+    duplicates: u64,
+    seen_twice: u64,
+) -> Capture {
     let problem = |p: &capture::Problem| Problem {
         frame: p.frame.map(|f| f.0),
         text: p.text.clone(),
@@ -391,7 +400,8 @@ fn capture(info: &CaptureInfo, undecoded: &[decode::Undecoded], duplicates: u64)
             })
             .collect(),
         dropped_by_capture: info.dropped_by_capture,
-        duplicates_removed: duplicates,
+        duplicates_removed: duplicates.saturating_add(seen_twice),
+        seen_twice,
         problems: info.problems.iter().map(problem).collect(),
         comments: info.comments.iter().map(problem).collect(),
     }

@@ -124,8 +124,10 @@ pub struct Capture {
     pub undecoded: Vec<Undecoded>,
     /// Frames that the capturing system dropped, where it says so.
     pub dropped_by_capture: Option<u64>,
-    /// Copies that the capture made, left out of all counts.
+    /// Frames left out of all counts as they were seen twice: copies that the capture made, and what another capture shows as well.
     pub duplicates_removed: u64,
+    /// Of these, TCP segments whose connection was followed in another capture of it.
+    pub seen_twice: u64,
     /// What was wrong with the file.
     pub problems: Vec<Problem>,
     /// Comments that the file carries.

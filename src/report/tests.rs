@@ -264,6 +264,7 @@ fn without_graphs(text: &str) -> Report {
         text: text.to_owned(),
     });
     build(Parts {
+        seen_twice: [(0, 4)].into(),
         captures: vec![(
             CaptureInfo {
                 path: format!("hub1.pcapng{text}"),
@@ -500,7 +501,8 @@ fn findings_come_worst_first_and_remedies_name_them() {
         ["offload-checksum", "switch-port"]
     );
     assert!(report.findings[2].remediations.is_empty());
-    assert_eq!(report.captures[0].duplicates_removed, 6);
+    assert_eq!(report.captures[0].duplicates_removed, 6 + 4);
+    assert_eq!(report.captures[0].seen_twice, 4);
     assert_eq!(report.verdict.grade, "sick");
 }
 

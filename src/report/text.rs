@@ -638,10 +638,19 @@ pub(super) fn notes(capture: &Capture) -> Vec<String> {
             plural(capture.truncated_frames, "frame was", "frames were")
         ));
     }
-    if capture.duplicates_removed > 0 {
+    let copies = capture
+        .duplicates_removed
+        .saturating_sub(capture.seen_twice);
+    if copies > 0 {
         notes.push(format!(
             "{} made by the capture itself, left out of all counts.",
-            plural(capture.duplicates_removed, "copy was", "copies were")
+            plural(copies, "copy was", "copies were")
+        ));
+    }
+    if capture.seen_twice > 0 {
+        notes.push(format!(
+            "{} seen twice: their connections were followed in another capture of them.",
+            plural(capture.seen_twice, "segment was", "segments were")
         ));
     }
     for undecoded in capture.undecoded.iter().take(NOTES) {
