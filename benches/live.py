@@ -202,6 +202,8 @@ def main():
     args.binary = os.path.abspath(args.binary)
     capture = os.path.abspath(args.capture)
     folder = tempfile.mkdtemp(prefix="tcptriage-bench-")
+    # So that a signal leaves no hosts behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     make_hosts()
     try:
         (soak if args.soak else rates)(args, capture, folder)
