@@ -77,7 +77,6 @@ const MAP: &[(&str, &[&str], &[&str])] = &[
             "nix",
             "ratatui",
             "seccompiler",
-            "serde_json",
         ],
     ),
     // The binary: it names the library's stages by `tcptriage::`.
