@@ -20,7 +20,7 @@ use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Termios, tcgetattr};
 use support::netns::{Folder, command, missing};
-use tcptriage::live::{News, Status, view};
+use tcptriage::live::{News, view};
 use tcptriage::pipeline::{Settings, analyze};
 
 /// Longest wait for anything: a busy machine is slow.
@@ -196,8 +196,7 @@ fn a_view_beside_which_a_thread_panics() {
             assert!(Instant::now() < end);
             thread::sleep(Duration::from_millis(20));
         }
-        news.send(News::Status(Box::new(Status::default())))
-            .unwrap();
+        news.send(News::Status(Box::default())).unwrap();
         // With it goes the sender, and the view ends.
         panic!("something that must not be");
     })
