@@ -699,3 +699,19 @@ fn captures_that_have_nothing_in_common() {
     );
     assert_eq!(hurting(&report), Vec::<&str>::new());
 }
+
+#[test]
+fn a_path_that_was_away_is_an_outage_and_no_other_is() {
+    for folder in shared::scenarios() {
+        let (client, server) = (folder.join("client.pcap.gz"), folder.join("server.pcap.gz"));
+        let report = report(&client, &server);
+        let told = report.findings.iter().any(|f| f.id == "link.outage");
+        assert_eq!(
+            told,
+            name(&folder).starts_with("outage"),
+            "{}: {:?}",
+            name(&folder),
+            hurting(&report)
+        );
+    }
+}

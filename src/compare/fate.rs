@@ -19,6 +19,11 @@ use crate::net::{FrameNo, Sketch, Timestamp, seconds};
 const MAX_EVENTS: usize = 200;
 /// A segment is late that was under way this much longer than the median, and longer than twice that.
 const LATE: i64 = 50_000_000;
+/// A silence at the receiving side from which it may be an outage.
+pub(super) const SILENCE: i64 = 1_000_000_000;
+/// Stretches without such a silence, and moments at which something lost had left, kept of one direction.
+const MAX_STRETCHES: usize = 1_000;
+const MAX_LOST: usize = 10_000;
 /// Octets that the timestamps option takes of a segment.
 pub(super) const TIMESTAMPS_OCTETS: u32 = 12;
 
@@ -183,6 +188,10 @@ pub struct Path {
     pub slowest: Option<Event>,
     /// How often the same octets were lost, at most.
     pub times_lost: u32,
+    /// When the receiving side heard of the sender at all, by the left side's clock: stretches without a silence of a second.
+    pub heard: Vec<(Timestamp, Timestamp)>,
+    /// When what was lost had left, by the left side's clock.
+    pub lost_at: Vec<Timestamp>,
 }
 
 impl Path {
@@ -217,6 +226,8 @@ impl Path {
             (a, b) => a.or(b),
         };
         self.times_lost = self.times_lost.max(other.times_lost);
+        self.heard.extend(&other.heard);
+        self.lost_at.extend(&other.lost_at);
     }
 }
 
@@ -359,6 +370,7 @@ pub(super) fn fates(
     teller.acknowledgements(series);
     teller.resets();
     teller.options(&matches);
+    teller.heard();
     (teller.path, teller.events)
 }
 
@@ -743,6 +755,10 @@ impl<'a> Teller<'a, '_> {
                         let times = times_lost.entry(from).or_default();
                         *times += 1;
                         self.path.times_lost = self.path.times_lost.max(*times);
+                        if self.path.lost_at.len() < MAX_LOST {
+                            let left = self.left_time(sent.time, true);
+                            self.path.lost_at.push(left);
+                        }
                     }
                     Fate::Missed => self.path.missed += segments,
                     _ => self.path.outside += segments,
@@ -763,6 +779,21 @@ impl<'a> Teller<'a, '_> {
                     reordered: false,
                 };
                 self.emit(&hole, fate, segments, false, None);
+            }
+        }
+    }
+
+    /// When the receiving side heard of the sender.
+    fn heard(&mut self) {
+        for came in &self.direction.came.segments {
+            let time = self.left_time(came.time, false);
+            let full = self.path.heard.len() >= MAX_STRETCHES;
+            match self.path.heard.last_mut() {
+                // The last of too many stretches holds all that comes.
+                Some((_, last)) if full || time.nanos_since(*last) < SILENCE => {
+                    *last = time.max(*last);
+                }
+                _ => self.path.heard.push((time, time)),
             }
         }
     }

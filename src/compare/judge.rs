@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::fate::{Event, EventKind, Fate, Path};
+use super::fate::{Event, EventKind, Fate, Path, SILENCE};
 use super::{Compared, Ground, Joined};
 use crate::decode::TcpFlags;
 use crate::detect::{Evidence, Finding, Severity, plural};
@@ -22,6 +22,9 @@ const MAX_FLOWS: usize = 1_000;
 const LOSS_SHARE: f64 = 0.001;
 /// Octets lost so often stop a connection.
 const STUCK: u32 = 4;
+/// Segments that leave into a silence and are lost, for it to be an outage; and the share of others lost beside which it proves none.
+const LEAST_INTO_SILENCE: usize = 3;
+const LOSSY: f64 = 0.05;
 /// Share of segments from which copies and disorder hurt, and how many there have to be.
 const ORDER_SHARE: f64 = 0.01;
 const ENOUGH: u64 = 3;
@@ -53,6 +56,52 @@ struct Way<'a> {
     events: Vec<&'a Event>,
 }
 
+/// A time in which nothing came of what left.
+struct Silence {
+    from: Timestamp,
+    to: Timestamp,
+    /// Segments that left meanwhile.
+    lost: usize,
+}
+
+impl Silence {
+    fn seconds(&self) -> f64 {
+        self.to.seconds_since(self.from)
+    }
+
+    fn holds(&self, time: Timestamp) -> bool {
+        self.from < time && time < self.to
+    }
+}
+
+impl Way<'_> {
+    /// Silences of all its connections at once, behind which it was heard again, and which segments were lost in.
+    fn silences(&self) -> Vec<Silence> {
+        let mut heard = self.sum.heard.clone();
+        heard.sort_unstable();
+        let mut silences = Vec::new();
+        let mut upto: Option<Timestamp> = None;
+        for (from, to) in heard {
+            if let Some(upto) = upto
+                && from.nanos_since(upto) >= SILENCE
+            {
+                let mut silence = Silence {
+                    from: upto,
+                    to: from,
+                    lost: 0,
+                };
+                let lost = self.sum.lost_at.iter().filter(|t| silence.holds(**t));
+                silence.lost = lost.count();
+                if silence.lost >= LEAST_INTO_SILENCE {
+                    silences.push(silence);
+                }
+            }
+            upto = upto.max(Some(to));
+        }
+        silences
+    }
+}
+
 /// The findings, in no order.
 #[must_use]
 pub fn findings(compared: &Compared) -> Vec<Finding> {
@@ -81,6 +130,7 @@ pub fn findings(compared: &Compared) -> Vec<Finding> {
             way,
         };
         judge.losses(&mut out);
+        judge.outage(ways.get(&(*to, *from)), &mut out);
         judge.damage(&mut out);
         judge.disorder(&mut out);
         judge.host(&mut out);
@@ -247,11 +297,7 @@ impl<'a> Judge<'a, '_> {
         };
         // What was lost once may be lost by chance, and longer ones may not have been sent at all.
         let data = count.saturating_sub(sum.lost_fins);
-        let only_long = sum
-            .smallest_lost
-            .is_some_and(|s| s >= LONG && s > sum.largest_came)
-            && data >= 2
-            && sum.times_lost >= 2;
+        let only_long = self.only_long() && data >= 2 && sum.times_lost >= 2;
         if only_long {
             let mut f = self.finding(
                 "path.mtu-black-hole",
@@ -355,6 +401,69 @@ impl<'a> Judge<'a, '_> {
             ("share", share(count, self.sent())),
             ("count", count as f64),
         ];
+        out.push(f);
+    }
+
+    /// Whether all that was lost is longer than all that came.
+    fn only_long(&self) -> bool {
+        let sum = &self.way.sum;
+        sum.smallest_lost
+            .is_some_and(|s| s >= LONG && s > sum.largest_came)
+    }
+
+    /// Stretches of time in which nothing at all came, though some left, and behind which all went on.
+    fn outage(&self, back: Option<&Way<'_>>, out: &mut Vec<Finding>) {
+        let silences = self.way.silences();
+        let lost: usize = silences.iter().map(|s| s.lost).sum();
+        let sum = &self.way.sum;
+        let others = sum.lost.saturating_sub(lost as u64);
+        if silences.is_empty() || share(others, sum.matched + sum.lost) >= LOSSY || self.only_long()
+        {
+            return;
+        }
+        let (from, to) = (self.from, self.to);
+        let lost_back: usize = back.map_or(0, |b| b.silences().iter().map(|s| s.lost).sum());
+        if (lost_back, to) > (lost, from) {
+            // It is told of the other way.
+            return;
+        }
+        // What was under way at its beginning, and what its end brings about, is no matter of the silence.
+        let open = silences.iter().any(|s| {
+            let edge = s.to.nanos_since(s.from) / 4;
+            let (begin, end) = (s.from.plus_nanos(edge), s.to.plus_nanos(-edge));
+            let mut heard = back.iter().flat_map(|b| &b.sum.heard);
+            heard.any(|(from, to)| *from < end && begin < *to)
+        });
+        let longest = silences.iter().map(Silence::seconds).fold(0.0, f64::max);
+        let events = self.events(|k| k == EventKind::Fate(Fate::Lost));
+        let within: Vec<&Event> = events
+            .into_iter()
+            .filter(|e| silences.iter().any(|s| s.holds(e.time)))
+            .collect();
+        let mut f = self.finding(
+            "link.outage",
+            Severity::Critical,
+            if open { 0.9 } else { 0.97 },
+            format!(
+                "nothing from {from} came to {to} for {}{}, though {} left one capture{}; then everything went on: the path between was away",
+                span(longest),
+                match silences.len() {
+                    1 => String::new(),
+                    n => format!(" and {} more", plural(n as u64 - 1, "time")),
+                },
+                plural(lost as u64, "segment"),
+                if open {
+                    ", while the other way stood open"
+                } else {
+                    ", nor anything the other way"
+                }
+            ),
+            &within,
+            |_| "leaves into the silence".to_owned(),
+        );
+        f.subject = Some(from);
+        f.peer = Some(to);
+        f.seconds_lost = Some(silences.iter().map(Silence::seconds).sum());
         out.push(f);
     }
 
