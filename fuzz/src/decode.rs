@@ -71,20 +71,20 @@ pub fn decode(frames: &[(u16, Vec<u8>, u32)]) -> (Decoder, SegmentBatch) {
     (decoder, out)
 }
 
-/// Other addresses that are as easily told from each other, and of the same kind (a group stays a group).
+/// Other addresses that are as easily told from each other. Their first half stays: what lies under MPLS is guessed, and these octets
+/// are part of the guess.
 struct Inverted;
 
 impl Mask for Inverted {
     fn ip(&mut self, addr: IpAddr) -> IpAddr {
         match addr {
-            IpAddr::V4(a) => Ipv4Addr::from_bits(!a.to_bits()).into(),
-            IpAddr::V6(a) => Ipv6Addr::from_bits(!a.to_bits()).into(),
+            IpAddr::V4(a) => Ipv4Addr::from_bits(a.to_bits() ^ u32::from(u16::MAX)).into(),
+            IpAddr::V6(a) => Ipv6Addr::from_bits(a.to_bits() ^ u128::from(u64::MAX)).into(),
         }
     }
 
-    fn mac(&mut self, [first, rest @ ..]: [u8; 6]) -> [u8; 6] {
-        let [b, c, d, e, f] = rest.map(|o| !o);
-        [first, b, c, d, e, f]
+    fn mac(&mut self, [a, b, c, d, e, f]: [u8; 6]) -> [u8; 6] {
+        [a, b, c, !d, !e, !f]
     }
 }
 
