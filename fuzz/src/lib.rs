@@ -49,4 +49,5 @@ pub const TARGETS: &[Target] = &[
     ("facts", text::facts),
     ("logs", text::logs),
     ("rule", text::rule),
+    ("escapes", text::escapes),
 ];

@@ -648,4 +648,15 @@ fn texts(seeds: &mut Seeds) {
     add(seeds, "logs", &[b"#Log-type: Transport Connectivity Log\r\n#Fields: date-time,session,Source,Destination,direction,description\r\n\
         2010-01-05T15:22:00.000Z,08CC5C6B3B1E0A12,SMTP,b.example,+,DnsConnectorDelivery\r\n\
         2010-01-05T15:22:01.000Z,08CC5C6B3B1E0A12,SMTP,b.example,>,\"Failed connection to 198.51.100.2:25 (TimedOut:0000274C)\"\r\n"]);
+    let bidirectional = "a\u{202e}b\u{2066}\u{200b}\u{feff}";
+    for text in [
+        "=cmd|'/C calc'!A0",
+        "<script>alert(1)</script>\"'`",
+        "</script><!-- ]]> &lt; \\u003c",
+        "\u{1b}[31m\u{9b}2J\r\n\t\0",
+        bidirectional,
+        "[x](http://evil.example) www.evil.example {{7*7}} @a ```",
+    ] {
+        add(seeds, "escapes", &[text.as_bytes()]);
+    }
 }

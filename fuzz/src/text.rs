@@ -4,8 +4,11 @@
 //! Gives:  nothing; panics where a promise of the facts or rules stage is broken
 //! Never:  reads a file
 
+use tcptriage::capture::{CaptureInfo, Problem};
 use tcptriage::facts::{self, Facts, logs};
 use tcptriage::net::Timestamp;
+use tcptriage::report::build::{Parts, build};
+use tcptriage::report::{FORMATS, Look, escape};
 use tcptriage::rules;
 
 use super::ops::Ops;
@@ -66,5 +69,57 @@ pub fn rule(input: &[u8]) {
             let _ = rule.applies.words();
         }
         Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// What foreign text becomes where it leaves the tool, and whole reports that hold it in the places where files and packets name things.
+pub fn escapes(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    for (name, out) in [
+        ("line", escape::line(&text)),
+        ("markdown", escape::markdown(&text)),
+        ("code", escape::markdown_code(&text)),
+        ("csv", escape::csv(&text)),
+    ] {
+        assert!(!out.contains(char::is_control), "{name}: {out:?}");
+    }
+    assert!(!escape::markdown(&text).contains(['<', '>', '@']));
+    let written = |text: &str| {
+        let told = || {
+            vec![Problem {
+                frame: None,
+                text: text.to_owned(),
+            }]
+        };
+        let info = CaptureInfo {
+            path: text.to_owned(),
+            problems: told(),
+            comments: told(),
+            ..CaptureInfo::default()
+        };
+        let report = build(Parts {
+            captures: vec![(info, Vec::new())],
+            names: vec![([192, 0, 2, 1].into(), text.to_owned())],
+            notes: vec![text.to_owned()],
+            ..Parts::default()
+        });
+        FORMATS.iter().map(move |format| {
+            let mut out = Vec::new();
+            format.write(&report, Look::default(), &mut out).unwrap();
+            let out = String::from_utf8(out).expect("every format is text");
+            (format.name(), out)
+        })
+    };
+    for ((name, out), (_, plain)) in written(&text).zip(written("plain")) {
+        let acts = |c: char| c.is_control() && c != '\n';
+        assert!(!out.contains(acts), "{name}: {out:?}");
+        if name == "html" {
+            // No text becomes markup: there are as many tags as with a text that has none.
+            let tags = |text: &str| text.matches('<').count();
+            assert_eq!(tags(&out), tags(&plain), "{out}");
+        }
+        if name == "json" {
+            assert!(serde_json::from_str::<serde_json::Value>(&out).is_ok());
+        }
     }
 }
