@@ -458,3 +458,256 @@ fn redaction_leaves_no_address() {
     }
     fs::remove_dir_all(folder).unwrap();
 }
+
+/// What names hosts, people and places, in every text that servers and clients send, and in the names of folders and files.
+const NAMES: &[&str] = &[
+    "zaphodhost",
+    "zaphodcorp",
+    "zaphodclient",
+    "zaphodpc",
+    "zaphodfiles",
+    "zaphod-share",
+    "zaphodtown",
+    "zaphodfolder",
+    "zaphodcut",
+    "10-9-8-7",
+    "192.168.77.88",
+    "47110815",
+];
+
+/// A server that says much of itself, and is stuck in the end.
+fn talkative(banner: &str, ehlo: &str) -> Vec<u8> {
+    let mut scene = Scene::new();
+    let mut convo = between(1, 49_152, 25, 25)
+        .handshake()
+        .wait_ms(6_000)
+        .send(S2C, format!("220 {banner}\r\n").as_bytes())
+        .send(C2S, format!("EHLO {ehlo}\r\n").as_bytes())
+        .send(
+            S2C,
+            b"250-zaphodhost Hello zaphodclient [192.168.77.88]\r\n250 SIZE\r\n",
+        );
+    for text in [
+        "from zaphodhost [192.168.77.88] user <a@b.example>, host=ip-10-9-8-7 zaphodpc$",
+        r"\\zaphodfiles\zaphod-share of zaphodcorp, call zaphodtown 47110815",
+    ] {
+        convo = convo
+            .send(C2S, b"RCPT TO:<a@b.example>\r\n")
+            .ack(S2C)
+            .wait_ms(7_000)
+            .send(S2C, format!("550 5.1.1 {text}\r\n").as_bytes());
+    }
+    convo = convo.send(C2S, b"QUIT\r\n");
+    for _ in 0..6 {
+        convo = convo.wait_ms(3_000).again();
+    }
+    scene.add(convo.rst(C2S));
+    pcapng(&About::default(), &scene.frames())
+}
+
+fn text(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).to_lowercase()
+}
+
+#[test]
+fn redaction_leaves_no_word_of_others() {
+    let folder = folder("words");
+    let inside = folder.join("zaphodfolder");
+    fs::create_dir_all(&inside).unwrap();
+    let banner = "zaphodhost Microsoft ESMTP MAIL Service, Version: 6.0 ready at zaphodcorp";
+    let capture = inside.join("zaphodtown.pcapng");
+    fs::write(&capture, talkative(banner, "zaphodclient")).unwrap();
+    fs::write(inside.join("zaphodcut.pcap"), b"no capture").unwrap();
+    fs::write(inside.join("facts.txt"), b"net.ipv4.tcp_sack = 0\n").unwrap();
+    let [inside, capture, facts] =
+        [&inside, &capture, &inside.join("facts.txt")].map(|p| p.to_str().unwrap().to_owned());
+    let outputs = ["json", "md", "html", "txt", "csv", "pcapng"];
+    let outputs = outputs.map(|ending| folder.join(format!("r.{ending}")));
+    let told = |redact: &[&str]| {
+        let mut all = Vec::new();
+        for (name, command) in [
+            ("analyze", vec!["analyze", "-v", &inside, "--facts", &facts]),
+            (
+                "a host by name",
+                vec!["analyze", "-v", &capture, "--os", "zaphodpc=ws2008r2"],
+            ),
+            ("compare", vec!["compare", "-v", &inside, &capture]),
+            (
+                "verify",
+                vec!["verify", "-v", "--before", &inside, "--after", &capture],
+            ),
+        ] {
+            let mut args = [&command, redact].concat();
+            for output in &outputs {
+                args.extend(["-o", output.to_str().unwrap()]);
+            }
+            let output = Command::new(env!("CARGO_BIN_EXE_tcptriage"))
+                .args(["-q"])
+                .args(&args)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            assert_eq!(
+                output.status.code(),
+                Some(0),
+                "{name}: {}",
+                text(&output.stderr)
+            );
+            all.push((format!("{name} on the terminal"), text(&output.stdout)));
+            for output in &outputs {
+                let ending = output.extension().unwrap().to_str().unwrap();
+                all.push((
+                    format!("{name} as {ending}"),
+                    text(&fs::read(output).unwrap()),
+                ));
+            }
+        }
+        all
+    };
+    let (open, redacted) = (told(&[]), told(&["--redact"]));
+    for name in NAMES {
+        let said = open.iter().any(|(_, text)| text.contains(name));
+        assert!(said, "{name} is in no report that is not redacted");
+        for (place, text) in &redacted {
+            let at = text.find(name);
+            let around = at.map(|at| {
+                text[at.saturating_sub(80)..]
+                    .chars()
+                    .take(200)
+                    .collect::<String>()
+            });
+            assert_eq!(around, None, "{name} in {place}");
+        }
+    }
+    // What is ours stays.
+    for stays in [
+        "microsoft esmtp mail service",
+        "550 5.1.1",
+        "left out: ",
+        "is not a capture file",
+    ] {
+        assert!(redacted[0].1.contains(stays), "{stays}: {}", redacted[0].1);
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn redaction_leaves_advice_as_it_is() {
+    let folder = folder("advice");
+    let words = "netsh int tcp set global show interface ethtool on if the host runs windows linux segments switch";
+    let captures = [
+        (
+            "hosts called by our words",
+            talkative("smtp.corp.example ESMTP 4.6.16.0", "server.corp.example"),
+        ),
+        ("a name of several words", talkative("switch ESMTP", words)),
+        (
+            "a storm",
+            fs::read(
+                Path::new(env!("CARGO_MANIFEST_DIR"))
+                    .join("captures/exchange2007-nic-team/capture.pcapng"),
+            )
+            .unwrap(),
+        ),
+    ];
+    let mut advice = 0;
+    for (name, octets) in captures {
+        let (capture, key) = (folder.join("a.pcapng"), folder.join("key.txt"));
+        fs::write(&capture, octets).unwrap();
+        let report = |redact: &[&str]| -> serde_json::Value {
+            let args = [
+                "analyze",
+                "-q",
+                "--format",
+                "json",
+                capture.to_str().unwrap(),
+            ];
+            serde_json::from_slice(&run(&[&args, redact].concat())).unwrap()
+        };
+        let open = report(&[]);
+        let redacted = report(&["--redact", "--redact-key", key.to_str().unwrap()]);
+        let key = fs::read_to_string(&key).unwrap();
+        let mut addresses: Vec<(&str, &str)> = key
+            .lines()
+            .filter_map(|line| line.strip_prefix("address\t")?.split_once('\t'))
+            .collect();
+        addresses.sort_by_key(|(was, _)| std::cmp::Reverse(was.len()));
+        // The version that a banner has is a version in a rule.
+        addresses.retain(|(was, _)| *was != "4.6.16.0");
+        // By two steps, as what stands for one address may be another's.
+        let replaced = |text: &str| {
+            let mut text = text.to_owned();
+            for (n, (was, _)) in addresses.iter().enumerate() {
+                text = text.replace(was, &format!("<<{n}>>"));
+            }
+            for (n, (_, is)) in addresses.iter().enumerate() {
+                text = text.replace(&format!("<<{n}>>"), is);
+            }
+            text
+        };
+        let (open, redacted) = (&open["remediations"], &redacted["remediations"]);
+        let pairs = open
+            .as_array()
+            .unwrap()
+            .iter()
+            .zip(redacted.as_array().unwrap());
+        for (was, is) in pairs {
+            for part in [
+                "id",
+                "title",
+                "risk",
+                "applies_to",
+                "unknown",
+                "sources",
+                "confirm",
+                "fix",
+                "undo",
+            ] {
+                let (was, is) = (was[part].to_string(), is[part].to_string());
+                assert_eq!(replaced(&was), is, "{name}: {part}");
+                advice += 1;
+            }
+            // Before what was seen.
+            let reason = |remedy: &serde_json::Value| {
+                let why = remedy["why"].as_str().unwrap();
+                why.split(". Seen here: ").next().unwrap().to_owned()
+            };
+            if was["why"].as_str().unwrap().contains(". Seen here: ") {
+                assert_eq!(replaced(&reason(was)), reason(is), "{name}");
+            }
+        }
+    }
+    assert!(advice > 200, "{advice}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn redaction_leaves_our_own_sentences() {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures");
+    for name in [
+        "exchange2007-nic-team",
+        "smtp-tarpit",
+        "samba-nt1",
+        "postfix-connection-limit",
+    ] {
+        let capture = all.join(name).join("capture.pcapng");
+        let report = run(&[
+            "analyze",
+            "-q",
+            "--redact",
+            "--format",
+            "json",
+            capture.to_str().unwrap(),
+        ]);
+        let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+        let findings = report["findings"].as_array().unwrap();
+        assert!(!findings.is_empty(), "{name}");
+        for finding in findings {
+            for part in ["summary", "against", "display_filter"] {
+                let text = finding[part].to_string();
+                assert!(!text.contains('‹'), "{name}: {text}");
+            }
+        }
+        assert!(!report["verdict"].to_string().contains('‹'), "{name}");
+    }
+}

@@ -22,6 +22,7 @@ mod text;
 mod verdict;
 pub mod verification;
 mod view;
+mod vocabulary;
 mod words;
 
 pub use redact::{Redaction, redact};
