@@ -15,6 +15,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use minijinja::{AutoEscape, Environment, Value, context};
 use sha2::{Digest, Sha256};
 
+use super::beside::Shape;
 use super::model::{Finding, Flow, Remedy, Report, Step};
 use super::plot::Plot;
 use super::view::{View, data_segments, end_shown, held_up_by, life, repeats, repeats_shown};
@@ -33,6 +34,8 @@ const FINDINGS: usize = 100;
 const FRAMES: usize = 50;
 /// Rows of the table of flows without script; it says so when there are more.
 const FLOWS: usize = 50;
+/// Captures named before the findings; the list of captures has all.
+const SIDES: usize = 8;
 /// Findings in the first screen's list.
 const IN_SHORT: usize = 5;
 
@@ -107,6 +110,8 @@ fn page(report: &Report) -> Value {
         styles => INLINE.styles.iter().map(|i| i.as_value()).collect::<Vec<_>>(),
         scripts => INLINE.scripts.iter().map(|i| i.as_value()).collect::<Vec<_>>(),
         data => Value::from_safe_string(data::data(&view, &flows)),
+        heading => heading(report),
+        sides => sides(&view),
         grade => report.verdict.grade,
         calls_for_action => text::calls_for_action(report),
         grade_word => report.verdict.grade.replace('-', " "),
@@ -124,6 +129,7 @@ fn page(report: &Report) -> Value {
         flows_left_out => report.totals.flows > flows.len().min(data::MAX_ROWS) as u64,
         flows_unseen => flows.len() > FLOWS,
         plots => report.plots.iter().filter_map(|p| plot(&view, p)).collect::<Vec<_>>(),
+        plots_named => report.plots.iter().filter(|p| report.findings.iter().any(|f| f.flows.contains(&p.flow))).count(),
         tables => report.beside.tables.iter().map(beside::table).collect::<Vec<_>>(),
         trends => report.beside.trends.iter().filter_map(beside::trend).collect::<Vec<_>>(),
         hosts => across::hosts(&view),
@@ -135,6 +141,40 @@ fn page(report: &Report) -> Value {
         notes => report.notes.iter().map(|n| line(&sentence(n))).collect::<Vec<_>>(),
         version => env!("CARGO_PKG_VERSION"),
     }
+}
+
+/// What the page is about.
+fn heading(report: &Report) -> &'static str {
+    match &report.beside.shape {
+        None => "TCP health",
+        Some(Shape::Comparison(_)) => "TCP health between two captures",
+        Some(Shape::Verification(_)) => "Did the remedy work?",
+    }
+}
+
+/// A capture and its file, where there are several.
+fn named_capture(view: &View<'_>, index: u32) -> Option<String> {
+    let captures = &view.report.captures;
+    let capture = captures
+        .get(index as usize)
+        .filter(|_| captures.len() > 1)?;
+    let name = file_name(&capture.path);
+    Some(format!("{} ({})", view.capture(index), line(name)))
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Captures by the names that proofs call them by, where there are several.
+fn sides(view: &View<'_>) -> Vec<Value> {
+    let captures = &view.report.captures;
+    let several = captures.len() > 1;
+    (0..)
+        .zip(captures.iter().take(SIDES))
+        .filter(|_| several)
+        .map(|(index, c)| context! { name => view.capture(index), path => line(&c.path) })
+        .collect()
 }
 
 fn finding(view: &View<'_>, number: usize, finding: &Finding) -> Value {
@@ -157,6 +197,10 @@ fn finding(view: &View<'_>, number: usize, finding: &Finding) -> Value {
         .filter(|r| finding.remediations.contains(&r.id))
         .map(|r| context! { id => line(&r.id), title => line(&sentence(&r.title)) })
         .collect();
+    let proof_filters: Vec<Value> = View::proof_filters(finding)
+        .into_iter()
+        .map(|(capture, filter)| context! { of => named_capture(view, capture), filter })
+        .collect();
     context! {
         number,
         id => line(&finding.id),
@@ -164,6 +208,7 @@ fn finding(view: &View<'_>, number: usize, finding: &Finding) -> Value {
         confidence => confidence(finding.confidence),
         summary => line(&sentence(&finding.summary)),
         lost => finding.seconds_lost.map(duration),
+        lost_over => (finding.flows.len() > 1).then(|| count(finding.flows.len() as u64)),
         hosts => hosts.join(", "),
         start => moment(finding.start),
         end => moment(finding.end),
@@ -171,7 +216,7 @@ fn finding(view: &View<'_>, number: usize, finding: &Finding) -> Value {
         evidence_left_out => finding.evidence.len().saturating_sub(FRAMES),
         against => lines(&finding.against),
         filter => line(&finding.display_filter),
-        proof_filter => View::proof_filter(finding),
+        proof_filters,
         filter_note => finding.display_filter.contains("tcp.checksum.status").then_some(text::CHECKSUMS_ON),
         graphs => view.report.plots.iter().map(|p| p.flow).filter(|f| finding.flows.contains(f)).collect::<Vec<_>>(),
         remedies,

@@ -1,7 +1,8 @@
 //! What formats made for people show of a report, and in which order: shared, so that all tell the same.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::beside::Shape;
 use super::model::{Evidence, Finding, Flow, Remedy, Report};
 use super::words::duration;
 use super::{severity_named, words};
@@ -107,8 +108,8 @@ impl<'a> View<'a> {
     pub(super) fn frame(&self, evidence: &Evidence) -> String {
         if self.report.captures.len() > 1 {
             format!(
-                "capture {} frame {}",
-                evidence.capture.saturating_add(1),
+                "{} frame {}",
+                self.capture(evidence.capture),
                 evidence.frame
             )
         } else {
@@ -116,19 +117,53 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A filter that shows the frames of proof and nothing else; `None` where they are of several captures.
-    pub(super) fn proof_filter(finding: &Finding) -> Option<String> {
-        let capture = finding.evidence.first()?.capture;
-        if finding.evidence.iter().any(|e| e.capture != capture) {
-            return None;
+    /// What a capture is called: `capture 2`; of a comparison `left` or `right`, with a number where that side has several files.
+    pub(super) fn capture(&self, index: u32) -> String {
+        let Some(Shape::Comparison(comparison)) = &self.report.beside.shape else {
+            return format!("capture {}", index.saturating_add(1));
+        };
+        let (index, left) = (index as usize, comparison.left_captures);
+        let right = self.report.captures.len().saturating_sub(left);
+        let (side, number, of) = if index < left {
+            ("left", index + 1, left)
+        } else {
+            ("right", index - left + 1, right)
+        };
+        if of > 1 {
+            format!("{side} {number}")
+        } else {
+            side.to_owned()
         }
-        let frames: BTreeSet<u64> = finding.evidence.iter().map(|e| e.frame).collect();
-        let frames: Vec<String> = frames
-            .iter()
-            .take(PROOF_FRAMES)
-            .map(u64::to_string)
-            .collect();
-        Some(format!("frame.number in {{{}}}", frames.join(", ")))
+    }
+
+    /// Filters that show the frames of proof and nothing else, one for each capture that has some.
+    pub(super) fn proof_filters(finding: &Finding) -> Vec<(u32, String)> {
+        let mut captures: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
+        for evidence in &finding.evidence {
+            captures
+                .entry(evidence.capture)
+                .or_default()
+                .insert(evidence.frame);
+        }
+        captures
+            .into_iter()
+            .map(|(capture, frames)| {
+                let frames = frames.iter().take(PROOF_FRAMES).map(u64::to_string);
+                let frames: Vec<String> = frames.collect();
+                (
+                    capture,
+                    format!("frame.number in {{{}}}", frames.join(", ")),
+                )
+            })
+            .collect()
+    }
+
+    /// The only one; `None` where the frames are of several captures.
+    pub(super) fn proof_filter(finding: &Finding) -> Option<String> {
+        match Self::proof_filters(finding).as_slice() {
+            [(_, filter)] => Some(filter.clone()),
+            _ => None,
+        }
     }
 
     /// The first finding before this one, by its number, that is proven by the same frames; a single one must be

@@ -81,3 +81,25 @@ export function long(path, segments) {
   connection(pcap, 1700000000, [0x0a000001, 40000], [0x0a010001, 25], segments, 0.0001, (n) => n % 1000 === 500);
   pcap.write(path);
 }
+
+// One connection at two points of its path: the right one a millisecond later (some half a second), and without what got lost between them.
+export function two(left, right) {
+  const [one, other] = [new Pcap(), new Pcap()];
+  connection(one, 1700000000, [0x0a000001, 40000], [0x0a010001, 25], 400, 0.004, (n) => n % 20 === 7);
+  let data = 0;
+  let last = 0;
+  for (let n = 1; n < one.parts.length; n += 2) {
+    const [record, frame] = [Buffer.from(one.parts[n]), one.parts[n + 1]];
+    const time = record.readUInt32LE(0) + record.readUInt32LE(4) / 1e6;
+    const up = frame.readUInt16BE(34) === 40000;
+    const first = record.readUInt32LE(12) > 54 && data++ % 21 === 7;
+    if (first) continue;
+    const there = Math.max(last + 1e-5, time + (up ? (n % 200 === 101 ? 0.5 : 0.001) : -0.001));
+    last = time;
+    record.writeUInt32LE(Math.floor(there), 0);
+    record.writeUInt32LE(Math.round((there % 1) * 1e6) % 1000000, 4);
+    other.parts.push(record, frame);
+  }
+  one.write(left);
+  other.write(right);
+}

@@ -11,20 +11,21 @@ import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import axe from "@axe-core/playwright";
 import { chromium } from "playwright-core";
-import { long, many } from "./make.mjs";
+import { long, many, two } from "./make.mjs";
 
 const root = join(import.meta.dirname, "../..");
 const binary = process.env.TCPTRIAGE ?? join(root, "target/debug/tcptriage");
 const AxeBuilder = axe.default ?? axe;
-const WIDTHS = [360, 1920];
+const WIDTHS = [360, 375, 1280, 1920];
 
 let folder;
 let browser;
 const pages = {};
 
-const report = (name, capture) => {
+const report = (name, ...captures) => run(name, "analyze", ...captures);
+const run = (name, ...command) => {
   pages[name] = join(folder, name + ".html");
-  execFileSync(binary, ["analyze", "-q", capture, "-o", pages[name]], { stdio: ["ignore", "ignore", "inherit"] });
+  execFileSync(binary, ["-q", ...command, "-o", pages[name]], { stdio: ["ignore", "ignore", "inherit"] });
 };
 
 before(async () => {
@@ -35,6 +36,10 @@ before(async () => {
   report("many", join(folder, "many.pcap"));
   long(join(folder, "long.pcap"), 100_000);
   report("long", join(folder, "long.pcap"));
+  two(join(folder, "here.pcap"), join(folder, "there.pcap"));
+  run("compared", "compare", join(folder, "here.pcap"), join(folder, "there.pcap"));
+  const [before, after] = ["exchange2007-nic-team", "exchange2007-after"].map((name) => join(root, "captures", name, "capture.pcapng"));
+  run("verified", "verify", "--before", before, "--after", after);
   if (process.env.HOSTILE_HTML) pages.hostile = process.env.HOSTILE_HTML;
   const executablePath = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
   browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
@@ -72,11 +77,11 @@ const drawn = (page) => page.evaluate(() => [...document.querySelectorAll(".char
 }).length);
 
 test("opens clean, draws its graphs and fits the screen", async () => {
-  for (const name of ["sick", "healthy", "many", "long"]) {
+  for (const name of ["sick", "healthy", "many", "long", "compared", "verified"]) {
     for (const width of WIDTHS) {
       for (const colorScheme of name === "sick" ? ["light", "dark"] : ["light"]) {
         await open(name, { width, colorScheme }, async (page) => {
-          assert.ok((await drawn(page)) >= 3, `${name} at ${width}: graphs`);
+          if (name !== "compared") assert.ok((await drawn(page)) >= 3, `${name} at ${width}: graphs`);
           const wide = await page.evaluate(() => document.documentElement.scrollWidth);
           assert.ok(wide <= width, `${name} is ${wide} wide at ${width}`);
         });
@@ -98,9 +103,81 @@ test("says first how it is, what that cost, and what to do", async () => {
   });
 });
 
+test("says what a page is of, and what its numbers are sums of", async () => {
+  for (const [name, title] of [["sick", /^TCP health: sick$/], ["compared", /^TCP health between two captures: /], ["verified", /^Did the remedy work\?: /]]) {
+    await open(name, {}, async (page) => {
+      assert.match(await page.title(), title);
+      assert.match((await page.textContent("h1")).trim(), title);
+    });
+  }
+  await open("sick", {}, async (page) => {
+    assert.match(await page.textContent(".short li"), /lost \(summed over \d+ connections\)/);
+    assert.match(await page.locator("#wrong ~ article h3").first().textContent(), /lost, summed over \d+ connections/);
+  });
+  await open("verified", {}, async (page) => {
+    const named = (await page.locator("article[id^=finding]").count()) > 0;
+    const said = await page.locator("#graphs + p").textContent();
+    assert.ok(named || /no finding names any/.test(said), said);
+  });
+});
+
+test("a comparison names its captures where it cites them", async () => {
+  await open("compared", {}, async (page) => {
+    assert.match(await page.textContent(".sides"), /left is .*here\.pcap; right is .*there\.pcap/);
+    const first = page.locator("#wrong ~ article").first();
+    assert.match(await first.textContent(), /(left|right) frame \d+/);
+    assert.match(await first.textContent(), /Its proof alone.*in (left|right) \((here|there)\.pcap\)/s);
+    assert.doesNotMatch(await page.textContent("main"), /capture \d+ frame/);
+  });
+});
+
+test("delays have a scale, and dots to be seen", async () => {
+  for (const width of [375, 1280]) {
+    await open("compared", { width }, async (page) => {
+      const ticks = await page.locator(".trend-y span").allTextContents();
+      assert.equal(ticks.length, 5);
+      assert.ok(ticks.every((t) => /^-?[\d.]+ ms$/.test(t)), ticks.join());
+      assert.match(await page.textContent(".trend-x"), /UTC.*later/s);
+      const dot = await page.locator("svg.trend path.g-seg").evaluate((p) => parseFloat(getComputedStyle(p).strokeWidth));
+      assert.ok(dot >= 3, `${dot} pixels`);
+      // Half of the drawing is not left to one spike.
+      const heights = await page.locator("svg.trend path.g-seg").evaluate((p) => [...p.getAttribute("d").matchAll(/M[\d.]+ ([\d.]+)/g)].map((m) => Number(m[1])));
+      assert.ok(Math.max(...heights) - Math.min(...heights) > 40, "spread");
+    });
+  }
+});
+
+test("tables beside the findings fit their box at a desk, and scroll inside it on a telephone", async () => {
+  for (const name of ["compared", "verified"]) {
+    await open(name, { width: 1280 }, async (page) => {
+      for (const [inside, box] of await page.locator(".scroll:has(.beside)").evaluateAll((all) => all.map((e) => [e.scrollWidth, e.clientWidth]))) {
+        assert.ok(inside <= box, `${name}: ${inside} in ${box}`);
+      }
+    });
+    await open(name, { width: 375 }, async (page) => {
+      const right = await page.locator(".scroll:has(.beside)").evaluateAll((all) => all.map((e) => e.getBoundingClientRect().right));
+      assert.ok(right.length && right.every((x) => x <= 375), `${name}: ${right}`);
+    });
+  }
+});
+
+test("remedies of a finding are an order, and the first three are shown", async () => {
+  await open("sick", {}, async (page) => {
+    const first = page.locator("#wrong ~ article").first();
+    const lists = first.locator("ol.remedies");
+    assert.equal(await lists.first().locator("li").count(), 3);
+    assert.equal(await first.locator("ol.remedies li:visible").count(), 3);
+    assert.match(await first.locator("details:has(ol.remedies) summary").textContent(), /\d+ more/);
+    assert.equal(await lists.nth(1).getAttribute("start"), "4");
+    const hrefs = await first.locator("ol.remedies a").evaluateAll((all) => all.map((a) => a.getAttribute("href")));
+    const order = await page.locator("article[id^=remedy]").evaluateAll((all) => all.map((a) => "#" + a.id));
+    assert.deepEqual(hrefs, order.filter((id) => hrefs.includes(id)), "by rank");
+  });
+});
+
 test("accessible by axe's rules", async () => {
-  for (const [name, schemes] of [["sick", ["light", "dark"]], ["healthy", ["dark"]], ["long", ["light"]]]) {
-    for (const width of WIDTHS) {
+  for (const [name, schemes] of [["sick", ["light", "dark"]], ["healthy", ["dark"]], ["long", ["light"]], ["compared", ["light", "dark"]], ["verified", ["light"]]]) {
+    for (const width of [360, 1920]) {
       for (const colorScheme of schemes) {
         await open(name, { width, colorScheme }, async (page) => {
           await page.evaluate(() => document.querySelectorAll("details").forEach((d) => { d.open = true; }));

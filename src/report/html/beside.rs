@@ -9,11 +9,17 @@ use std::fmt::Write as _;
 use minijinja::{Value, context};
 
 use super::super::beside::{Table, Trend, TrendPoint};
-use super::super::words::{moment, sentence};
+use super::super::words::{duration, moment, sentence};
 use super::line;
 
 const WIDTH: f64 = 1_000.0;
 const HEIGHT: f64 = 160.0;
+/// Free above and below the dots.
+const MARGIN: f64 = 3.0;
+/// Steps of the scale.
+const TICKS: u32 = 4;
+/// Beyond this many times the median, the scale is logarithmic.
+const SPIKE: f64 = 20.0;
 /// Classes of the lines, in order.
 const CLASSES: [&str; 2] = ["g-seg", "g-ack"];
 
@@ -42,6 +48,17 @@ pub(super) fn table(table: &Table) -> Value {
     }
 }
 
+/// Three digits at most.
+fn short(value: f64) -> String {
+    match value.abs() {
+        v if v >= 99.95 => format!("{value:.0}"),
+        v if v >= 9.995 => format!("{value:.1}"),
+        0.0 => "0".to_owned(),
+        v if v >= 0.0995 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
 /// A trend for the template; `None` where it has nothing to draw.
 pub(super) fn trend(trend: &Trend) -> Option<Value> {
     let points = || trend.lines.iter().flat_map(|(_, points)| points);
@@ -50,9 +67,39 @@ pub(super) fn trend(trend: &Trend) -> Option<Value> {
     let high = points().map(|p| p.max).fold(0.0, f64::max);
     let low = points().map(|p| p.min).fold(high, f64::min).min(0.0);
     let length = last.seconds_since(first).max(1e-9);
+    // One spike would press all else to the ground.
+    let mut middle: Vec<f64> = points().map(|p| p.max).collect();
+    middle.sort_by(f64::total_cmp);
+    let middle = middle.get(middle.len() / 2).copied().unwrap_or_default();
+    let floor = points().map(|p| p.min).fold(high, f64::min);
+    let logarithmic = floor > 0.0 && high > SPIKE * middle;
+    let low = if logarithmic { floor } else { low };
     let height = (high - low).max(1e-9);
+    let share = |value: f64| {
+        if logarithmic {
+            (value / low).ln() / (high / low).ln()
+        } else {
+            (value - low) / height
+        }
+    };
+    let at = |share: f64| {
+        if logarithmic {
+            low * (high / low).powf(share)
+        } else {
+            low + height * share
+        }
+    };
+    let places = || (0..=TICKS).map(|n| f64::from(n) / f64::from(TICKS));
+    let grid = places().skip(1).take(TICKS as usize - 1);
+    let grid: String = grid
+        .map(|p| format!("M0 {:.1}H{WIDTH}", p * HEIGHT))
+        .collect();
+    let ticks: Vec<String> = places()
+        .map(|p| format!("{} {}", short(at(1.0 - p)), trend.unit))
+        .collect();
     let x = |p: &TrendPoint| p.time.0.seconds_since(first) / length * WIDTH;
-    let y = |value: f64| HEIGHT - (value - low) / height * HEIGHT;
+    // Half a dot's size from the edges.
+    let y = |value: f64| HEIGHT - MARGIN - share(value) * (HEIGHT - 2.0 * MARGIN);
     let lines: Vec<Value> = trend
         .lines
         .iter()
@@ -70,10 +117,13 @@ pub(super) fn trend(trend: &Trend) -> Option<Value> {
     Some(context! {
         title => line(&trend.title),
         unit => trend.unit,
-        high => format!("{high:.1}"),
-        low => format!("{low:.1}"),
+        high => short(high),
+        low => short(low),
+        ticks,
+        grid,
+        logarithmic,
         first => moment(first.into()),
-        last => moment(last.into()),
+        length => duration(last.seconds_since(first)),
         lines,
     })
 }
