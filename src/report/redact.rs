@@ -340,8 +340,17 @@ impl Redaction {
         {
             return Some(format!("{}:{port}{tail}", self.told(addr.into(), words)));
         }
+        // `GreetPause:192.0.2.1`; and IPv6 has colons of its own.
+        let behind = core.match_indices(':').find_map(|(at, _)| {
+            let (before, from) = core.split_at(at);
+            Some((before, from.strip_prefix(':')?.parse().ok()?))
+        });
+        let (core, tail) = match behind {
+            Some((before, addr)) => (before, format!(":{}{tail}", self.told(addr, words))),
+            None => (core, tail.to_owned()),
+        };
         if matches!(words, Words::Rule | Words::Filter) {
-            return Some(token.to_owned());
+            return Some(format!("{core}{tail}"));
         }
         // `mail.example:25` and `host:` hold a name each.
         let parts: Option<Vec<String>> = core.split(':').map(|p| self.word(p, words)).collect();
@@ -805,7 +814,7 @@ mod tests {
                 "a ticket",
                 "ticket 47110815",
                 Others,
-                "‹text of 15 characters›",
+                "ticket ‹text of 8 characters›",
             ),
             (
                 "our numbers",
@@ -851,7 +860,16 @@ mod tests {
         let mut said = "at 192.0.2.1 or 5.0.13.0".to_owned();
         redactor.text(&mut said, Words::Others);
         assert!(!said.contains("192.0.2.1") && !said.contains("5.0.13.0"));
-        redactor.text(&mut "192.0.2.1:25".to_owned(), Words::Filter);
+        redactor.text(
+            &mut "192.0.2.1:25 [2001:db8::1]:25".to_owned(),
+            Words::Filter,
+        );
+        for entry in ["GreetPause:192.0.2.1 0", "GreetPause:2001:db8::1 0"] {
+            let mut text = entry.to_owned();
+            redactor.text(&mut text, Words::Rule);
+            let is = text.strip_prefix("GreetPause:").unwrap();
+            assert!(is.ends_with(" 0") && !entry.ends_with(is), "{text}");
+        }
         redactor.text(&mut text, Words::Rule);
         assert!(
             !text.contains("192.0.2.1") && text.ends_with("runs 5.0.13.0"),
