@@ -100,7 +100,8 @@ pub(super) struct Step {
 }
 
 impl Connection {
-    pub(super) fn new(seg: &Segment, index: u64) -> Self {
+    /// `ports`: where servers listen, beyond the ports of custom.
+    pub(super) fn new(seg: &Segment, index: u64, ports: &[u16]) -> Self {
         let syn = seg.flags.has(TcpFlags::SYN);
         let ack = seg.flags.has(TcpFlags::ACK);
         let sender_is_client = if syn {
@@ -111,7 +112,8 @@ impl Connection {
             } else {
                 (seg.key.ports[1], seg.key.ports[0])
             };
-            match (SERVICES.contains(&own), SERVICES.contains(&other)) {
+            let serves = |port: u16| SERVICES.contains(&port) || ports.contains(&port);
+            match (serves(own), serves(other)) {
                 (true, false) => false,
                 (false, true) => true,
                 _ => own >= other,

@@ -156,7 +156,8 @@ impl Lone {
 
 /// A connection that has shown one segment.
 fn grow(first: &Segment, index: u64) -> Box<Connection> {
-    let mut c = Box::new(Connection::new(first, index));
+    // A SYN says itself who is the client.
+    let mut c = Box::new(Connection::new(first, index, &[]));
     c.segment(first, &[], &[], &mut [Vec::new(), Vec::new()]);
     c
 }
@@ -296,6 +297,8 @@ pub struct FlowTable {
     /// where that is not the order of time.
     reserved: HashTable<(FlowKey, u64)>,
     limits: Limits,
+    /// Ports on which servers listen, beyond those of custom; used where no SYN tells.
+    pub ports: Vec<u16>,
     last: Option<(FlowKey, u32)>,
     now: Timestamp,
     ready: [Vec<Ready>; 2],
@@ -333,6 +336,7 @@ impl FlowTable {
             next_index: 0,
             reserved: HashTable::new(),
             limits,
+            ports: Vec::new(),
             last: None,
             now: Timestamp(i64::MIN),
             ready: [Vec::new(), Vec::new()],
@@ -734,7 +738,7 @@ impl FlowTable {
             Slot::Syn(Box::new(Lone { syn: *seg, index }))
         } else {
             self.full += 1;
-            Slot::Full(Box::new(Connection::new(seg, index)))
+            Slot::Full(Box::new(Connection::new(seg, index, &self.ports)))
         };
         self.seat(seg.hash, new)
     }

@@ -485,8 +485,10 @@ pub(super) type Ended<'a> = &'a mut dyn FnMut(Box<FlowRecord>, DialogRecord);
 
 impl Follower {
     pub(super) fn new(settings: &Settings, limits: Limits) -> Self {
+        let mut table = FlowTable::new(limits);
+        table.ports = [&settings.smtp_ports[..], &settings.smb_ports].concat();
         Self {
-            table: FlowTable::new(limits),
+            table,
             dialogs: Dialogs {
                 ports: Ports {
                     smtp: settings.smtp_ports.clone(),
