@@ -253,6 +253,20 @@ pub fn judge(mut findings: Vec<Finding>) -> Vec<Finding> {
             }
         }
     }
+    ordered(findings, &behind)
+}
+
+/// Findings of two captures in the same order. Each segment has one fate there, so that what is told of some is no consequence of what is
+/// told of others.
+#[must_use]
+pub fn rank(mut findings: Vec<Finding>) -> Vec<Finding> {
+    doubt(&mut findings);
+    let behind = vec![0; findings.len()];
+    ordered(findings, &behind)
+}
+
+/// `behind`: of how many others each is a consequence.
+fn ordered(findings: Vec<Finding>, behind: &[u32]) -> Vec<Finding> {
     let mut order: Vec<usize> = (0..findings.len()).collect();
     order.sort_by(|&x, &y| {
         let (a, b) = (&findings[x], &findings[y]);

@@ -33,7 +33,7 @@ mod trace;
 mod wait;
 mod window;
 
-pub use judge::{consequences, judge};
+pub use judge::{consequences, judge, rank};
 pub use trace::{FILTER_FLOWS, MAX_GROUPS, filter, plural};
 
 use std::net::IpAddr;
