@@ -67,9 +67,9 @@ pub(super) struct Delay<'a> {
 }
 
 impl Delay<'_> {
-    /// Nanoseconds; `None` where the clocks are not known.
+    /// Nanoseconds; `None` where the clocks are not known, or one of them was set in between.
     pub(super) fn between(&self, sent: Timestamp, came: Timestamp) -> Option<i64> {
-        let clock = self.clock?;
+        let clock = self.clock.filter(|c| c.step.is_none())?;
         Some(if self.sender_is_left {
             came.nanos_since(clock.to_right(sent))
         } else {

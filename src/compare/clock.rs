@@ -2,7 +2,7 @@
 //!
 //! Takes:  for segments that both sides saw: when the left saw it, when the right did, and which way it went
 //! Gives:  a [`Clock`]: offset and drift, with the error that no capture can do better than
-//! Never:  trusts a single segment: a queue makes any one late, so that only the quickest count
+//! Never:  trusts a single segment: a queue makes any one late, so that only the quickest count; takes a clock that was set for a slow path
 //!
 //! A segment from left to right takes at least the path's shortest delay, so that the differences of the clocks that these show lie
 //! above a straight line; those of the way back lie below one of the same slope. Between both lines lies the true difference: in their
@@ -22,6 +22,22 @@ const LEAST_GAIN: f64 = 0.000_05;
 /// Segments each way, in stretches of their own, before a drift is told.
 const LEAST_STRETCHES: usize = 4;
 
+/// Seconds by which segments come before they left, where both clocks are taken to run evenly: from here on one of them was set.
+const SET: f64 = 0.02;
+/// Seconds around that moment of which neither side is asked: what is under way then shows the old time in one direction and the new one in
+/// the other.
+const UNDER_WAY: [f64; 3] = [0.0, 0.2, 2.0];
+
+/// One of the clocks was set while both captures ran.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// The last segment before, and the first behind it, by the left side's clock. Where one step does not explain what was seen, all of
+    /// the time.
+    pub between: (Timestamp, Timestamp),
+    /// Seconds by which the right clock went ahead of the left one; 0 where more than one step was made.
+    pub by: f64,
+}
+
 /// Difference of two clocks: right minus left.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Clock {
@@ -37,13 +53,16 @@ pub struct Clock {
     pub error_if_symmetric: Option<f64>,
     /// Segments that it rests on.
     pub samples: u64,
+    /// Where one of the clocks was set in between; delays mean nothing then.
+    pub step: Option<Step>,
 }
 
 impl Clock {
     /// Seconds, right minus left, at a moment of the left side's clock.
     #[must_use]
     pub fn difference(&self, left: Timestamp) -> f64 {
-        self.offset + self.drift * left.seconds_since(self.at)
+        let step = self.step.filter(|s| left >= s.between.1);
+        self.offset + self.drift * left.seconds_since(self.at) + step.map_or(0.0, |s| s.by)
     }
 
     /// The same with the sides changed.
@@ -53,6 +72,10 @@ impl Clock {
             at: self.to_right(self.at),
             offset: -self.offset,
             drift: -self.drift / (1.0 + self.drift),
+            step: self.step.map(|s| Step {
+                between: (self.to_right(s.between.0), self.to_right(s.between.1)),
+                by: -s.by,
+            }),
             ..*self
         }
     }
@@ -61,9 +84,15 @@ impl Clock {
     #[must_use]
     pub fn to_left(&self, right: Timestamp) -> Timestamp {
         // The difference hardly changes over its own length.
-        let near = right.plus_nanos(nanos(-self.offset));
-        let difference = self.difference(near);
-        right.plus_nanos(nanos(-difference))
+        let near = |by: f64| {
+            let near = right.plus_nanos(nanos(-self.offset - by));
+            right.plus_nanos(nanos(-self.difference(near)))
+        };
+        match self.step {
+            // Of a time that the right clock showed twice, or never, the first that is behind the step.
+            Some(step) if near(step.by) >= step.between.1 => near(step.by),
+            _ => near(0.0),
+        }
     }
 
     /// The moment of the right side's clock when the left side's shows `left`.
@@ -127,7 +156,61 @@ impl Samples {
                 .collect()
         };
         let (forth, back) = (around(points(&forth)), around(points(&back)));
-        let drift = drift(&forth, &back);
+        let line = Line::through(&forth, &back)?;
+        let parts = if line.gap < -SET {
+            Some(UNDER_WAY.iter().find_map(|w| parted(&forth, &back, *w)))
+        } else {
+            None
+        };
+        let moment = |t: f64| at.plus_nanos(nanos(t));
+        let worse = |a: Option<f64>, b: Option<f64>| a.into_iter().chain(b).reduce(f64::max);
+        let (line, step) = match parts {
+            None => (line, None),
+            Some(Some((before, after, [from, to]))) => {
+                let by = after.at(to) - before.at(to);
+                let between = (moment(from), moment(to));
+                let line = Line {
+                    error: worse(before.error, after.error),
+                    jitter: worse(before.jitter, after.jitter),
+                    ..before
+                };
+                (line, Some(Step { between, by }))
+            }
+            Some(None) => {
+                let last = forth.iter().chain(&back).map(|p| p.0).fold(0.0, f64::max);
+                let between = (at, moment(last));
+                (line, Some(Step { between, by: 0.0 }))
+            }
+        };
+        Some(Clock {
+            at,
+            offset: seconds(lead) + line.offset,
+            drift: line.drift,
+            error: line.error,
+            error_if_symmetric: line.jitter,
+            samples: self.count,
+            step,
+        })
+    }
+}
+
+/// Seconds and seconds: when, and right clock minus left clock.
+type Point = (f64, f64);
+
+/// The line between what was seen of both ways.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    offset: f64,
+    drift: f64,
+    error: Option<f64>,
+    jitter: Option<f64>,
+    /// The shortest round trip; below nothing where no line lies between both ways.
+    gap: f64,
+}
+
+impl Line {
+    fn through(forth: &[Point], back: &[Point]) -> Option<Self> {
+        let drift = drift(forth, back);
         let low = forth
             .iter()
             .map(|(t, d)| d - drift * t)
@@ -136,28 +219,93 @@ impl Samples {
             .iter()
             .map(|(t, d)| d - drift * t)
             .fold(f64::NEG_INFINITY, f64::max);
-        let (offset, error, jitter) = match (forth.is_empty(), back.is_empty()) {
+        let (offset, error, jitter, gap) = match (forth.is_empty(), back.is_empty()) {
             (false, false) => (
                 f64::midpoint(low, high),
                 Some(((low - high) / 2.0).abs()),
                 Some(f64::midpoint(
-                    unsteady(&forth, drift, low, 1.0),
-                    unsteady(&back, drift, high, -1.0),
+                    unsteady(forth, drift, low, 1.0),
+                    unsteady(back, drift, high, -1.0),
                 )),
+                low - high,
             ),
-            (false, true) => (low, None, None),
-            (true, false) => (high, None, None),
+            (false, true) => (low, None, None, 0.0),
+            (true, false) => (high, None, None, 0.0),
             (true, true) => return None,
         };
-        Some(Clock {
-            at,
-            offset: seconds(lead) + offset,
+        Some(Self {
+            offset,
             drift,
             error,
-            error_if_symmetric: jitter,
-            samples: self.count,
+            jitter,
+            gap,
         })
     }
+
+    fn at(&self, time: f64) -> f64 {
+        self.offset + self.drift * time
+    }
+}
+
+/// The lines before and behind the moment at which a clock was set, and the segments next to that moment; `None` where no single moment
+/// explains what was seen.
+fn parted(forth: &[Point], back: &[Point], under_way: f64) -> Option<(Line, Line, [f64; 2])> {
+    let mut times: Vec<f64> = forth.iter().chain(back).map(|p| p.0).collect();
+    times.sort_by(f64::total_cmp);
+    times.dedup();
+    let least = |a: f64, b: f64| a.min(b);
+    let most = |a: f64, b: f64| a.max(b);
+    let before = (
+        running(&times, forth, f64::INFINITY, least),
+        running(&times, back, f64::NEG_INFINITY, most),
+    );
+    let backwards = |list: &[Point]| list.iter().rev().map(|p| (-p.0, p.1)).collect::<Vec<_>>();
+    let from_end: Vec<f64> = times.iter().rev().map(|t| -t).collect();
+    let behind = (
+        running(&from_end, &backwards(forth), f64::INFINITY, least),
+        running(&from_end, &backwards(back), f64::NEG_INFINITY, most),
+    );
+    // How far both ways are apart in the part that is nearer to having none of it, for each place to part.
+    let room = |(low, high): &(Vec<f64>, Vec<f64>), at: usize| Some(low.get(at)? - high.get(at)?);
+    let (mut best, mut place) = (f64::NEG_INFINITY, None);
+    for (n, time) in times.iter().enumerate() {
+        let next = (n + 1).max(times.partition_point(|t| *t < time + under_way));
+        let Some(last) = times.len().checked_sub(next + 1) else {
+            break;
+        };
+        let (Some(a), Some(b)) = (room(&before, n), room(&behind, last)) else {
+            continue;
+        };
+        if a.min(b) > best {
+            (best, place) = (a.min(b), Some((n, next)));
+        }
+    }
+    let (n, next) = place?;
+    let (from, to) = (*times.get(n)?, *times.get(next)?);
+    let part = |list: &[Point], behind: bool| -> Vec<Point> {
+        let mut list = list.to_vec();
+        list.retain(|p| if behind { p.0 >= to } else { p.0 <= from });
+        list
+    };
+    let [first, second] =
+        [false, true].map(|late| Line::through(&part(forth, late), &part(back, late)));
+    let (first, second) = (first?, second?);
+    (first.gap >= -SET && second.gap >= -SET).then_some((first, second, [from, to]))
+}
+
+/// For each time, what `fold` makes of all points until then; both are in order of time.
+fn running(times: &[f64], points: &[Point], none: f64, fold: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+    let mut points = points.iter().peekable();
+    let mut so_far = none;
+    times
+        .iter()
+        .map(|time| {
+            while let Some(p) = points.next_if(|p| p.0 <= *time) {
+                so_far = fold(so_far, p.1);
+            }
+            so_far
+        })
+        .collect()
 }
 
 /// Of each stretch of time the quickest segment: least difference from left to right, greatest on the way back.
@@ -370,6 +518,49 @@ mod tests {
             clock.offset.abs() < 0.001 && clock.drift.abs() < 2e-5,
             "{clock:?}"
         );
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_no_slow_path() {
+        let start = Timestamp(1_262_704_920_000_000_000);
+        for (name, steps, want) in [
+            ("steady", &[][..], None),
+            ("ahead", &[(5.0, 2.0)], Some(2.0)),
+            ("back", &[(5.0, -2.0)], Some(-2.0)),
+            ("a little", &[(5.0, 0.1)], Some(0.1)),
+            ("less than the path's round trip", &[(5.0, 0.03)], None),
+            ("there and back", &[(3.0, 2.0), (7.0, -2.0)], Some(0.0)),
+        ] {
+            let mut samples = Samples::default();
+            for k in 0..1_000_u32 {
+                let t = f64::from(k) * 0.01;
+                let left = |t: f64| start.plus_nanos(nanos(t));
+                let right = |t: f64| {
+                    let set: f64 = steps.iter().filter(|s| s.0 <= t).map(|s| s.1).sum();
+                    left(t + set)
+                };
+                let late = 0.02 + 0.001 * noise(u64::from(k)).powi(2);
+                samples.add(0, left(t), right(t + late));
+                samples.add(1, left(t + late), right(t));
+            }
+            let clock = samples.fit().unwrap();
+            let by = clock.step.map(|s| s.by);
+            match (by, want) {
+                (Some(by), Some(want)) => assert!((by - want).abs() < 0.01, "{name}: {clock:?}"),
+                (by, want) => assert_eq!(by, want, "{name}: {clock:?}"),
+            }
+            if want.is_some_and(|w| w != 0.0) {
+                let (from, to) = clock.step.unwrap().between;
+                let (from, to) = (from.seconds_since(start), to.seconds_since(start));
+                assert!(4.7 < from && from < to && to < 5.3, "{name}: {clock:?}");
+                // Not what the right clock showed twice.
+                for at in [0.0, 2.0, 7.5, 9.0] {
+                    let at = start.plus_nanos(nanos(at));
+                    let off = clock.to_left(clock.to_right(at)).seconds_since(at);
+                    assert!(off.abs() < 1e-3, "{name}: {off}");
+                }
+            }
+        }
     }
 
     #[test]

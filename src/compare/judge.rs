@@ -143,6 +143,7 @@ pub fn findings(compared: &Compared) -> Vec<Finding> {
     not_shown(compared, &mut out);
     answers(compared, &mut out);
     copies(compared, &mut out);
+    clock(compared, &mut out);
     out
 }
 
@@ -191,6 +192,25 @@ impl<'a> Judge<'a, '_> {
         events
     }
 
+    /// Flows of which something is counted: by their index on the left, or on the right where the left has none of them.
+    fn flows(&self, counted: impl Fn(&Path) -> u64) -> Vec<u64> {
+        let of = |side: usize| -> Vec<u64> {
+            let mut flows: Vec<u64> = self
+                .way
+                .joined
+                .iter()
+                .filter(|(j, d)| j.paths.get(d.index()).is_some_and(|p| counted(p) > 0))
+                .filter_map(|(j, _)| Some((*j.flows.get(side)?)?.0))
+                .take(MAX_FLOWS)
+                .collect();
+            flows.sort_unstable();
+            flows.dedup();
+            flows
+        };
+        let left = of(0);
+        if left.is_empty() { of(1) } else { left }
+    }
+
     fn finding(
         &self,
         id: &'static str,
@@ -200,15 +220,6 @@ impl<'a> Judge<'a, '_> {
         events: &[&Event],
         say: impl Fn(&Event) -> String,
     ) -> Finding {
-        let mut flows: Vec<u64> = self
-            .way
-            .joined
-            .iter()
-            .filter_map(|(j, _)| j.flows.iter().flatten().next().map(|(index, _)| *index))
-            .take(MAX_FLOWS)
-            .collect();
-        flows.sort_unstable();
-        flows.dedup();
         let start = events.first().map(|e| e.time);
         let end = events.iter().map(|e| e.time).max();
         let begin = || {
@@ -227,7 +238,7 @@ impl<'a> Judge<'a, '_> {
             subject: None,
             peer: None,
             hosts: vec![self.from, self.to],
-            flows,
+            flows: self.flows(|_| 1),
             start: start.unwrap_or_else(begin),
             end: end.unwrap_or_else(begin),
             seconds_lost: None,
@@ -282,6 +293,7 @@ impl<'a> Judge<'a, '_> {
                 "the capture beside {from} was taken above its adapter, which had the checksums still to fill in: what is lost may have been lost in the adapter, its driver or its team as well as behind it"
             ));
         }
+        let flows = self.flows(|p| p.lost.saturating_sub(p.lost_syns + p.lost_long));
         let measures = |f: &mut Finding| {
             f.measures = vec![
                 ("share", share),
@@ -315,6 +327,7 @@ impl<'a> Judge<'a, '_> {
             f.peer = Some(to);
             f.subject = Some(from);
             measures(&mut f);
+            f.flows = flows;
             f.against = against;
             out.push(f);
             return;
@@ -356,6 +369,7 @@ impl<'a> Judge<'a, '_> {
         f.subject = Some(from);
         f.peer = Some(to);
         measures(&mut f);
+        f.flows = flows;
         f.against = against;
         out.push(f);
     }
@@ -401,6 +415,7 @@ impl<'a> Judge<'a, '_> {
             ("share", share(count, self.sent())),
             ("count", count as f64),
         ];
+        f.flows = self.flows(|p| p.lost_long);
         out.push(f);
     }
 
@@ -538,6 +553,7 @@ impl<'a> Judge<'a, '_> {
                 },
             );
             measure(&mut f, n);
+            f.flows = self.flows(|p| p.by_adapter);
             out.push(f);
         }
         if on_path > 0 {
@@ -578,6 +594,7 @@ impl<'a> Judge<'a, '_> {
                 },
             );
             measure(&mut f, n);
+            f.flows = self.flows(|p| p.corrupted.saturating_sub(p.by_adapter));
             if left_unfilled {
                 f.against.push(format!(
                     "the capture beside {from} was taken above its adapter: the damage may be the adapter's, which had the checksums still to fill in"
@@ -632,6 +649,13 @@ impl<'a> Judge<'a, '_> {
             f.subject = Some(from);
             f.peer = Some(to);
             f.measures = vec![("share", part), ("count", n as f64)];
+            f.flows = self.flows(|p| {
+                if id == "duplication.network" {
+                    p.duplicated
+                } else {
+                    p.reordered
+                }
+            });
             out.push(f);
         }
     }
@@ -661,6 +685,7 @@ impl<'a> Judge<'a, '_> {
         f.subject = Some(to);
         f.peer = Some(from);
         f.measures = vec![("share", part), ("count", sum.not_taken as f64)];
+        f.flows = self.flows(|p| p.not_taken);
         out.push(f);
     }
 
@@ -689,6 +714,7 @@ impl<'a> Judge<'a, '_> {
         f.subject = Some(from);
         f.peer = Some(to);
         f.measures = vec![("share", part), ("count", sum.acks_lost as f64)];
+        f.flows = self.flows(|p| p.acks_lost);
         if sum.missed > 0 {
             f.against.push(format!(
                 "the capture beside {to} missed segments that came, and may have missed these"
@@ -776,6 +802,7 @@ impl<'a> Judge<'a, '_> {
             f.peer = Some(to);
             f.words = vec![("by", "device".to_owned())];
             f.measures = vec![("middlebox", sum.resets_made as f64)];
+            f.flows = self.flows(|p| p.resets_made);
             if !sure {
                 f.against.push(format!(
                     "{} more that came from {from} were not seen to leave it: the capture beside it missed some of what it sent",
@@ -845,6 +872,7 @@ impl<'a> Judge<'a, '_> {
             f.subject = Some(from);
             f.peer = Some(to);
             f.seconds_lost = Some(most - usual);
+            f.flows = self.flows(|p| p.delayed);
             out.push(f);
         }
     }
@@ -870,6 +898,7 @@ impl<'a> Judge<'a, '_> {
             |_| "acknowledged, and not in the other capture".to_owned(),
         );
         f.measures = vec![("count", sum.missed as f64)];
+        f.flows = self.flows(|p| p.missed);
         out.push(f);
     }
 }
@@ -1097,6 +1126,60 @@ fn copies(compared: &Compared, out: &mut Vec<Finding>) {
         }
         out.push(f);
     }
+}
+
+/// A clock that was set while both captures ran.
+fn clock(compared: &Compared, out: &mut Vec<Finding>) {
+    let Some(clock) = &compared.clock else { return };
+    let (Some(step), Some(first)) = (clock.step, compared.pairs.iter().find(|j| j.counted)) else {
+        return;
+    };
+    let way = Way {
+        joined: compared
+            .pairs
+            .iter()
+            .filter(|j| j.counted)
+            .map(|j| (j, Direction::ClientToServer))
+            .collect(),
+        ..Way::default()
+    };
+    let judge = Judge {
+        from: first.client.addr,
+        to: first.server.addr,
+        way: &way,
+    };
+    let how = if step.by == 0.0 {
+        "more than once".to_owned()
+    } else {
+        format!(
+            "once: the right one is {} {} from then on",
+            span(step.by.abs()),
+            if step.by > 0.0 {
+                "further ahead"
+            } else {
+                "further behind"
+            }
+        )
+    };
+    let mut f = judge.finding(
+        "capture.clock",
+        Severity::Info,
+        0.95,
+        format!(
+            "the clock of one of the captures was set while both ran, {how}; delays between them, and waits across that moment, are left out"
+        ),
+        &[],
+        |_| String::new(),
+    );
+    f.hosts = Vec::new();
+    f.display_filter = String::new();
+    (f.start, f.end) = step.between;
+    f.measures = vec![
+        ("count", 1.0),
+        ("back_seconds", (-step.by).max(0.0)),
+        ("forward_seconds", step.by.max(0.0)),
+    ];
+    out.push(f);
 }
 
 /// Hosts that answer late, which is no matter of the path.

@@ -16,7 +16,7 @@ mod table;
 mod taken;
 pub mod verify;
 
-pub use clock::Clock;
+pub use clock::{Clock, Step};
 pub use fate::{Event, EventKind, Events, Fate, Modified, Path, SegmentFate};
 pub use judge::findings;
 pub use octets::{Difference, difference};
@@ -594,7 +594,8 @@ fn one(
     }
     for (wait, c, of_client) in [(0, beside_client, true), (1, beside_server, false)] {
         if let (Some(c), Some(wait)) = (c, result.waits.get_mut(wait)) {
-            *wait = waits(c.half(!of_client), c.half(of_client));
+            let is_left = of_client == left_is_client;
+            *wait = waits(c.half(!of_client), c.half(of_client), set(clock, is_left));
         }
     }
     for direction in Direction::BOTH {
@@ -683,6 +684,17 @@ fn one(
     Some(result)
 }
 
+/// When one of the clocks was set, by the clock of either side.
+fn set(clock: Option<&Clock>, left: bool) -> Option<(Timestamp, Timestamp)> {
+    let clock = clock?;
+    let (from, to) = clock.step?.between;
+    Some(if left {
+        (from, to)
+    } else {
+        (clock.to_right(from), clock.to_right(to))
+    })
+}
+
 /// How a connection began, by the capture beside its server.
 fn opening(
     sides: [Option<&Connection>; 2],
@@ -706,8 +718,8 @@ fn opening(
     }
 }
 
-/// How long a host took for its answers, by the capture beside it.
-fn waits(came: &Half, left: &Half) -> Wait {
+/// How long a host took for its answers, by the capture beside it; `set`: when its clock may have been set, so that a wait across is none.
+fn waits(came: &Half, left: &Half, set: Option<(Timestamp, Timestamp)>) -> Wait {
     let mut wait = Wait::default();
     // A server that speaks first answers the end of the handshake.
     let opened = came
@@ -727,6 +739,9 @@ fn waits(came: &Half, left: &Half) -> Wait {
             request = Some(r);
         }
         let Some(request) = request else { continue };
+        if set.is_some_and(|(from, to)| request.time < to && from < answer.time) {
+            continue;
+        }
         let seconds = answer.time.seconds_since(request.time);
         wait.answers += 1;
         wait.seconds += seconds;

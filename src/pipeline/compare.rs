@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::capture::{self, CaptureInfo, OpenOptions};
 use crate::compare::{self, Compared, Difference, Limits, SegmentFate, View};
-use crate::decode::Undecoded;
+use crate::decode::{SegmentBatch, Undecoded};
 use crate::detect;
 use crate::flow::order::Order;
 use crate::net::FrameNo;
@@ -24,6 +24,12 @@ use super::{Error, Settings};
 
 /// The remedy that asks for a capture at the other end.
 const OTHER_END: &str = "capture-other-end";
+/// How steps begin that ask for captures at two points.
+const BOTH_ENDS: [&str; 3] = [
+    "capture at both ends",
+    "capture on both sides",
+    "capture the handshake at both ends",
+];
 
 /// What was read of both sides.
 struct Both {
@@ -53,13 +59,21 @@ fn read_both(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Both, Erro
         let found = capture::find(captures, &OpenOptions::default())?;
         let ports = [&settings.smtp_ports[..], &settings.smb_ports].concat();
         let mut seen = View::new(limits, ports);
-        let mut order = Order::default();
+        let mut even = Even::default();
         let before = u32::try_from(both.captures.len()).unwrap_or(u32::MAX);
         let plan = Plan::new(settings, found, before)?;
         let read = read::segments_of(settings, &plan, &mut |batch| {
-            order.put(batch);
+            even.put(batch);
             seen.push(batch);
         })?;
+        for step in even.0.iter().flat_map(|(_, order, _)| &order.steps) {
+            both.notes.push(format!(
+                "the clock of the {} side was set back by {:.3} s before its frame {}; its later times are taken for so much later",
+                if place == 0 { "left" } else { "right" },
+                step.back.as_secs_f64(),
+                step.frame.number()
+            ));
+        }
         both.captures.extend(read.captures);
         both.notes.extend(read.notes);
         both.frames += read.frames;
@@ -78,6 +92,42 @@ fn read_both(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Both, Erro
         }
     }
     Ok(both)
+}
+
+/// Puts segments in order, and takes back what a capture's clock was set back: else what came behind the step would stand among what
+/// came before it.
+///
+/// By capture: its order, and the nanoseconds by which its clock was set back so far.
+#[derive(Default)]
+struct Even(Vec<(u32, Order, i64)>);
+
+impl Even {
+    fn put(&mut self, batch: &mut SegmentBatch) {
+        let Some(capture) = batch.segments.first().map(|s| s.frame.capture()) else {
+            return;
+        };
+        let known = self.0.iter().position(|(of, ..)| *of == capture);
+        let at = known.unwrap_or(self.0.len());
+        if known.is_none() {
+            self.0.push((capture, Order::default(), 0));
+        }
+        let Some((_, order, back)) = self.0.get_mut(at) else {
+            return;
+        };
+        let known = order.steps.len();
+        order.put(batch);
+        let mut steps = order.steps.iter().skip(known).peekable();
+        if *back == 0 && steps.peek().is_none() {
+            return;
+        }
+        for seg in &mut batch.segments {
+            while let Some(step) = steps.next_if(|step| step.frame == seg.frame) {
+                let nanos = i64::try_from(step.back.as_nanos()).unwrap_or(i64::MAX);
+                *back = back.saturating_add(nanos);
+            }
+            seg.time = seg.time.plus_nanos(*back);
+        }
+    }
 }
 
 /// Compares both sides, and hands each segment's fate to `sink`.
@@ -121,7 +171,7 @@ pub fn compare(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Report, 
             ),
         }
     }
-    let mut findings = detect::judge(compare::findings(&compared));
+    let mut findings = detect::rank(compare::findings(&compared));
     let last = captures.iter().filter_map(|(info, _)| info.last).max();
     notes.extend(knowledge.complete(&mut findings, &[], last));
     let names: Vec<_> = captures
@@ -129,8 +179,13 @@ pub fn compare(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Report, 
         .flat_map(|(info, _)| info.names.clone())
         .collect();
     let (mut remedies, doubts) = knowledge.advise(&findings, Vec::new(), names.clone(), last);
-    // The capture that this one asks for is here.
+    // The capture that these ask for is here.
     remedies.retain(|r| r.id != OTHER_END);
+    for remedy in &mut remedies {
+        remedy
+            .confirm
+            .retain(|step| !BOTH_ENDS.iter().any(|ask| step.command.starts_with(ask)));
+    }
     notes.extend(doubts);
     Ok(comparison::report(
         &compared,

@@ -21,6 +21,10 @@ use crate::net::Direction;
 pub const SCHEMA: &str = "tcptriage.compare/1";
 /// Rows of the table of hosts.
 const ROWS: usize = 30;
+/// Connections listed; of more, those with something amiss come first.
+const FLOWS: usize = 20_000;
+/// Seconds that no clock tells.
+const AS_ONE: f64 = 0.000_000_5;
 
 /// Two captures of the same traffic.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -33,6 +37,8 @@ pub struct Comparison {
     pub left_captures: usize,
     /// Connections, as far as both sides saw them, and such as one side alone saw.
     pub flows: Vec<ComparedFlow>,
+    /// Connections that are not listed: of more than 20,000 those where nothing is amiss are left out first.
+    pub flows_omitted: u64,
     /// One-way delays in stretches of time.
     pub delays: Delays,
     /// From this moment on nothing was compared, for want of room.
@@ -230,11 +236,13 @@ impl Comparison {
 /// The report on a comparison. `left_captures`: how many of the captures in `parts` are the left side's.
 #[must_use]
 pub fn report(compared: &Compared, left_captures: usize, parts: Parts) -> Report {
+    let flows = listed(compared);
     let comparison = Comparison {
         schema: SCHEMA,
         clock: clock(compared.clock.as_ref()),
         left_captures,
-        flows: compared.pairs.iter().map(flow).collect(),
+        flows_omitted: (compared.pairs.len() - flows.len()) as u64,
+        flows: flows.into_iter().map(flow).collect(),
         delays: Delays {
             left_to_right: stretches(&compared.delays[0]),
             right_to_left: stretches(&compared.delays[1]),
@@ -249,6 +257,40 @@ pub fn report(compared: &Compared, left_captures: usize, parts: Parts) -> Report
         shape: Some(Shape::Comparison(Box::new(comparison))),
     };
     report
+}
+
+/// The connections to list, in the order of the left side.
+fn listed(compared: &Compared) -> Vec<&Joined> {
+    let amiss = |j: &Joined| {
+        j.paths
+            .iter()
+            .map(|p| {
+                p.lost
+                    + p.corrupted
+                    + p.duplicated
+                    + p.reordered
+                    + p.delayed
+                    + p.not_taken
+                    + p.missed
+                    + p.acks_lost
+                    + p.resets_made
+            })
+            .sum::<u64>()
+            > 0
+    };
+    let mut order: Vec<(bool, bool, usize)> = (0..)
+        .zip(&compared.pairs)
+        .map(|(at, j)| (!amiss(j), !j.counted, at))
+        .collect();
+    if order.len() > FLOWS {
+        order.sort_unstable();
+        order.truncate(FLOWS);
+        order.sort_unstable_by_key(|(.., at)| *at);
+    }
+    order
+        .into_iter()
+        .filter_map(|(.., at)| compared.pairs.get(at))
+        .collect()
 }
 
 fn clock(clock: Option<&Clock>) -> ClockDifference {
@@ -401,11 +443,22 @@ fn ways(compared: &Compared) -> Table {
     });
     let left_out = rows.len().saturating_sub(ROWS);
     let mut text = vec![clock_sentence(compared.clock.as_ref())];
-    let alone = compared.pairs.iter().filter(|p| !p.counted).count() as u64;
+    let alone = compared
+        .pairs
+        .iter()
+        .filter(|p| !p.counted && !p.unanswered)
+        .count() as u64;
     if alone > 0 {
         text.push(format!(
-            "{} in one capture only, with answers: the other does not show that traffic, and nothing is said of it",
+            "{} in one capture only: the other does not show that traffic, and nothing is said of it",
             plural(alone, "connection is", "connections are")
+        ));
+    }
+    let outside = outside(compared);
+    if outside > 0 {
+        text.push(format!(
+            "{} when the other capture had not begun or shows nothing more: whether they came cannot be told",
+            plural(outside, "segment left", "segments left")
         ));
     }
     let translated = compared
@@ -432,8 +485,8 @@ fn ways(compared: &Compared) -> Table {
     }
     if left_out > 0 {
         text.push(format!(
-            "{} more directions are in the JSON report",
-            count(left_out as u64)
+            "{} with less amiss left out here",
+            plural(left_out as u64, "direction is", "directions are")
         ));
     }
     rows.truncate(ROWS);
@@ -488,11 +541,26 @@ fn clock_sentence(clock: Option<&Clock>) -> String {
     let Some(clock) = clock else {
         return "no segment is in both captures, so their clocks cannot be compared".to_owned();
     };
-    let way = if clock.offset < 0.0 {
-        "behind"
+    let away = if clock.offset.abs() < AS_ONE {
+        "agrees with the left one's".to_owned()
     } else {
-        "ahead of"
+        format!(
+            "is {} {} the left one's",
+            duration(clock.offset.abs()),
+            if clock.offset < 0.0 {
+                "behind"
+            } else {
+                "ahead of"
+            }
+        )
     };
+    let set = clock.step.map_or("", |s| {
+        if s.by == 0.0 {
+            "; one of them was set more than once meanwhile, so that this holds for no moment and delays are left out"
+        } else {
+            " until one of them was set; delays are left out"
+        }
+    });
     let drift = if clock.drift == 0.0 {
         String::new()
     } else {
@@ -511,10 +579,15 @@ fn clock_sentence(clock: Option<&Clock>) -> String {
         _ => "; one direction only was seen, so the path's delay is in this".to_owned(),
     };
     format!(
-        "the right capture's clock is {} {way} the left one's{drift} ({}{error})",
-        duration(clock.offset.abs()),
+        "the right capture's clock {away}{drift} ({}{error}){set}",
         plural(clock.samples, "segment", "segments")
     )
+}
+
+/// Segments of which nothing can be told, as one capture was not there.
+fn outside(compared: &Compared) -> u64 {
+    let counted = compared.pairs.iter().filter(|p| p.counted);
+    counted.flat_map(|p| &p.paths).map(|p| p.outside).sum()
 }
 
 /// In one word and a sentence or two.
@@ -536,7 +609,14 @@ fn verdict(report: &Report, compared: &Compared) -> Verdict {
         };
     }
     let lost: u64 = counted.iter().flat_map(|p| &p.paths).map(|p| p.lost).sum();
-    let text = if lost == 0 {
+    let outside = outside(compared);
+    let text = if lost == 0 && outside > 0 {
+        format!(
+            "Of {}, {} came to the other side whole; of the others it cannot be told, as the other capture had not begun or shows nothing more.",
+            plural(common, "connection", "connections"),
+            plural(matched, "segment", "segments"),
+        )
+    } else if lost == 0 {
         format!(
             "All {} of {} that left one side came to the other, whole and in time.",
             plural(matched, "segment", "segments"),
