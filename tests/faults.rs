@@ -232,6 +232,15 @@ mod live {
         });
     }
 
+    /// Tells the sender to stop when it goes out of scope, also where the test fails: else nobody would ever hear of it.
+    struct Ends<'a>(&'a AtomicBool);
+
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Starts a live run in `host`, and waits until it captures.
     fn start(host: &Host, folder: &Folder, arguments: &[&str]) -> Child {
         let errors = folder.0.join("errors");
@@ -317,6 +326,7 @@ mod live {
         let (mut read, mut cut, mut all) = (0, 0, 0);
         thread::scope(|scope| {
             flood(scope, &lab.client, &over, &sent);
+            let _ends = Ends(&over);
             let mut random = Random(3);
             for round in 0..rounds {
                 let folder = Folder::new("faults-kill");
@@ -353,7 +363,6 @@ mod live {
                     all += 1;
                 }
             }
-            over.store(true, Ordering::Relaxed);
         });
         println!("{rounds} kills: {all} files, {read} frames, {cut} files that end within a block");
         assert!(read > 0);
@@ -378,6 +387,7 @@ mod live {
         let mut child = start(&lab.server, &folder, &[]);
         thread::scope(|scope| {
             flood(scope, &lab.server, &over, &sent);
+            let _ends = Ends(&over);
             match seconds {
                 None => wait_for("packets were sent", || sent.load(Ordering::Relaxed) > 2_000),
                 Some(seconds) => {
@@ -391,7 +401,6 @@ mod live {
                     }
                 }
             }
-            over.store(true, Ordering::Relaxed);
         });
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
