@@ -697,6 +697,25 @@ fn a_black_hole_is_seen_beside_a_lost_syn() {
 }
 
 #[test]
+fn copies_of_one_syn_are_no_outage() {
+    let retried = lost_syns(convo(50_000, 25, 5 * SECOND))
+        .wait_ms(900)
+        .again();
+    let retried = talk(retried.syn_ack().ack(C2S), 4);
+    let swallowed = stuck(talk(convo(50_000, 25, 5 * SECOND).handshake(), 4), 200);
+    let swallowed = talk(swallowed.wait_ms(2_400).again().ack(S2C), 4);
+    for (name, middle, wanted) in [
+        ("three SYNs", retried, false),
+        ("a message", swallowed, true),
+    ] {
+        let pair = plainly(vec![whole(49_000, 0), middle, whole(50_009, 20 * SECOND)]);
+        let told = told(&compare(name, &pair));
+        let away = told.contains(&"critical link.outage".to_owned());
+        assert_eq!(away, wanted, "{name}: {told:?}");
+    }
+}
+
+#[test]
 fn nobody_waits_for_the_answer_to_a_keep_alive() {
     let quiet = |probes: bool| {
         let mut convo = talk(convo(50_000, 8_000, 0).handshake(), 2);

@@ -455,6 +455,10 @@ impl<'a> Judge<'a, '_> {
             .into_iter()
             .filter(|e| silences.iter().any(|s| s.holds(e.time)))
             .collect();
+        // Copies of a SYN alone are told of as such: nothing shows that anything else would have been lost.
+        if within.iter().all(|e| e.octets == 0) {
+            return;
+        }
         let mut f = self.finding(
             "link.outage",
             Severity::Critical,
