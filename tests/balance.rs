@@ -3,15 +3,18 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use support::convo::{C2S, Convo, S2C};
 use support::scene::{Scene, pcap};
+use support::shared;
 use support::wire::{ACK, Host, RST};
 use tcptriage::pipeline::{self, Settings};
 use tcptriage::report::model::{Finding, Report};
+use tcptriage::report::redact;
 
 const SECOND: i64 = 1_000_000_000;
 const DAY: i64 = 86_400 * SECOND;
@@ -59,6 +62,28 @@ impl Day {
             .send(S2C, banner.as_bytes())
             .send(C2S, b"EHLO client.example\r\n")
             .send(S2C, b"250 hub.example\r\n")
+            .send(C2S, b"QUIT\r\n")
+            .send(S2C, b"221 bye\r\n")
+            .close(S2C);
+        self.scene.add(convo);
+    }
+
+    /// A message is sent whole.
+    fn mail(&mut self, client: u8, server: u8, at: i64) {
+        let convo = self
+            .convo(client, server, at)
+            .handshake()
+            .send(S2C, b"220 hub.example ESMTP\r\n")
+            .send(C2S, b"HELO client.example\r\n")
+            .send(S2C, b"250 hub.example\r\n")
+            .send(C2S, b"MAIL FROM:<a@client.example>\r\n")
+            .send(S2C, b"250 OK\r\n")
+            .send(C2S, b"RCPT TO:<b@hub.example>\r\n")
+            .send(S2C, b"250 OK\r\n")
+            .send(C2S, b"DATA\r\n")
+            .send(S2C, b"354 go on\r\n")
+            .send(C2S, b"Subject: x\r\n\r\nx\r\n.\r\n")
+            .send(S2C, b"250 OK\r\n")
             .send(C2S, b"QUIT\r\n")
             .send(S2C, b"221 bye\r\n")
             .close(S2C);
@@ -156,6 +181,124 @@ fn round_robin_without_memory_gives_the_neighbour_two_thirds() {
         .find(|f| f.id == "balance.server-unavailable")
         .unwrap();
     assert_eq!(away.subject.as_deref(), Some("192.0.2.13"));
+}
+
+/// Who got how much in each half hour of a day on which one server takes no part from noon on.
+#[test]
+fn the_load_of_servers_in_time() {
+    let mut day = Day::default();
+    let noon = 12 * 3_600 * SECOND;
+    // Half hours of the day by server: connections.
+    let mut truth = [[0_u64; 48]; 3];
+    let begin = |at: i64| usize::try_from(at / (1_800 * SECOND)).unwrap();
+    // Midnight.
+    let day_of = 1_700_006_400 * SECOND;
+    for n in 0..720 {
+        let at = n * 120 * SECOND + noise(n) * 1_000_000;
+        let server = if at < noon { n % 3 } else { n % 2 };
+        day.mail(1, 11 + server as u8, day_of + at);
+        truth[server as usize][begin(at)] += 1;
+        if at >= noon {
+            day.refused(1, 13, day_of + at + 30 * SECOND);
+            truth[2][begin(at + 30 * SECOND)] += 1;
+        }
+    }
+    let report = day.report("in-time", &[]);
+    let [service] = report.services.as_slice() else {
+        panic!("{:?}", report.services)
+    };
+    assert_eq!((service.service.as_str(), service.port), ("smtp", 25));
+    assert_eq!(service.step_seconds, 1_800);
+    assert_eq!(service.start.decimal(), "1700006400");
+    assert_eq!(service.messages, Some(720));
+    for server in &service.servers {
+        let last = server.server.rsplit_once('.').unwrap().1;
+        let truth = truth[last.parse::<usize>().unwrap() - 11];
+        let failed = if last == "13" { 360 } else { 0 };
+        assert_eq!(server.in_time.connections, truth, "{last}");
+        assert_eq!(server.connections, truth.iter().sum::<u64>(), "{last}");
+        assert_eq!(server.failed, failed, "{last}");
+        assert_eq!(server.messages, Some(server.connections - failed), "{last}");
+        let in_time = server.in_time.messages.as_ref().unwrap();
+        assert_eq!(in_time.iter().sum::<u64>(), server.connections - failed);
+    }
+    let of_flows = report
+        .flows
+        .iter()
+        .map(|f| f.client_to_server.unique_octets + f.server_to_client.unique_octets);
+    assert_eq!(service.octets, of_flows.sum::<u64>());
+
+    let mut redacted = report;
+    redact(&mut redacted);
+    let of_flows: BTreeSet<&str> = redacted
+        .flows
+        .iter()
+        .filter_map(|f| Some(f.server.rsplit_once(':')?.0))
+        .collect();
+    let servers = redacted.services.iter().flat_map(|s| &s.servers);
+    let of_services: BTreeSet<&str> = servers.map(|s| s.server.as_str()).collect();
+    assert_eq!(of_services, of_flows);
+    assert!(!of_services.contains("192.0.2.11"));
+}
+
+/// The laboratory's balanced servers: connections and octets of each within 1 % of what was sent.
+#[test]
+fn shares_are_those_of_the_laboratory() {
+    let Some(lab) = shared::folder("captures/lab/lb-skew") else {
+        return;
+    };
+    let truth = shared::unpacked(&lab.join("truth.json.gz"));
+    let truth: serde_json::Value = serde_json::from_slice(&truth).unwrap();
+    let mut sent: BTreeMap<String, [u64; 2]> = BTreeMap::new();
+    for flow in truth["flows"].as_array().unwrap() {
+        let server = flow["server"].as_str().unwrap();
+        let sums = sent
+            .entry(server.rsplit_once(':').unwrap().0.to_owned())
+            .or_default();
+        sums[0] += 1;
+        sums[1] += flow["c2s"]["unique_bytes"].as_u64().unwrap()
+            + flow["s2c"]["unique_bytes"].as_u64().unwrap();
+    }
+    let all = sent
+        .values()
+        .fold([0, 0], |a, b| [a[0] + b[0], a[1] + b[1]]);
+    for side in ["client", "server"] {
+        let capture = lab.join(format!("{side}.pcap.gz"));
+        let report = pipeline::analyze(&Settings {
+            captures: vec![capture.to_str().unwrap().to_owned()],
+            ..Settings::default()
+        })
+        .unwrap();
+        let service = &report.services[0];
+        assert_eq!(service.servers.len(), sent.len(), "{side}");
+        for server in &service.servers {
+            let share = |part: u64, all: u64| part as f64 / all as f64;
+            let truth = sent[&server.server];
+            for (what, got, want) in [
+                (
+                    "connections",
+                    share(server.connections, service.connections),
+                    share(truth[0], all[0]),
+                ),
+                (
+                    "messages",
+                    share(server.messages.unwrap(), service.messages.unwrap()),
+                    share(truth[0], all[0]),
+                ),
+                (
+                    "octets",
+                    share(server.octets, service.octets),
+                    share(truth[1], all[1]),
+                ),
+            ] {
+                assert!(
+                    (got - want).abs() <= 0.01,
+                    "{side}, {}: {what} {got}, of {want}",
+                    server.server
+                );
+            }
+        }
+    }
 }
 
 /// The documented retry cadences over a whole day, with the seconds that a queue's timer is off.

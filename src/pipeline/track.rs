@@ -455,8 +455,7 @@ impl Found {
             }
             self.flows.push(shown, repeats);
         } else {
-            self.flows
-                .pass_over(record.capture, record.capture_duplicates);
+            self.flows.pass_over(&record, &dialog);
         }
         if self.chapters.as_mut().is_some_and(Chapters::flow) {
             self.turn();

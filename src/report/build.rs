@@ -15,6 +15,7 @@ use super::model::{
     Refusal, Remedy, Report, Retransmissions, Rpc, RpcInterface, RpcOperation, Rtt, SCHEMA, Smb,
     SmbCommand, Smtp, Stall, Step, TimeShare, Totals, Undecoded,
 };
+use super::services::Loads;
 use super::{mail, severity_name, severity_named, verdict};
 use crate::capture::{self, CaptureInfo};
 use crate::flow::{Cause, End, FlowRecord, HalfRecord, Vantage};
@@ -58,6 +59,7 @@ pub struct FlowList {
     cited: HashSet<u64>,
     seen: u64,
     duplicates: BTreeMap<u32, u64>,
+    loads: Loads,
     /// Once the list was full: a flow no longer than this, and without trouble, has no chance of a place.
     shortest: Option<Duration>,
 }
@@ -78,6 +80,7 @@ impl FlowList {
             cited: HashSet::new(),
             seen: 0,
             duplicates: BTreeMap::new(),
+            loads: Loads::default(),
             shortest: None,
         }
     }
@@ -86,6 +89,7 @@ impl FlowList {
     pub fn push(&mut self, flow: Flow, cited: bool) {
         self.seen += 1;
         *self.duplicates.entry(flow.capture).or_default() += flow.capture_duplicates;
+        self.loads.listed(&flow);
         if cited {
             self.cite(&[flow.index]);
         }
@@ -107,9 +111,10 @@ impl FlowList {
     }
 
     /// Counts a flow that is not listed.
-    pub fn pass_over(&mut self, capture: u32, duplicates: u64) {
+    pub fn pass_over(&mut self, record: &FlowRecord, dialog: &DialogRecord) {
         self.seen += 1;
-        *self.duplicates.entry(capture).or_default() += duplicates;
+        *self.duplicates.entry(record.capture).or_default() += record.capture_duplicates;
+        self.loads.passed_over(record, dialog);
     }
 
     /// Notes that findings name these flows.
@@ -155,7 +160,7 @@ pub fn build(parts: Parts) -> Report {
         findings,
         remedies,
         names: told_names,
-        notes,
+        mut notes,
         wanted,
     } = parts;
     for finding in &findings {
@@ -166,6 +171,7 @@ pub fn build(parts: Parts) -> Report {
         kept: mut listed,
         seen,
         duplicates,
+        loads,
         ..
     } = flows;
     listed.sort_by_key(|f| f.index);
@@ -201,6 +207,7 @@ pub fn build(parts: Parts) -> Report {
             filter_by_ends(finding, &listed);
         }
     }
+    let services = loads.services(&mut notes);
     let mut report = Report {
         schema: SCHEMA,
         captures,
@@ -211,6 +218,7 @@ pub fn build(parts: Parts) -> Report {
         verdict: super::model::Verdict::default(),
         names,
         mail: None,
+        services,
         notes,
         plots: Vec::new(),
         beside: Beside::default(),

@@ -10,7 +10,7 @@ use super::escape::{markdown as esc, markdown_code as code};
 use super::model::{Finding, Remedy, Report, Step};
 use super::view::{View, end_shown, held_up_by, repeats_shown};
 use super::words::{confidence, count, duration, moment, octets, sentence};
-use super::{Format, Look, text};
+use super::{Format, Look, services, text};
 
 /// Findings in full; trackers cut long texts.
 const FINDINGS: usize = 30;
@@ -36,7 +36,7 @@ impl Format for Markdown {
         ".md"
     }
 
-    fn write(&self, report: &Report, _: Look, out: &mut dyn Write) -> io::Result<()> {
+    fn write(&self, report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
         let view = View::new(report);
         let verdict = &report.verdict;
         writeln!(
@@ -50,6 +50,9 @@ impl Format for Markdown {
         remedies(report, out)?;
         harmless(&view, out)?;
         flows(&view, out)?;
+        if look.full {
+            load(&view, out)?;
+        }
         captures(report, out)
     }
 }
@@ -294,6 +297,26 @@ fn flows(view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "| {} |", cells.join(" | "))?;
     }
     Ok(())
+}
+
+fn load(view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let all = &view.report.services;
+    for service in all.iter().take(text::SERVICES) {
+        writeln!(
+            out,
+            "\n## Load of {}\n\n{}\n",
+            esc(&services::heading(service)),
+            esc(&sentence(&services::about_bars(service)))
+        )?;
+        writeln!(out, "| {} |", services::HEADS.join(" | "))?;
+        writeln!(out, "|---|---:|---:|---:|---:|---|")?;
+        for row in services::rows(view, service, text::SERVERS) {
+            writeln!(out, "| {} |", row.map(|cell| esc(&cell)).join(" | "))?;
+        }
+        let left_out = service.servers.len().saturating_sub(text::SERVERS);
+        more(left_out, "servers", out)?;
+    }
+    more(all.len().saturating_sub(text::SERVICES), "services", out)
 }
 
 fn captures(report: &Report, out: &mut dyn Write) -> io::Result<()> {

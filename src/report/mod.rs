@@ -18,6 +18,7 @@ mod markdown;
 pub mod model;
 pub mod plot;
 mod redact;
+mod services;
 mod text;
 mod verdict;
 pub mod verification;

@@ -36,6 +36,9 @@ pub struct Report {
     /// Who sends how much mail to whom; absent where nobody spoke SMTP.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mail: Option<Mail>,
+    /// How servers of one port share its load, the busiest port first; at most 20, of those that two servers or more were asked for. All
+    /// flows count, listed or not.
+    pub services: Vec<Service>,
     /// What was left out, could not be joined, or was given up, in sentences.
     pub notes: Vec<String>,
     /// What graphs are drawn of, where a format with graphs is wanted; in no other.
@@ -97,6 +100,61 @@ pub struct HopDelay {
     pub max: i64,
     /// A message arrived before it was sent: the clocks of the two differ, and no delay here can be believed.
     pub clocks_differ: bool,
+}
+
+/// What the servers of one port were asked for, and which of them how much.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Service {
+    /// What most of its connections spoke: `smtp`; `unknown` where none could be told.
+    pub service: String,
+    /// TCP port.
+    pub port: u16,
+    /// Servers that were asked for it, listed or not.
+    pub servers_in_all: u64,
+    /// Connections to all of them.
+    pub connections: u64,
+    /// Mail sent whole to all of them, at most 1,000 messages of a connection; `null` where nobody spoke SMTP.
+    pub messages: Option<u64>,
+    /// Payload both ways, without repeats, of all of them.
+    pub octets: u64,
+    /// When the first step of what is `in_time` begins.
+    pub start: Epoch,
+    /// How long a step is.
+    pub step_seconds: u64,
+    /// The servers, those with most connections first; at most 64.
+    pub servers: Vec<ServerLoad>,
+}
+
+/// What one server was asked for.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ServerLoad {
+    /// Address.
+    pub server: String,
+    /// Connections.
+    pub connections: u64,
+    /// Of these, refused or not answered.
+    pub failed: u64,
+    /// Of these, that ended in a reset.
+    pub reset: u64,
+    /// How long a connection lasted, as a mean.
+    pub mean_seconds: f64,
+    /// As of the service.
+    pub messages: Option<u64>,
+    /// As of the service.
+    pub octets: u64,
+    /// Step by step.
+    pub in_time: LoadInTime,
+}
+
+/// A server's load, one number for each step of its service: at most 60.
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
+pub struct LoadInTime {
+    /// Connections that began in the step.
+    pub connections: Vec<u64>,
+    /// Messages that began in it.
+    pub messages: Option<Vec<u64>>,
+    /// Octets of the connections that began in it, to their end.
+    pub octets: Vec<u64>,
 }
 
 /// One capture.

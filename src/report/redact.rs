@@ -436,6 +436,8 @@ impl Redaction {
             self.flow(flow);
         }
         report.mail = mail::mail(&report.flows);
+        let servers = report.services.iter_mut().flat_map(|s| &mut s.servers);
+        self.texts(servers.map(|s| &mut s.server), Words::Filter);
         let was: Vec<Finding> = report.findings.clone();
         for finding in &mut report.findings {
             self.finding(finding);

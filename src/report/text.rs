@@ -9,7 +9,7 @@ use owo_colors::{OwoColorize, Style};
 use super::model::{Capture, Finding, Remedy, Report, Step};
 use super::view::{View, end_shown, held_up_by, repeats_shown};
 use super::words::{confidence, count, duration, moment, octets, plural, sentence};
-use super::{Format, Look, escape};
+use super::{Format, Look, escape, services};
 
 /// Findings shown in full; the rest get one line each.
 const FINDINGS_IN_FULL: usize = 20;
@@ -26,6 +26,9 @@ pub(super) const CHECKSUMS_ON: &str =
     "(switch on Preferences > Protocols > TCP > Validate the TCP checksum first)";
 /// Flows in the table.
 const FLOWS: usize = 20;
+/// Services whose servers are compared, and servers of each.
+pub(super) const SERVICES: usize = 12;
+pub(super) const SERVERS: usize = 24;
 /// Captures, problems of a capture, reasons of undecoded frames shown.
 const NOTES: usize = 20;
 
@@ -55,6 +58,9 @@ impl Format for Text {
         page.remedies(&view)?;
         page.harmless(&view)?;
         page.flows(&view)?;
+        if look.full {
+            page.services(&view)?;
+        }
         page.captures(report)
     }
 }
@@ -496,6 +502,22 @@ impl Page<'_> {
             ]
         }));
         self.table(&rows, &[0, 4, 5, 8])
+    }
+
+    /// How servers share the load.
+    fn services(&mut self, view: &View<'_>) -> io::Result<()> {
+        let all = &view.report.services;
+        for service in all.iter().take(SERVICES) {
+            self.heading(&format!("Load of {}", services::heading(service)))?;
+            self.wrapped(" ", FAINT, 1, &sentence(&services::about_bars(service)))?;
+            let mut rows = vec![services::HEADS.map(str::to_owned)];
+            let servers = services::rows(view, service, SERVERS);
+            rows.extend(servers.into_iter().map(|row| row.map(|c| escape::line(&c))));
+            self.table(&rows, &[1, 2, 3, 4])?;
+            let left_out = service.servers.len().saturating_sub(SERVERS);
+            self.more(left_out, "servers")?;
+        }
+        self.more(all.len().saturating_sub(SERVICES), "services")
     }
 
     /// Rows in columns, the first row a heading. Columns at the end that do not fit are left out as a whole: a table that wraps

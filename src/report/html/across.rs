@@ -1,25 +1,24 @@
 //! What shows only across flows: who talks to whom, how load is shared, when findings came.
 //!
-//! Takes:  the flows and findings of a report
+//! Takes:  the flows, services and findings of a report
 //! Gives:  what the template puts into tables and drawings
 //! Never:  judges: each figure is a sum over flows
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use minijinja::{Value, context};
 
-use super::super::model::{Flow, Half, Report};
+use super::super::model::{Half, Report};
 use super::super::view::View;
-use super::super::words::{self, count, duration, moment, octets, plural, share};
+use super::super::words::{self, count, duration, moment, octets, share};
+use super::super::{services, text};
 use super::line;
 
 /// Hosts in the matrix, those with the most octets; the table of pairs has the others.
 const MATRIX_HOSTS: usize = 12;
 /// Rows of the table of pairs.
 const PAIRS: usize = 100;
-/// Services whose servers are compared, and servers of each.
-const SERVICES: usize = 12;
-const SERVERS: usize = 24;
 /// Findings in the drawing of all.
 const TIMELINE: usize = 60;
 
@@ -169,85 +168,58 @@ pub(super) fn hosts(view: &View<'_>) -> Value {
 
 /// How the servers of each service share its load.
 pub(super) fn services(view: &View<'_>) -> Vec<Value> {
-    #[derive(Default)]
-    struct Load {
-        flows: u64,
-        octets: u64,
-        failed: u64,
-        reset: u64,
-        seconds: f64,
-    }
-    let mut services: BTreeMap<(&str, &str), BTreeMap<&str, Load>> = BTreeMap::new();
-    for flow in &view.report.flows {
-        let port = flow.server.rsplit_once(':').map_or("", |(_, port)| port);
-        let load = services
-            .entry((port, kind(flow)))
-            .or_default()
-            .entry(words::host(&flow.server))
-            .or_default();
-        load.flows += 1;
-        load.octets += flow.client_to_server.octets + flow.server_to_client.octets;
-        load.failed += u64::from(matches!(flow.end, "refused" | "unanswered"));
-        load.reset += u64::from(flow.end == "reset");
-        load.seconds += flow.duration;
-    }
-    let flows_of = |servers: &BTreeMap<&str, Load>| servers.values().map(|l| l.flows).sum::<u64>();
-    let mut services: Vec<_> = services.into_iter().collect();
-    services.sort_by_key(|(name, servers)| (std::cmp::Reverse(flows_of(servers)), *name));
-    services
-        .iter()
-        .filter(|(_, servers)| servers.len() > 1)
-        .take(SERVICES)
-        .map(|((port, kind), servers)| {
-            let (all, octets_in_all) = (
-                flows_of(servers),
-                servers.values().map(|l| l.octets).sum::<u64>(),
-            );
-            let mut sorted: Vec<_> = servers.iter().collect();
-            sorted.sort_by_key(|(host, load)| (std::cmp::Reverse(load.flows), **host));
-            let rows: Vec<Value> = sorted
-                .iter()
-                .take(SERVERS)
-                .map(|(host, load)| {
+    let shown = view.report.services.iter().take(text::SERVICES);
+    shown
+        .map(|service| {
+            let highest = services::highest(service);
+            let servers = service.servers.iter().take(text::SERVERS);
+            let rows: Vec<Value> = servers
+                .map(|s| {
+                    let messages = s.messages.zip(service.messages);
                     context! {
-                        host => line(&view.host(host)),
-                        flows => count(load.flows),
-                        share => share(load.flows, all),
-                        width => width(load.flows, all),
-                        octets => octets(load.octets),
-                        octets_share => share(load.octets, octets_in_all),
-                        failed => count(load.failed),
-                        reset => count(load.reset),
-                        mean => duration(mean(load.seconds, load.flows)),
+                        host => line(&view.host(&s.server)),
+                        flows => count(s.connections),
+                        share => share(s.connections, service.connections),
+                        width => width(s.connections, service.connections),
+                        messages => messages.map(|(n, all)| format!("{} ({})", count(n), share(n, all))),
+                        octets => octets(s.octets),
+                        octets_share => share(s.octets, service.octets),
+                        failed => count(s.failed),
+                        reset => count(s.reset),
+                        mean => duration(s.mean_seconds),
+                        bars => bars(&s.in_time.connections, highest),
                     }
                 })
                 .collect();
+            let left_out = service.servers_in_all.saturating_sub(rows.len() as u64);
             context! {
-                name => format!("{} on port {}", line(kind), line(port)),
-                servers => plural(servers.len() as u64, "server", "servers"),
+                name => line(&services::heading(service)),
+                bars => services::about_bars(service),
+                highest => count(highest),
+                steps => service.servers.first().map_or(0, |s| s.in_time.connections.len()),
+                is_mail => service.messages.is_some(),
                 rows,
-                left_out => servers.len().saturating_sub(SERVERS),
+                left_out => (left_out > 0).then(|| count(left_out)),
             }
         })
         .collect()
 }
 
-/// What a server was asked for: connections that never came up have no protocol of their own.
-fn kind(flow: &Flow) -> &str {
-    match flow.application.as_str() {
-        "unknown" => "TCP",
-        known => known,
+/// The outline of bars, one a step, 1 wide and up to 10 high.
+fn bars(steps: &[u64], highest: u64) -> String {
+    let mut path = String::new();
+    for (place, number) in steps.iter().enumerate().filter(|(_, n)| **n > 0) {
+        // Low ones can be seen, too.
+        let height = number.saturating_mul(100).div_ceil(highest.max(1)).max(8);
+        let (whole, tenth) = (height / 10, height % 10);
+        let _ = write!(path, "M{place} 10v-{whole}.{tenth}h1V10z");
     }
+    path
 }
 
 #[allow(clippy::cast_precision_loss)] // for people
 fn width(part: u64, whole: u64) -> String {
     format!("{:.2}", part as f64 * 100.0 / whole.max(1) as f64)
-}
-
-#[allow(clippy::cast_precision_loss)] // for people
-fn mean(sum: f64, number: u64) -> f64 {
-    sum / number.max(1) as f64
 }
 
 /// When each finding began and ended.

@@ -1,0 +1,538 @@
+//! How the servers of each port share its load, in time.
+//!
+//! Takes:  flows as they end, listed or not
+//! Gives:  a [`Service`] for each port of two servers or more, and the words that text and Markdown show of it
+//! Never:  judges; keeps more than [`MAX_COUNTED`] servers, nor more than [`MAX_STEPS`] steps of time for each
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::build::end_name;
+use super::model::{Flow, LoadInTime, ServerLoad, Service};
+use super::view::View;
+use super::words::{self, count, duration, moment, octets, plural, share};
+use crate::flow::FlowRecord;
+use crate::net::{Direction, Timestamp};
+use crate::proto::DialogRecord;
+
+/// Ports listed at most: the busiest.
+const MAX_SERVICES: usize = 20;
+/// Servers of each that are listed at most: those with the most connections.
+const MAX_SERVERS: usize = 64;
+/// Servers counted at most, over all ports.
+const MAX_COUNTED: usize = 10_000;
+/// Steps of time at most.
+const MAX_STEPS: i64 = 60;
+/// How many times as long the next longer step is: of 1 s are made 5 s, 10 s, 30 s, 1 min, 5 min, 10 min, 30 min, 1 h, 6 h, 1 d; then
+/// each is twice the one before.
+const LONGER: [i64; 10] = [5, 2, 3, 2, 5, 2, 3, 2, 6, 4];
+const SECOND: i64 = 1_000_000_000;
+
+/// What one server was asked for, at one time or in all.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    connections: u64,
+    messages: u64,
+    octets: u64,
+}
+
+impl Sum {
+    fn add(&mut self, other: Self) {
+        self.connections += other.connections;
+        self.messages += other.messages;
+        self.octets = self.octets.saturating_add(other.octets);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Load {
+    sum: Sum,
+    failed: u64,
+    reset: u64,
+    seconds: f64,
+    /// By the number of the step, counted from 1970.
+    steps: BTreeMap<i64, Sum>,
+}
+
+#[derive(Debug)]
+struct Port {
+    servers: BTreeMap<IpAddr, Load>,
+    /// Connections by what they spoke.
+    spoken: BTreeMap<String, u64>,
+    /// Length of a step in nanoseconds, and how often it was made longer.
+    step: i64,
+    longer: usize,
+    /// First and last step.
+    span: Option<(i64, i64)>,
+}
+
+impl Default for Port {
+    fn default() -> Self {
+        Self {
+            servers: BTreeMap::new(),
+            spoken: BTreeMap::new(),
+            step: SECOND,
+            longer: 0,
+            span: None,
+        }
+    }
+}
+
+impl Port {
+    /// Number of the step of this time, after as many steps were joined as are needed to have it among them.
+    fn step_of(&mut self, time: Timestamp) -> i64 {
+        loop {
+            let step = time.0.div_euclid(self.step);
+            let (first, last) = self.span.unwrap_or((step, step));
+            let (first, last) = (first.min(step), last.max(step));
+            if last - first < MAX_STEPS {
+                self.span = Some((first, last));
+                return step;
+            }
+            let times = LONGER.get(self.longer).copied().unwrap_or(2);
+            self.longer += 1;
+            self.step = self.step.saturating_mul(times);
+            self.span = self
+                .span
+                .map(|(a, b)| (a.div_euclid(times), b.div_euclid(times)));
+            for load in self.servers.values_mut() {
+                for (step, sum) in std::mem::take(&mut load.steps) {
+                    let joined = load.steps.entry(step.div_euclid(times)).or_default();
+                    joined.add(sum);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, time: Timestamp, server: IpAddr, sum: Sum) -> &mut Load {
+        let step = self.step_of(time);
+        let load = self.servers.entry(server).or_default();
+        load.sum.add(sum);
+        load.steps.entry(step).or_default().add(sum);
+        load
+    }
+}
+
+/// One flow.
+struct Ended<'a> {
+    server: IpAddr,
+    port: u16,
+    application: &'a str,
+    start: Timestamp,
+    seconds: f64,
+    end: &'static str,
+    octets: u64,
+}
+
+/// The loads of all servers.
+#[derive(Debug, Default)]
+pub(super) struct Loads {
+    ports: BTreeMap<u16, Port>,
+    servers: usize,
+    /// Connections to servers beyond those that are counted.
+    uncounted: u64,
+}
+
+impl Loads {
+    /// Counts a flow that may be listed.
+    pub(super) fn listed(&mut self, flow: &Flow) {
+        let port = flow.server.rsplit_once(':').map(|(_, port)| port.parse());
+        let (Ok(server), Some(Ok(port))) = (words::host(&flow.server).parse(), port) else {
+            return;
+        };
+        let ended = Ended {
+            server,
+            port,
+            application: &flow.application,
+            start: flow.start.0,
+            seconds: flow.duration,
+            end: flow.end,
+            octets: flow
+                .client_to_server
+                .unique_octets
+                .saturating_add(flow.server_to_client.unique_octets),
+        };
+        let messages = flow.smtp.iter().flat_map(|s| &s.messages);
+        self.add(&ended, messages.map(|m| m.start.0));
+    }
+
+    /// Counts a flow that is not.
+    pub(super) fn passed_over(&mut self, record: &FlowRecord, dialog: &DialogRecord) {
+        let octets = |way| record.half(way).unique_octets;
+        let ended = Ended {
+            server: record.server.addr,
+            port: record.server.port,
+            application: dialog.application,
+            start: record.start,
+            seconds: record.duration().as_secs_f64(),
+            end: end_name(record.close.how),
+            octets: octets(Direction::ClientToServer)
+                .saturating_add(octets(Direction::ServerToClient)),
+        };
+        let messages = dialog.smtp.iter().flat_map(|s| &s.messages);
+        self.add(&ended, messages.map(|m| m.start));
+    }
+
+    fn add(&mut self, flow: &Ended<'_>, messages: impl Iterator<Item = Timestamp>) {
+        let known = self.ports.get(&flow.port);
+        if known.is_none_or(|port| !port.servers.contains_key(&flow.server)) {
+            if self.servers >= MAX_COUNTED {
+                self.uncounted += 1;
+                return;
+            }
+            self.servers += 1;
+        }
+        let port = self.ports.entry(flow.port).or_default();
+        if !matches!(flow.application, "" | "unknown") {
+            match port.spoken.get_mut(flow.application) {
+                Some(times) => *times += 1,
+                None => {
+                    port.spoken.insert(flow.application.to_owned(), 1);
+                }
+            }
+        }
+        let begun = Sum {
+            connections: 1,
+            octets: flow.octets,
+            messages: 0,
+        };
+        let load = port.add(flow.start, flow.server, begun);
+        load.failed += u64::from(matches!(flow.end, "refused" | "unanswered"));
+        load.reset += u64::from(flow.end == "reset");
+        load.seconds += flow.seconds;
+        let message = Sum {
+            messages: 1,
+            ..Sum::default()
+        };
+        for time in messages {
+            port.add(time, flow.server, message);
+        }
+    }
+
+    /// The services; what is not among them is said in the notes.
+    pub(super) fn services(self, notes: &mut Vec<String>) -> Vec<Service> {
+        if self.uncounted > 0 {
+            notes.push(format!(
+                "{} in no server's share of the load: it was counted for the first {} servers",
+                plural(self.uncounted, "connection is", "connections are"),
+                count(MAX_COUNTED as u64)
+            ));
+        }
+        let shared = self.ports.into_iter().filter(|(_, p)| p.servers.len() > 1);
+        let mut services: Vec<Service> = shared.map(|(port, sums)| service(port, sums)).collect();
+        services.sort_by_key(|s| (Reverse(s.connections), s.port));
+        if services.len() > MAX_SERVICES {
+            notes.push(format!(
+                "the load of servers is shown for {MAX_SERVICES} ports; {} more have several servers",
+                count((services.len() - MAX_SERVICES) as u64)
+            ));
+            services.truncate(MAX_SERVICES);
+        }
+        services
+    }
+}
+
+fn service(number: u16, port: Port) -> Service {
+    let most = port.spoken.iter().max_by_key(|(_, times)| **times);
+    let is_mail = port.spoken.contains_key("smtp");
+    let (first, last) = port.span.unwrap_or_default();
+    let mut all = Sum::default();
+    for load in port.servers.values() {
+        all.add(load.sum);
+    }
+    let mut sorted: Vec<(IpAddr, &Load)> = port.servers.iter().map(|(a, l)| (*a, l)).collect();
+    sorted.sort_by_key(|(addr, load)| (Reverse(load.sum.connections), *addr));
+    let servers = sorted.iter().take(MAX_SERVERS).map(|(addr, load)| {
+        let steps = |of: fn(&Sum) -> u64| {
+            let at = |step| load.steps.get(&step).map_or(0, of);
+            (first..=last).map(at).collect::<Vec<u64>>()
+        };
+        ServerLoad {
+            server: addr.to_string(),
+            connections: load.sum.connections,
+            failed: load.failed,
+            reset: load.reset,
+            mean_seconds: mean(load.seconds, load.sum.connections),
+            messages: is_mail.then_some(load.sum.messages),
+            octets: load.sum.octets,
+            in_time: LoadInTime {
+                connections: steps(|s| s.connections),
+                messages: is_mail.then(|| steps(|s| s.messages)),
+                octets: steps(|s| s.octets),
+            },
+        }
+    });
+    Service {
+        service: most.map_or_else(|| "unknown".to_owned(), |(name, _)| name.clone()),
+        port: number,
+        servers_in_all: sorted.len() as u64,
+        connections: all.connections,
+        messages: is_mail.then_some(all.messages),
+        octets: all.octets,
+        start: Timestamp(first.saturating_mul(port.step)).into(),
+        step_seconds: u64::try_from(port.step / SECOND).unwrap_or_default(),
+        servers: servers.collect(),
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // for people
+fn mean(sum: f64, number: u64) -> f64 {
+    sum / number.max(1) as f64
+}
+
+/// A heading: `smtp on port 25: 3 servers`.
+pub(super) fn heading(service: &Service) -> String {
+    let spoken = match service.service.as_str() {
+        "unknown" => "TCP",
+        known => known,
+    };
+    let servers = plural(service.servers_in_all, "server", "servers");
+    format!("{spoken} on port {}: {servers}", service.port)
+}
+
+/// What the bars of a service stand for.
+pub(super) fn about_bars(service: &Service) -> String {
+    #[allow(clippy::cast_precision_loss)] // for people
+    let step = duration(service.step_seconds as f64);
+    format!(
+        "In time: connections that began in each {step} from {} UTC on",
+        moment(service.start)
+    )
+}
+
+/// The greatest number of connections that a server got in a step: bars of all servers have this scale.
+pub(super) fn highest(service: &Service) -> u64 {
+    let steps = service.servers.iter().flat_map(|s| &s.in_time.connections);
+    steps.copied().max().unwrap_or_default()
+}
+
+/// The heads of [`rows`].
+pub(super) const HEADS: [&str; 6] = [
+    "server",
+    "connections",
+    "messages",
+    "octets",
+    "failed",
+    "in time",
+];
+
+/// The first so many servers of a service in words, unescaped.
+pub(super) fn rows(view: &View<'_>, service: &Service, most: usize) -> Vec<[String; 6]> {
+    let highest = highest(service);
+    let of_all = |part, all| format!("{} ({})", count(part), share(part, all));
+    let servers = service.servers.iter().take(most);
+    servers
+        .map(|s| {
+            let messages = s.messages.zip(service.messages);
+            [
+                view.host(&s.server),
+                of_all(s.connections, service.connections),
+                messages.map_or_else(String::new, |(part, all)| of_all(part, all)),
+                format!("{} ({})", octets(s.octets), share(s.octets, service.octets)),
+                count(s.failed),
+                bars(&s.in_time.connections, highest),
+            ]
+        })
+        .collect()
+}
+
+/// `▁ █▄`: two steps a column; what is not nothing shows.
+fn bars(steps: &[u64], highest: u64) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let column = |pair: &[u64]| {
+        let most = pair.iter().copied().max().filter(|n| *n > 0)?;
+        let eighths = most.div_ceil(highest.div_ceil(8).max(1));
+        BARS.get(usize::try_from(eighths).ok()?.checked_sub(1)?)
+    };
+    let bars: String = steps
+        .chunks(2)
+        .map(|pair| column(pair).copied().unwrap_or(' '))
+        .collect();
+    bars.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Midnight, so that steps of all lengths begin there.
+    const T0: i64 = 1_700_006_400;
+
+    fn ended(server: u8, port: u16, second: i64, end: &'static str) -> Ended<'static> {
+        Ended {
+            server: IpAddr::from([192, 0, 2, server]),
+            port,
+            application: if end == "refused" { "unknown" } else { "smtp" },
+            start: Timestamp((T0 + second) * SECOND),
+            seconds: 2.0,
+            end,
+            octets: 100,
+        }
+    }
+
+    fn services(flows: &[(u8, u16, i64, &'static str)]) -> (Vec<Service>, Vec<String>) {
+        let (mut loads, mut notes) = (Loads::default(), Vec::new());
+        for (server, port, second, end) in flows {
+            let flow = ended(*server, *port, *second, end);
+            // A message a second after the connection, where it came up.
+            let message = Timestamp((T0 + second + 1) * SECOND);
+            loads.add(&flow, (*end != "refused").then_some(message).into_iter());
+        }
+        (loads.services(&mut notes), notes)
+    }
+
+    #[test]
+    fn shares() {
+        let (found, notes) = services(&[
+            (1, 25, 0, "fin"),
+            (1, 25, 1, "reset"),
+            (1, 25, 3, "fin"),
+            (2, 25, 1, "fin"),
+            // Nothing was spoken: it counts for the port all the same.
+            (3, 25, 2, "refused"),
+            // One server alone shares nothing.
+            (9, 80, 0, "fin"),
+        ]);
+        assert!(notes.is_empty(), "{notes:?}");
+        let [service] = found.as_slice() else {
+            panic!("{found:?}")
+        };
+        assert_eq!(heading(service), "smtp on port 25: 3 servers");
+        assert_eq!(
+            (service.connections, service.messages, service.octets),
+            (5, Some(4), 500)
+        );
+        assert_eq!(service.start.0, Timestamp(T0 * SECOND));
+        assert_eq!(service.step_seconds, 1);
+        let rows: Vec<_> = service
+            .servers
+            .iter()
+            .map(|s| {
+                let time = &s.in_time;
+                (
+                    s.server.as_str(),
+                    [s.connections, s.failed, s.reset, s.messages.unwrap()],
+                    time.connections.as_slice(),
+                    time.messages.as_deref().unwrap(),
+                    time.octets.as_slice(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                (
+                    "192.0.2.1",
+                    [3, 0, 1, 3],
+                    &[1, 1, 0, 1, 0][..],
+                    &[0, 1, 1, 0, 1][..],
+                    &[100, 100, 0, 100, 0][..],
+                ),
+                (
+                    "192.0.2.2",
+                    [1, 0, 0, 1],
+                    &[0, 1, 0, 0, 0],
+                    &[0, 0, 1, 0, 0],
+                    &[0, 100, 0, 0, 0],
+                ),
+                (
+                    "192.0.2.3",
+                    [1, 1, 0, 0],
+                    &[0, 0, 1, 0, 0],
+                    &[0, 0, 0, 0, 0],
+                    &[0, 0, 100, 0, 0],
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn steps_grow_with_the_time() {
+        for (name, seconds, start, step, steps) in [
+            ("a minute", vec![0, 57], 0, 1, 59),
+            ("more", vec![0, 60], 0, 5, 13),
+            ("an hour", vec![7, 3_598], 0, 60, 60),
+            ("a day", vec![0, 40_000, 86_398], 0, 1_800, 48),
+            (
+                "what began first may end last",
+                vec![86_398, 0],
+                0,
+                1_800,
+                48,
+            ),
+            ("a year", vec![0, 31_535_998], -345_600, 691_200, 47),
+        ] {
+            let flows: Vec<_> = seconds.iter().map(|s| (1, 25, *s, "fin")).collect();
+            let second: Vec<_> = seconds.iter().map(|s| (2, 25, *s, "fin")).collect();
+            let (found, _) = services(&[flows, second].concat());
+            let service = &found[0];
+            assert_eq!(
+                (
+                    service.start.0.0 / SECOND - T0,
+                    service.step_seconds,
+                    service.servers[0].in_time.connections.len()
+                ),
+                (start, step, steps),
+                "{name}"
+            );
+            for server in &service.servers {
+                let in_time = server.in_time.connections.iter().sum::<u64>();
+                assert_eq!(in_time, seconds.len() as u64, "{name}");
+                assert_eq!(server.connections, in_time, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn hostile_times_end() {
+        let (mut loads, mut notes) = (Loads::default(), Vec::new());
+        for (server, time) in [(1, i64::MIN), (2, i64::MAX), (1, 0), (2, -1)] {
+            let mut flow = ended(server, 25, 0, "fin");
+            flow.start = Timestamp(time);
+            loads.add(&flow, std::iter::once(Timestamp(time)));
+        }
+        let found = loads.services(&mut notes);
+        for server in &found[0].servers {
+            assert_eq!(server.in_time.connections.iter().sum::<u64>(), 2);
+            assert!(server.in_time.connections.len() as i64 <= MAX_STEPS);
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_is_told() {
+        let (mut loads, mut notes) = (Loads::default(), Vec::new());
+        let all = MAX_COUNTED as u32 + 7;
+        for n in 0..all {
+            let mut flow = ended(1, 1 + (n % 30) as u16, 0, "fin");
+            flow.server = IpAddr::from((n / 30).to_be_bytes());
+            loads.add(&flow, std::iter::empty());
+        }
+        let found = loads.services(&mut notes);
+        assert_eq!(found.len(), MAX_SERVICES);
+        assert!(found.iter().all(|s| s.servers.len() == MAX_SERVERS));
+        assert!(found.iter().all(|s| s.servers_in_all >= 333));
+        let [uncounted, unlisted] = notes.as_slice() else {
+            panic!("{notes:?}")
+        };
+        assert!(
+            uncounted.starts_with("7 connections are in no"),
+            "{uncounted}"
+        );
+        assert!(unlisted.contains("10 more"), "{unlisted}");
+    }
+
+    #[test]
+    fn bars_show_what_is_not_nothing() {
+        for (steps, highest, want) in [
+            (&[][..], 0, ""),
+            (&[0, 0, 0], 0, ""),
+            (&[1, 0, 0, 0, 1_000], 1_000, "▁ █"),
+            (&[4, 8, 4], 8, "█▄"),
+            (&[u64::MAX, 0, 1], u64::MAX, "█▁"),
+        ] {
+            assert_eq!(bars(steps, highest), want, "{steps:?}");
+        }
+    }
+}
