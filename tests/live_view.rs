@@ -231,7 +231,8 @@ fn a_terminal_that_is_closed_ends_the_run_in_good_order() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let _stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     drop(terminal.master.take());
-    assert!(terminal.wait().code().is_some(), "no signal has ended it");
+    let status = terminal.wait();
+    assert!(status.code().is_some(), "a signal has ended it: {status}");
     let settings = Settings {
         captures: vec![ring],
         ..Settings::default()

@@ -128,7 +128,12 @@ pub fn show(interfaces: &str, news: &Receiver<News>, stop: &AtomicBool) -> io::R
             Err(error) => break Err(error),
         }
     };
-    ratatui::restore();
+    // A terminal that was closed refuses all of it. ratatui would say so on that terminal, and end the process over it.
+    let closed = terminal.show_cursor().is_err();
+    let _ = ratatui::try_restore();
+    if closed {
+        std::mem::forget(terminal);
+    }
     if shown.is_err() {
         stop.store(true, Ordering::Relaxed);
     }
