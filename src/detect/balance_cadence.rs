@@ -7,11 +7,10 @@
 //! Source:  Exchange 2010 SP1 and later: QueueGlitchRetryCount 4 × 1 min, TransientFailureRetryCount 6 × 5 min (Edge 10 min),
 //!          OutboundConnectionFailureRetryInterval 10 min (Edge 30 min)
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::balance::{Outcome, outcome};
-use super::trace::{MAX_GROUPS, Place, Trace, plural, span};
+use super::trace::{Groups, Place, Trace, plural, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::net::{FrameNo, Timestamp};
 
@@ -116,7 +115,7 @@ struct Attempt {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Cadence {
-    pairs: BTreeMap<(IpAddr, IpAddr, u16), Vec<Attempt>>,
+    pairs: Groups<(IpAddr, IpAddr, u16), Vec<Attempt>>,
     kept: usize,
 }
 
@@ -131,13 +130,14 @@ impl Detector for Cadence {
         };
         let f = seen.flow;
         let key = (f.client.addr, f.server.addr, f.server.port);
-        if self.kept >= MAX_ATTEMPTS
-            || (self.pairs.len() >= MAX_GROUPS && !self.pairs.contains_key(&key))
-        {
+        if self.kept >= MAX_ATTEMPTS {
             return;
         }
+        let Some(attempts) = self.pairs.group(key) else {
+            return;
+        };
         self.kept += 1;
-        self.pairs.entry(key).or_default().push(Attempt {
+        attempts.push(Attempt {
             at: f.start,
             taken: outcome == Outcome::Taken,
             place: Place::from(f),
@@ -147,7 +147,7 @@ impl Detector for Cadence {
 
     #[allow(clippy::cast_precision_loss)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for ((client, server, port), mut attempts) in std::mem::take(&mut self.pairs) {
+        for ((client, server, port), mut attempts) in self.pairs.take() {
             attempts.sort_by_key(|a| (a.at, a.frame));
             for run in runs(&attempts) {
                 let intervals: Vec<f64> = run

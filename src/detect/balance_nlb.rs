@@ -6,11 +6,11 @@
 //! Source:  Microsoft: 02-bf and the four octets of the virtual address (unicast), 03-bf and the same (multicast), 01-00-5e-7f and
 //!          its last two octets (IGMP multicast)
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::balance::{Outcome, outcome};
-use super::trace::{MAX_GROUPS, Place, Trace, plural};
+use super::trace::{Groups, Place, Trace, plural};
 use super::{Detector, Finding, Seen, Severity};
 use crate::net::{Direction, FrameNo, MacAddr, Timestamp};
 
@@ -78,7 +78,7 @@ struct Address {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Nlb {
-    addresses: BTreeMap<(IpAddr, u16), Address>,
+    addresses: Groups<(IpAddr, u16), Address>,
     kept: usize,
 }
 
@@ -93,12 +93,12 @@ impl Detector for Nlb {
         let [_, mac] = f.macs;
         let mode = mode(mac, f.server.addr);
         let smtp = seen.dialog.smtp.as_ref();
-        if (mode.is_none() && smtp.is_none())
-            || (self.addresses.len() >= MAX_GROUPS && !self.addresses.contains_key(&key))
-        {
+        if mode.is_none() && smtp.is_none() {
             return;
         }
-        let a = self.addresses.entry(key).or_default();
+        let Some(a) = self.addresses.group(key) else {
+            return;
+        };
         if mode.is_some() {
             a.mode = mode;
             a.flows += 1;
@@ -162,7 +162,7 @@ impl Detector for Nlb {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for ((addr, port), mut a) in std::mem::take(&mut self.addresses) {
+        for ((addr, port), mut a) in self.addresses.take() {
             a.attempts.sort_by_key(|(at, _, _, frame)| (*at, *frame));
             out.extend(a.flooding(addr, port));
             out.extend(a.dead_service(addr, port));

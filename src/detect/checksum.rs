@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::order::beside_sender;
-use super::trace::{self, Trace, ip_field, percent, plural, retransmit_line};
+use super::trace::{self, Groups, Trace, ip_field, percent, plural, retransmit_line};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::EventKind;
 use crate::net::Direction;
@@ -77,7 +77,7 @@ impl Artefact {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Checksums {
-    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+    pairs: Groups<(IpAddr, IpAddr), Pair>,
 }
 
 impl Detector for Checksums {
@@ -93,7 +93,7 @@ impl Detector for Checksums {
                 continue;
             }
             let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
-            let Some(p) = trace::group(&mut self.pairs, key) else {
+            let Some(p) = self.pairs.group(key) else {
                 continue;
             };
             p.frames += h.frames;
@@ -167,7 +167,7 @@ impl Detector for Checksums {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        let pairs = std::mem::take(&mut self.pairs);
+        let pairs = self.pairs.take();
         // What each host's unfilled checksums came to elsewhere: others acknowledge the same pattern.
         let mut elsewhere: BTreeMap<IpAddr, (u64, u64)> = BTreeMap::new();
         for ((from, _), p) in &pairs {

@@ -6,10 +6,9 @@
 //!          its own client within a second of its last answer
 //! Source:  RFC 9293 section 3.10.7; idle times of middleboxes and servers as their vendors document them
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{self, Trace, plural, span};
+use super::trace::{Groups, Trace, plural, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{End, EventKind};
 use crate::net::{Side, Timestamp};
@@ -37,9 +36,9 @@ type Key = (IpAddr, IpAddr, u16, bool);
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Closes {
-    resets: BTreeMap<Key, Group>,
-    idles: BTreeMap<Key, Group>,
-    gave_up: BTreeMap<Key, Group>,
+    resets: Groups<Key, Group>,
+    idles: Groups<Key, Group>,
+    gave_up: Groups<Key, Group>,
 }
 
 impl Detector for Closes {
@@ -67,8 +66,8 @@ impl Detector for Closes {
             EventKind::Stuck { first, sends } if sends > GAVE_UP_SENDS => Some((first, sends)),
             _ => None,
         });
-        let note = |map: &mut BTreeMap<Key, Group>, since: Timestamp, text: String| {
-            let Some(g) = trace::group(map, key) else {
+        let note = |map: &mut Groups<Key, Group>, since: Timestamp, text: String| {
+            let Some(g) = map.group(key) else {
                 return;
             };
             g.count += 1;
@@ -165,7 +164,7 @@ impl Detector for Closes {
             ("close.idle", &mut self.idles),
             ("close.gave-up", &mut self.gave_up),
         ] {
-            for ((server, client, port, middlebox), g) in std::mem::take(map) {
+            for ((server, client, port, middlebox), g) in map.take() {
                 let n = plural(g.count, "connection");
                 let (severity, confidence, summary) = match id {
                     "close.reset" if middlebox => (

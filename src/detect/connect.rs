@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{self, Trace, ip_field, plural, span};
+use super::trace::{Groups, Trace, ip_field, plural, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{End, EventKind, Vantage};
 
@@ -78,7 +78,7 @@ struct Service {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Connect {
-    services: BTreeMap<(IpAddr, u16), Service>,
+    services: Groups<(IpAddr, u16), Service>,
 }
 
 /// `none came up`, or `2 of 3 came up`.
@@ -101,7 +101,7 @@ impl Detector for Connect {
             return;
         }
         let key = (f.server.addr, f.server.port);
-        let Some(s) = trace::group(&mut self.services, key) else {
+        let Some(s) = self.services.group(key) else {
             return;
         };
         s.flows += 1;
@@ -178,7 +178,7 @@ impl Detector for Connect {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        let mut services = std::mem::take(&mut self.services);
+        let mut services = self.services.take();
         let mut silent: BTreeMap<(IpAddr, u16), Vec<IpAddr>> = BTreeMap::new();
         for ((addr, port), s) in &services {
             if s.came_up == 0 && s.unanswered.0 > 0 && s.clients.len() == 1 {

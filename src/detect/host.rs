@@ -5,11 +5,10 @@
 //! Silent:  captures that were not taken beside the receiver (for the first); less than five waits (for the second)
 //! Source:  RFC 9293 sections 3.7.4 and 3.8.6.3; RFC 896; the first is ours
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::order::beside_sender;
-use super::trace::{self, Trace, plural, span};
+use super::trace::{Groups, Trace, plural, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, EventKind};
 use crate::net::Direction;
@@ -29,7 +28,7 @@ struct Pair {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Host {
-    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+    pairs: Groups<(IpAddr, IpAddr), Pair>,
 }
 
 /// Waits that make a pattern.
@@ -40,7 +39,7 @@ impl Detector for Host {
         let f = seen.flow;
         for direction in Direction::BOTH {
             let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
-            let Some(p) = trace::group(&mut self.pairs, key) else {
+            let Some(p) = self.pairs.group(key) else {
                 continue;
             };
             let h = f.half(direction);
@@ -103,7 +102,7 @@ impl Detector for Host {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for ((from, to), p) in std::mem::take(&mut self.pairs) {
+        for ((from, to), p) in self.pairs.take() {
             if p.passed_over >= 3 {
                 let mut f = p.trace.finding(
                     "host.arrived-not-acknowledged",

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::trace::{self, Trace, ip_field, percent, plural, retransmit_line, span};
+use super::trace::{self, Groups, Trace, ip_field, percent, plural, retransmit_line, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, EventKind, IpIdUse, Trigger, Vantage};
 use crate::net::{Direction, FrameNo, Timestamp};
@@ -160,7 +160,7 @@ fn in_vain(from: IpAddr, to: IpAddr, never: &[&Stuck], others: u64) -> String {
 
 /// See the head of this file.
 pub(super) struct Loss {
-    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+    pairs: Groups<(IpAddr, IpAddr), Pair>,
     /// For how many more seconds there is room.
     seconds: usize,
 }
@@ -168,7 +168,7 @@ pub(super) struct Loss {
 impl Default for Loss {
     fn default() -> Self {
         Self {
-            pairs: BTreeMap::new(),
+            pairs: Groups::default(),
             seconds: MAX_SECONDS,
         }
     }
@@ -179,14 +179,14 @@ impl Detector for Loss {
         for direction in Direction::BOTH {
             let f = seen.flow;
             let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
-            if let Some(pair) = trace::group(&mut self.pairs, key) {
+            if let Some(pair) = self.pairs.group(key) {
                 pair.take(seen, direction, &mut self.seconds);
             }
         }
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        let pairs = std::mem::take(&mut self.pairs);
+        let pairs = self.pairs.take();
         let losing: BTreeSet<_> = pairs
             .iter()
             .filter(|p| p.1.needed > 0)

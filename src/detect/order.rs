@@ -5,10 +5,9 @@
 //! Silent:  less than three of a kind; what the capture itself did (see `capture.rs`)
 //! Source:  RFC 4737, RFC 2883; IP identification order after public measurement studies
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{self, Trace, percent, plural, span};
+use super::trace::{Groups, Trace, percent, plural, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{EventKind, Vantage};
 use crate::net::{Direction, Side};
@@ -30,7 +29,7 @@ struct Pair {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Order {
-    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+    pairs: Groups<(IpAddr, IpAddr), Pair>,
     /// Segments that were late although the capture was taken beside their sender: the capture itself is out of order.
     by_capture: u64,
 }
@@ -52,7 +51,7 @@ impl Detector for Order {
         for direction in Direction::BOTH {
             let h = f.half(direction);
             let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
-            let Some(p) = trace::group(&mut self.pairs, key) else {
+            let Some(p) = self.pairs.group(key) else {
                 continue;
             };
             p.segments += h.data_segments;
@@ -110,7 +109,7 @@ impl Detector for Order {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for ((from, to), p) in std::mem::take(&mut self.pairs) {
+        for ((from, to), p) in self.pairs.take() {
             let mut push = |mut f: Finding, share: f64, count: u64| {
                 f.subject = Some(from);
                 f.peer = Some(to);

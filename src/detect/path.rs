@@ -8,10 +8,9 @@
 //!          that lie astray where others do not, or where the capture lacks octets
 //! Source:  RFC 1191, 2923, 8201 (MTU); RFC 7323, 2018 (options)
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{self, Trace, plural, retransmit_line, span};
+use super::trace::{Groups, Trace, plural, retransmit_line, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::EventKind;
 use crate::net::Direction;
@@ -54,8 +53,8 @@ struct Pair {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Path {
-    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
-    stripped: BTreeMap<(IpAddr, IpAddr, &'static str), (u64, Trace)>,
+    pairs: Groups<(IpAddr, IpAddr), Pair>,
+    stripped: Groups<(IpAddr, IpAddr, &'static str), (u64, Trace)>,
 }
 
 impl Detector for Path {
@@ -64,7 +63,7 @@ impl Detector for Path {
         for direction in Direction::BOTH {
             let h = f.half(direction);
             let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
-            let Some(p) = trace::group(&mut self.pairs, key) else {
+            let Some(p) = self.pairs.group(key) else {
                 continue;
             };
             p.carried = p.carried.max(h.largest_acked);
@@ -195,7 +194,7 @@ impl Detector for Path {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for ((from, to), p) in std::mem::take(&mut self.pairs) {
+        for ((from, to), p) in self.pairs.take() {
             let mut push = |mut f: Finding, lost: f64, m: Vec<(&'static str, f64)>| {
                 f.subject = Some(from);
                 f.peer = Some(to);
@@ -301,7 +300,7 @@ impl Detector for Path {
                 );
             }
         }
-        for ((sender, receiver, option), (flows, trace)) in std::mem::take(&mut self.stripped) {
+        for ((sender, receiver, option), (flows, trace)) in self.stripped.take() {
             // Some stacks had timestamps and window scale long before SACK.
             let (severity, confidence) = if option == "SACK" {
                 (Severity::Info, 0.6)
@@ -340,7 +339,7 @@ impl Path {
             return;
         }
         let mut note = |option: &'static str, from: IpAddr, to: IpAddr, text: String| {
-            let Some((flows, trace)) = trace::group(&mut self.stripped, (from, to, option)) else {
+            let Some((flows, trace)) = self.stripped.group((from, to, option)) else {
                 return;
             };
             *flows += 1;

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{self, Trace, percent, plural, span};
+use super::trace::{Groups, Trace, percent, plural, span};
 use super::wait::{self, Held, Request};
 use super::{Detector, Finding, Seen, Severity};
 
@@ -73,7 +73,7 @@ impl Service {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Slow {
-    services: BTreeMap<(IpAddr, u16), Service>,
+    services: Groups<(IpAddr, u16), Service>,
 }
 
 impl Detector for Slow {
@@ -85,7 +85,7 @@ impl Detector for Slow {
         let f = seen.flow;
         let (server, client) = wait::ends(seen);
         let key = (server.addr, server.port);
-        let Some(s) = trace::group(&mut self.services, key) else {
+        let Some(s) = self.services.group(key) else {
             return;
         };
         s.application = d.application;
@@ -136,7 +136,7 @@ impl Detector for Slow {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for ((addr, port), s) in std::mem::take(&mut self.services) {
+        for ((addr, port), s) in self.services.take() {
             let share = s.late as f64 / s.answers.max(1) as f64;
             if s.seconds < LEAST_SECONDS
                 || (s.seconds < LEAST_SHARE * s.life && share < LEAST_SHARE)
@@ -250,7 +250,7 @@ mod tests {
             }
             let mut slow = Slow::default();
             let server = Ipv4Addr::new(192, 0, 2, 1).into();
-            slow.services.insert((server, 6001), service);
+            *slow.services.group((server, 6001)).unwrap() = service;
             let mut out = Vec::new();
             slow.finish(&mut out);
             let summary = &out.first().unwrap().summary;

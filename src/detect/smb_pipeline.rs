@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::trace::{self, PairKey, Trace, percent, plural, rate, span};
+use super::trace::{Groups, PairKey, Trace, percent, plural, rate, span};
 use super::wait;
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, FlowRecord};
@@ -63,7 +63,7 @@ struct Legacy {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Pipeline {
-    pairs: BTreeMap<PairKey, Pair>,
+    pairs: Groups<PairKey, Pair>,
     legacy: BTreeMap<String, Legacy>,
 }
 
@@ -97,7 +97,7 @@ impl Detector for Pipeline {
         let f = seen.flow;
         let (server, client) = wait::ends(seen);
         let key = (server.addr, client, server.port);
-        let Some(p) = trace::group(&mut self.pairs, key) else {
+        let Some(p) = self.pairs.group(key) else {
             return;
         };
         let life = f.duration().as_secs_f64();
@@ -174,7 +174,7 @@ impl Detector for Pipeline {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for (key, p) in std::mem::take(&mut self.pairs) {
+        for (key, p) in self.pairs.take() {
             let latency = p.latency(key);
             let bound = latency.is_some();
             out.extend(latency);

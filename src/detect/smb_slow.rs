@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{self, Trace, plural, span};
+use super::trace::{Groups, Trace, plural, span};
 use super::wait::{self, Request};
 use super::{Detector, Finding, Seen, Severity};
 
@@ -52,7 +52,7 @@ struct Server {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Slow {
-    servers: BTreeMap<(IpAddr, u16, bool), Server>,
+    servers: Groups<(IpAddr, u16, bool), Server>,
 }
 
 fn is_logon(command: &str) -> bool {
@@ -72,7 +72,7 @@ impl Detector for Slow {
         let (server, client) = wait::ends(seen);
         for logon in [false, true] {
             let key = (server.addr, server.port, logon);
-            let Some(s) = trace::group(&mut self.servers, key) else {
+            let Some(s) = self.servers.group(key) else {
                 return;
             };
             s.life += f.duration().as_secs_f64();
@@ -131,7 +131,7 @@ impl Detector for Slow {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for ((addr, port, _), s) in std::mem::take(&mut self.servers) {
+        for ((addr, port, _), s) in self.servers.take() {
             let slow: Vec<(&String, &Command)> =
                 s.commands.iter().filter(|(_, c)| c.late > 0).collect();
             let late: u64 = slow.iter().map(|(_, c)| c.late).sum();

@@ -5,10 +5,10 @@
 //! Silent:  statuses that belong to normal work (a name that is not there yet, the end of a file, another leg of authentication)
 //! Source:  MS-ERREF section 2.3; MS-SMB2 section 3.3
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::trace::{self, Trace, plural};
+use super::trace::{Groups, Trace, plural};
 use super::wait;
 use super::{Detector, Finding, Seen, Severity};
 use crate::proto::smb::status::{self, Severity as Weight};
@@ -28,7 +28,7 @@ struct Group {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Errors {
-    groups: BTreeMap<(IpAddr, u16, String), Group>,
+    groups: Groups<(IpAddr, u16, String), Group>,
 }
 
 impl Detector for Errors {
@@ -44,7 +44,7 @@ impl Detector for Errors {
                     continue;
                 }
                 let key = (server.addr, server.port, name.clone());
-                let Some(g) = trace::group(&mut self.groups, key) else {
+                let Some(g) = self.groups.group(key) else {
                     continue;
                 };
                 g.count += count;
@@ -65,7 +65,7 @@ impl Detector for Errors {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for ((addr, port, name), g) in std::mem::take(&mut self.groups) {
+        for ((addr, port, name), g) in self.groups.take() {
             let known = status::look_up(&name);
             let severity = severity(known.map(|k| k.severity), g.count);
             let commands: Vec<&str> = g.commands.iter().map(String::as_str).collect();

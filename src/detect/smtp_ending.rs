@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::smtp_reply::{self, Topic, words};
-use super::trace::{self, MAX_GROUPS, Trace, plural, span};
+use super::trace::{Groups, Trace, plural, span};
 use super::wait;
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{End, EventKind, FlowRecord};
@@ -102,9 +102,9 @@ struct Group {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Endings {
-    dropped: BTreeMap<(IpAddr, IpAddr, u16), Group>,
-    timers: BTreeMap<(IpAddr, IpAddr, u16), Group>,
-    taken: BTreeMap<(IpAddr, IpAddr, u16), u64>,
+    dropped: Groups<(IpAddr, IpAddr, u16), Group>,
+    timers: Groups<(IpAddr, IpAddr, u16), Group>,
+    taken: Groups<(IpAddr, IpAddr, u16), u64>,
 }
 
 /// Whether the client left when only the server's last words were on their way: it need not wait for them.
@@ -133,8 +133,8 @@ impl Detector for Endings {
         let (server, client) = wait::ends(seen);
         let key = (server.addr, client, server.port);
         let accepted = smtp.messages.iter().filter(|m| m.accepted == Some(true));
-        if self.taken.len() < MAX_GROUPS || self.taken.contains_key(&key) {
-            *self.taken.entry(key).or_default() += accepted.count() as u64;
+        if let Some(taken) = self.taken.group(key) {
+            *taken += accepted.count() as u64;
         }
         if f.halves.iter().any(|h| h.frames == 0) || smtp.orderly {
             return;
@@ -185,7 +185,7 @@ impl Detector for Endings {
             Ending::Timer { .. } => &mut self.timers,
             Ending::Dropped => &mut self.dropped,
         };
-        let Some(g) = trace::group(map, key) else {
+        let Some(g) = map.group(key) else {
             return;
         };
         g.count += 1;
@@ -243,8 +243,8 @@ impl Detector for Endings {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        let taken = std::mem::take(&mut self.taken);
-        for (key, g) in std::mem::take(&mut self.dropped) {
+        let taken = self.taken.take();
+        for (key, g) in self.dropped.take() {
             let none_taken = taken.get(&key).is_none_or(|&n| n == 0);
             // Octets that nobody acknowledges have a cause of their own, which is told first.
             let severity = if none_taken && g.outstanding > 0 && g.count > 1 && g.stuck == 0 {
@@ -285,7 +285,7 @@ impl Detector for Endings {
             }
             out.push(f);
         }
-        for (key, g) in std::mem::take(&mut self.timers) {
+        for (key, g) in self.timers.take() {
             let severity = if g.outstanding > 0 {
                 Severity::Warning
             } else {

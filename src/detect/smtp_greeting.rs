@@ -5,11 +5,10 @@
 //! Silent:  greetings within a second or five round trips; connections whose handshake had to be repaired, or is not in the capture
 //! Source:  RFC 5321 section 3.1; RFC 1413; postscreen's greet wait of 6 s; resolvers' steps of 1, 2, 4 s and 5 s
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::smtp_reply::words;
-use super::trace::{self, Place, Trace, plural, span};
+use super::trace::{Groups, Place, Trace, plural, span};
 use super::wait::{self, Request, median};
 use super::{Detector, Finding, Seen, Severity};
 use crate::decode::{Note, NoteKind};
@@ -65,7 +64,7 @@ struct Server {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Greetings {
-    servers: BTreeMap<(IpAddr, u16), Server>,
+    servers: Groups<(IpAddr, u16), Server>,
     lookups: Vec<Lookup>,
     idents: Vec<Ident>,
 }
@@ -93,7 +92,7 @@ impl Detector for Greetings {
         let Some(step) = smtp.steps.first() else {
             return;
         };
-        let Some(s) = trace::group(&mut self.servers, key) else {
+        let Some(s) = self.servers.group(key) else {
             return;
         };
         let reply_frame = step.reply_frame.unwrap_or(step.frame);
@@ -173,7 +172,7 @@ impl Detector for Greetings {
     fn finish(&mut self, out: &mut Vec<Finding>) {
         self.lookups.sort_by_key(|l| (l.from, l.asked));
         self.idents.sort_by_key(|i| (i.from, i.to, i.start));
-        for ((addr, port), s) in std::mem::take(&mut self.servers) {
+        for ((addr, port), s) in self.servers.take() {
             if s.masked > 0 {
                 let summary = format!(
                     "a device between {addr} and its clients rewrites the SMTP dialog: {} on {}",

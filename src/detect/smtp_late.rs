@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use super::smtp_manner::{Late, PILE, Pattern, back_pressure, held_back, split, tarpit};
 use super::smtp_reply::{self, Maker, Topic, words};
-use super::trace::{self, Place, Trace, plural, span};
+use super::trace::{Groups, Place, Trace, plural, span};
 use super::wait::{self, Request, median};
 use super::{Detector, Finding, Seen, Severity};
 use crate::net::Timestamp;
@@ -43,7 +43,7 @@ struct Server {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct LateReplies {
-    servers: BTreeMap<(IpAddr, u16), Server>,
+    servers: Groups<(IpAddr, u16), Server>,
     kept: usize,
 }
 
@@ -54,7 +54,7 @@ impl Detector for LateReplies {
         };
         let (server, _) = wait::ends(seen);
         let key = (server.addr, server.port);
-        let Some(s) = trace::group(&mut self.servers, key) else {
+        let Some(s) = self.servers.group(key) else {
             return;
         };
         s.life += seen.flow.duration().as_secs_f64();
@@ -76,7 +76,7 @@ impl Detector for LateReplies {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for ((addr, port), server) in std::mem::take(&mut self.servers) {
+        for ((addr, port), server) in self.servers.take() {
             server.judge(addr, port, out);
         }
     }

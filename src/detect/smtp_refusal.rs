@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::smtp_reply::{self, Topic, words};
-use super::trace::{self, MAX_GROUPS, Trace, moment, plural, span};
+use super::trace::{Groups, MAX_GROUPS, Trace, moment, plural, span};
 use super::wait;
 use super::{Detector, Finding, Seen, Severity};
 use crate::net::Timestamp;
@@ -53,7 +53,7 @@ struct Server {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Refusals {
-    servers: BTreeMap<(IpAddr, u16), Server>,
+    servers: Groups<(IpAddr, u16), Server>,
     times: usize,
     groups: usize,
 }
@@ -65,7 +65,7 @@ impl Detector for Refusals {
         };
         let (server, client) = wait::ends(seen);
         let key = (server.addr, server.port);
-        let Some(s) = trace::group(&mut self.servers, key) else {
+        let Some(s) = self.servers.group(key) else {
             return;
         };
         let turned_away = smtp
@@ -109,7 +109,7 @@ impl Detector for Refusals {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for ((addr, port), server) in std::mem::take(&mut self.servers) {
+        for ((addr, port), server) in self.servers.take() {
             server.judge(addr, port, out);
         }
     }

@@ -5,11 +5,10 @@
 //! Silent:  handshakes that came to their end, whatever failed later; captures that miss a part of the handshake and show no alert
 //! Source:  RFC 3207 section 4; RFC 8446 section 6
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::smtp_reply::{self, Topic, words};
-use super::trace::{self, Trace, plural};
+use super::trace::{Groups, Trace, plural};
 use super::wait;
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::End;
@@ -30,7 +29,7 @@ struct Server {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Tls {
-    servers: BTreeMap<(IpAddr, u16), Server>,
+    servers: Groups<(IpAddr, u16), Server>,
 }
 
 impl Detector for Tls {
@@ -49,7 +48,7 @@ impl Detector for Tls {
         }
         let (server, client) = wait::ends(seen);
         let key = (server.addr, server.port);
-        let Some(s) = trace::group(&mut self.servers, key) else {
+        let Some(s) = self.servers.group(key) else {
             return;
         };
         s.sessions += 1;
@@ -103,7 +102,7 @@ impl Detector for Tls {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for ((addr, port), s) in std::mem::take(&mut self.servers) {
+        for ((addr, port), s) in self.servers.take() {
             let bad = s.failed + s.refused;
             if bad == 0 {
                 continue;

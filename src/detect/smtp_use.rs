@@ -5,9 +5,7 @@
 //! Silent:  fewer than ten connections, connections far apart in time, or less than a second spent on opening and closing; lists of less than 200 recipients that are accepted
 //! Source:  RFC 5321 section 3.3; Exchange's limits of recipients; the thresholds are ours
 
-use std::collections::BTreeMap;
-
-use super::trace::{self, PairKey, Trace, percent, plural, span};
+use super::trace::{Groups, PairKey, Trace, percent, plural, span};
 use super::wait;
 use super::{Detector, Finding, Seen, Severity};
 use crate::net::Timestamp;
@@ -49,7 +47,7 @@ struct Pair {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Use {
-    pairs: BTreeMap<PairKey, Pair>,
+    pairs: Groups<PairKey, Pair>,
 }
 
 impl Detector for Use {
@@ -60,7 +58,7 @@ impl Detector for Use {
         let f = seen.flow;
         let (server, client) = wait::ends(seen);
         let key = (server.addr, client, server.port);
-        let Some(p) = trace::group(&mut self.pairs, key) else {
+        let Some(p) = self.pairs.group(key) else {
             return;
         };
         for step in smtp.steps.iter().filter(|s| s.verb == "RCPT") {
@@ -113,7 +111,7 @@ impl Detector for Use {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for (key, p) in std::mem::take(&mut self.pairs) {
+        for (key, p) in self.pairs.take() {
             out.extend(p.one_message(key));
             out.extend(p.flood(key));
         }

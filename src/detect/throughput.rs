@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::trace::{self, Trace, ip_field, percent, rate, span};
+use super::trace::{Groups, Trace, ip_field, percent, rate, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, FlowRecord};
 use crate::net::Direction;
@@ -45,8 +45,8 @@ struct Pair {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Throughput {
-    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
-    limits: BTreeMap<(IpAddr, IpAddr, &'static str), Limit>,
+    pairs: Groups<(IpAddr, IpAddr), Pair>,
+    limits: Groups<(IpAddr, IpAddr, &'static str), Limit>,
 }
 
 /// What held the connections of one pair of hosts for most of their lives.
@@ -100,7 +100,7 @@ impl Detector for Throughput {
                 continue;
             }
             let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
-            let Some(p) = trace::group(&mut self.pairs, key) else {
+            let Some(p) = self.pairs.group(key) else {
                 continue;
             };
             let busy = h.busy.as_secs_f64();
@@ -191,7 +191,7 @@ impl Detector for Throughput {
             let key = (f.client.addr, f.server.addr, id);
             if worth
                 && (moved >= TRANSFER || !transfer)
-                && let Some(limit) = trace::group(&mut self.limits, key)
+                && let Some(limit) = self.limits.group(key)
             {
                 limit.held += held;
                 limit.whole += whole;
@@ -203,7 +203,7 @@ impl Detector for Throughput {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        let pairs = std::mem::take(&mut self.pairs);
+        let pairs = self.pairs.take();
         let mut best: BTreeMap<IpAddr, (f64, IpAddr)> = BTreeMap::new();
         for ((from, to), p) in &pairs {
             if p.best > best.get(from).map_or(0.0, |b| b.0) {
@@ -250,7 +250,7 @@ impl Detector for Throughput {
             );
             out.push(f);
         }
-        for ((client, server, id), limit) in std::mem::take(&mut self.limits) {
+        for ((client, server, id), limit) in self.limits.take() {
             let (held, whole) = (span(limit.held), span(limit.whole));
             let summary = match id {
                 "limit.application" => format!(

@@ -4,7 +4,8 @@
 //! Gives:  the common parts of a [`Finding`]
 //! Never:  keeps more than [`MAX_PROOF`] frames or [`MAX_FLOWS`] flows for one finding
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::net::IpAddr;
 
 use super::{Evidence, Finding, Seen, Severity};
@@ -21,12 +22,29 @@ const MAX_HOSTS: usize = 64;
 /// the report tells.
 pub const MAX_GROUPS: usize = 20_000;
 
-/// The group of `key`; `None` if it is a new one and there are [`MAX_GROUPS`] already.
-pub(super) fn group<K: Ord, G: Default>(groups: &mut BTreeMap<K, G>, key: K) -> Option<&mut G> {
-    if groups.len() >= MAX_GROUPS && !groups.contains_key(&key) {
-        return None;
+/// What a detector keeps by host, pair of hosts or the like, [`MAX_GROUPS`] at most. A flood asks for one with each of its flows, so it
+/// is found by its hash.
+pub(super) struct Groups<K, G>(HashMap<K, G>);
+
+impl<K, G> Default for Groups<K, G> {
+    fn default() -> Self {
+        Self(HashMap::default())
     }
-    Some(groups.entry(key).or_default())
+}
+
+impl<K: Hash + Ord, G: Default> Groups<K, G> {
+    /// The group of `key`; `None` if it is a new one and there are [`MAX_GROUPS`] already.
+    pub(super) fn group(&mut self, key: K) -> Option<&mut G> {
+        if self.0.len() < MAX_GROUPS {
+            return Some(self.0.entry(key).or_default());
+        }
+        self.0.get_mut(&key)
+    }
+
+    /// All of them in the order of their keys; none is left.
+    pub(super) fn take(&mut self) -> BTreeMap<K, G> {
+        self.0.drain().collect()
+    }
 }
 
 /// Server, client and the server's port: what dialogs are grouped by where both ends matter.

@@ -6,10 +6,9 @@
 //!          its way, or for less than a quarter of a second
 //! Source:  RFC 9293 sections 3.8.6 and 3.8.6.1; T-RAT's receiver-limited class
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::trace::{self, Trace, ip_field, percent, plural, rate, span};
+use super::trace::{Groups, Trace, ip_field, percent, plural, rate, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, EventKind};
 use crate::net::Direction;
@@ -41,7 +40,7 @@ struct Pair {
 /// See the head of this file.
 #[derive(Default)]
 pub(super) struct Window {
-    pairs: BTreeMap<(IpAddr, IpAddr), Pair>,
+    pairs: Groups<(IpAddr, IpAddr), Pair>,
 }
 
 impl Detector for Window {
@@ -51,7 +50,7 @@ impl Detector for Window {
             let (data, owner) = (f.half(direction), f.half(direction.reverse()));
             let key = (f.sender(direction).addr, f.sender(direction.reverse()).addr);
             let shut = owner.zero_window_time.as_secs_f64();
-            let Some(p) = trace::group(&mut self.pairs, key) else {
+            let Some(p) = self.pairs.group(key) else {
                 continue;
             };
             if owner.zero_windows > 0 && data.data_segments > 0 {
@@ -118,7 +117,7 @@ impl Detector for Window {
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for ((from, to), p) in std::mem::take(&mut self.pairs) {
+        for ((from, to), p) in self.pairs.take() {
             if p.shut >= MIN_SHUT {
                 let severity = if p.shut >= BAD_SHUT {
                     Severity::Warning
