@@ -4,6 +4,7 @@
 //! Gives:  [`Truth`], which condition could not be answered, in words, and which findings answered it
 //! Never:  takes what is not known for false
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::host::HostFacts;
@@ -130,11 +131,58 @@ pub enum Condition {
     },
 }
 
+/// Findings, and which of them belong to the story of a host: each condition of each rule asks that, and findings may be thousands.
+#[derive(Debug, Default)]
+pub struct Stories<'a> {
+    all: &'a [Finding],
+    /// Indices of those that name a host.
+    of: HashMap<IpAddr, Vec<usize>>,
+    /// Of those that accuse none: they may concern any.
+    of_anyone: Vec<usize>,
+}
+
+impl<'a> Stories<'a> {
+    /// Sorts `findings` by host.
+    #[must_use]
+    pub fn new(findings: &'a [Finding]) -> Self {
+        let mut stories = Self {
+            all: findings,
+            ..Self::default()
+        };
+        for (index, finding) in findings.iter().enumerate() {
+            let Some(subject) = finding.subject else {
+                stories.of_anyone.push(index);
+                continue;
+            };
+            for host in finding.hosts.iter().chain([&subject]) {
+                let story = stories.of.entry(*host).or_default();
+                if story.last() != Some(&index) {
+                    story.push(index);
+                }
+            }
+        }
+        stories
+    }
+
+    /// The findings of a host's story, with their indices; without a host, all.
+    fn of(&self, host: Option<IpAddr>) -> impl Iterator<Item = (usize, &'a Finding)> {
+        let own = host.and_then(|host| self.of.get(&host));
+        let some = own.into_iter().chain([&self.of_anyone]).flatten().copied();
+        let all = 0..self.all.len();
+        let (all, some) = match host {
+            None => (Some(all), None),
+            Some(_) => (None, Some(some)),
+        };
+        let indices = all.into_iter().flatten().chain(some.into_iter().flatten());
+        indices.filter_map(|index| Some((index, self.all.get(index)?)))
+    }
+}
+
 /// What conditions are asked of.
 #[derive(Clone, Copy, Debug)]
 pub struct World<'a> {
     /// All findings.
-    pub findings: &'a [Finding],
+    pub findings: &'a Stories<'a>,
     /// What is known of hosts.
     pub facts: &'a HostFacts,
     /// The host at fault or suspected.
@@ -312,9 +360,8 @@ impl Trace {
 impl SymptomTest {
     fn eval(&self, world: &World<'_>, trace: &mut Trace) -> Truth {
         let mut whole = Truth::No;
-        for (index, finding) in world.findings.iter().enumerate() {
-            // Nearly all are told apart by their names, which is cheaper than by their hosts.
-            if !self.names(finding) || !concerns(finding, world.subject) {
+        for (index, finding) in world.findings.of(world.subject) {
+            if !self.names(finding) {
                 continue;
             }
             let one = self.matches(finding);
@@ -362,14 +409,6 @@ impl SymptomTest {
             whole = whole.and(one);
         }
         whole
-    }
-}
-
-/// Whether a finding belongs to the story of `subject`.
-fn concerns(finding: &Finding, subject: Option<IpAddr>) -> bool {
-    match (subject, finding.subject) {
-        (None, _) | (_, None) => true,
-        (Some(host), Some(of)) => host == of || finding.hosts.contains(&host),
     }
 }
 

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use super::condition::{Trace, Truth, World};
+use super::condition::{Stories, Trace, Truth, World};
 use super::file::{self, Applies, On, Rule, RuleError, RuleStep, Stage};
 use super::host::HostFacts;
 use super::version::Versions;
@@ -102,11 +102,13 @@ impl Engine {
             [one] => Some(one),
             _ => None,
         };
+        let stories = Stories::new(findings);
         let mut drafts: Vec<(f64, &Rule, Remedy)> = Vec::new();
         for rule in &self.rules {
             let Some(remedy) = Case {
                 rule,
                 findings,
+                stories: &stories,
                 facts,
                 sole,
                 now,
@@ -238,6 +240,7 @@ fn weight(finding: &Finding) -> f64 {
 struct Case<'a> {
     rule: &'a Rule,
     findings: &'a [Finding],
+    stories: &'a Stories<'a>,
     facts: &'a HostFacts,
     sole: Option<IpAddr>,
     now: Option<Timestamp>,
@@ -321,7 +324,7 @@ impl Case<'_> {
     ) -> Option<Remedy> {
         let rule = self.rule;
         let world = World {
-            findings: self.findings,
+            findings: self.stories,
             facts: self.facts,
             subject,
             peer,
@@ -408,7 +411,7 @@ impl Case<'_> {
             subject: peer,
             peer: subject,
             sole: self.sole,
-            findings: self.findings,
+            findings: self.stories,
             facts: self.facts,
             now: self.now,
         };

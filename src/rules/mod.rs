@@ -18,7 +18,7 @@ mod tests;
 mod version;
 mod words;
 
-pub use condition::{Condition, SymptomTest, Test, Trace, Truth, Whose, World};
+pub use condition::{Condition, Stories, SymptomTest, Test, Trace, Truth, Whose, World};
 pub use engine::{Engine, check};
 pub use explain::{explain, nearest, winsock};
 pub use file::{Applies, On, Rule, RuleError, RuleStep, Stage, Weigh, parse};

@@ -1104,7 +1104,7 @@ fn a_fact_belongs_to_the_host_that_it_names() {
         let known = HostFacts::new(&facts, Vec::new(), names());
         for (sole, want) in [(None, both), (Some(subject), alone)] {
             let world = World {
-                findings: &[],
+                findings: &Stories::default(),
                 facts: &known,
                 subject: Some(subject),
                 peer: Some(peer),
