@@ -4,6 +4,7 @@
 //! Gives:  the rows that explain it, the most telling first
 //! Never:  guesses: a reply that no row fits is not explained
 
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
 /// A row of the table.
@@ -48,6 +49,23 @@ fn row(line: &'static str) -> Option<Meaning> {
     })
 }
 
+/// What each row asks of a reply's codes: all of these. Read once, as every refusal is held against every row.
+static ASKED: LazyLock<Vec<Vec<Asked>>> = LazyLock::new(|| {
+    let asked = |row: &Meaning| row.code.split(' ').filter_map(Asked::read).collect();
+    TABLE.iter().map(asked).collect()
+});
+
+/// A code as a row names it.
+#[derive(Debug)]
+enum Asked {
+    /// `421`.
+    Basic(u16),
+    /// `4.4.2`, `X.1.0`: `None` stands for any number.
+    Enhanced([Option<u16>; 3]),
+    /// `5.7.900-5.7.999`.
+    Range(RangeInclusive<[u16; 3]>),
+}
+
 /// All rows of the table, in its order.
 #[must_use]
 pub fn table() -> &'static [Meaning] {
@@ -61,7 +79,9 @@ pub fn explain(code: Option<u16>, enhanced: Option<[u16; 3]>, text: &str) -> Vec
     let text = text.to_ascii_lowercase();
     let mut found: Vec<(u8, usize, &Meaning)> = TABLE
         .iter()
-        .filter(|row| row.fits(code, enhanced))
+        .zip(ASKED.iter())
+        .filter(|(row, asked)| asked.iter().all(|a| a.fits(row, code, enhanced)))
+        .map(|(row, _)| row)
         .filter(|row| text.contains(&row.text.to_ascii_lowercase()))
         .map(|row| (row.rank(), usize::MAX - row.text.len(), row))
         .collect();
@@ -79,42 +99,49 @@ impl Meaning {
             _ => 2,
         }
     }
+}
 
-    /// Whether the codes that the row names are those of the reply. Where the row knows the text, the enhanced code may be missing.
-    fn fits(&self, code: Option<u16>, enhanced: Option<[u16; 3]>) -> bool {
-        self.code.split(' ').all(|part| {
-            if part.contains('.') {
-                match enhanced {
-                    Some(enhanced) => same(part, enhanced),
-                    None => !self.text.is_empty(),
-                }
-            } else {
-                part.parse().ok() == code && code.is_some()
+impl Asked {
+    /// `None`: no code.
+    fn read(part: &str) -> Option<Self> {
+        if let Some((from, to)) = part.split_once('-') {
+            return Some(Self::Range(whole(from)?..=whole(to)?));
+        }
+        if part.contains('.') {
+            return Some(Self::Enhanced(numbers(part)?));
+        }
+        part.parse().ok().map(Self::Basic)
+    }
+
+    /// Whether a reply has the code. Where the row knows the text, the enhanced code may be missing.
+    fn fits(&self, row: &Meaning, code: Option<u16>, enhanced: Option<[u16; 3]>) -> bool {
+        match (self, enhanced) {
+            (Self::Basic(asked), _) => code == Some(*asked),
+            (_, None) => !row.text.is_empty(),
+            (Self::Enhanced(asked), Some(enhanced)) => {
+                let mut pairs = asked.iter().zip(enhanced);
+                pairs.all(|(asked, number)| asked.is_none_or(|asked| asked == number))
             }
+            (Self::Range(asked), Some(enhanced)) => asked.contains(&enhanced),
+        }
+    }
+}
+
+/// The three numbers of an enhanced status code; `None` for the `X` that stands for any.
+fn numbers(code: &str) -> Option<[Option<u16>; 3]> {
+    let parts: Vec<Option<u16>> = code
+        .split('.')
+        .map(|part| match part {
+            "X" => Some(None),
+            number => number.parse().ok().map(Some),
         })
-    }
+        .collect::<Option<_>>()?;
+    parts.try_into().ok()
 }
 
-/// Whether `pattern` (`4.4.2`, `X.1.0`, `5.7.900-5.7.999`) names that enhanced code.
-fn same(pattern: &str, enhanced: [u16; 3]) -> bool {
-    if let Some((from, to)) = pattern.split_once('-') {
-        return match (numbers(from), numbers(to)) {
-            (Some(from), Some(to)) => (from..=to).contains(&enhanced),
-            _ => false,
-        };
-    }
-    let mut parts = pattern.split('.');
-    let all = enhanced.iter().all(|number| {
-        parts
-            .next()
-            .is_some_and(|part| part == "X" || part.parse() == Ok(*number))
-    });
-    all && parts.next().is_none()
-}
-
-fn numbers(code: &str) -> Option<[u16; 3]> {
-    let mut parts = code.split('.').map(|part| part.parse().ok());
-    Some([parts.next()??, parts.next()??, parts.next()??])
+fn whole(code: &str) -> Option<[u16; 3]> {
+    let [class, subject, detail] = numbers(code)?;
+    Some([class?, subject?, detail?])
 }
 
 #[cfg(test)]
@@ -130,9 +157,7 @@ mod tests {
         for row in table() {
             assert!(!row.meaning.is_empty() && !row.source.is_empty(), "{row:?}");
             for part in row.code.split(' ') {
-                let mut numbers = part.split(['.', '-']);
-                let digits = numbers.all(|one| one == "X" || one.parse::<u16>().is_ok());
-                assert!(digits, "{row:?}");
+                assert!(Asked::read(part).is_some(), "{row:?}");
             }
         }
     }
