@@ -1553,9 +1553,9 @@ impl Half {
 
     /// The edge that this end had offered by `time`; `None` where that is not remembered.
     pub(super) fn edge_at(&self, time: Timestamp) -> Option<u64> {
-        // In order of time: a new one is later than the last.
-        let after = self.edges.partition_point(|e| e.0 <= time);
-        Some(self.edges.get(after.checked_sub(1)?)?.1)
+        // In order of time, and asked for a round trip ago at most: that is near the end.
+        let known = self.edges.iter().rev().find(|e| e.0 <= time)?;
+        Some(known.1)
     }
 
     /// The other end echoes a timestamp of this end in a segment with payload (RFC 7323 section 4).
