@@ -121,7 +121,8 @@ fn checksum_of(ip: &IpHeader, view: View<'_>, field: [u8; 2]) -> Checksum {
 #[inline]
 pub(super) fn flow_key(ip: &IpHeader, ports: [u16; 2], encapsulation: u32) -> (FlowKey, bool) {
     let [from, to] = ip.addrs;
-    let from_first = (from, ports[0]) <= (to, ports[1]);
+    let place = |addr, port| (u128::from_be_bytes(addr), port);
+    let from_first = place(from, ports[0]) <= place(to, ports[1]);
     let key = FlowKey {
         addrs: if from_first { [from, to] } else { [to, from] },
         ports: if from_first {
