@@ -7,7 +7,7 @@
 //!          unless pools, DNS or repeated failover show a group
 //! Source:  round robin of Exchange 2007 and 2010 RTM; RFC 5321 section 5.1; thresholds of the shares are ours
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use super::smtp_reply::{self, Topic, words};
@@ -322,28 +322,24 @@ impl Service {
 
     /// A failed attempt and what the same client tried next.
     fn next_tries(&self) -> Vec<(&Attempt, &Attempt)> {
-        let mut by_client: BTreeMap<IpAddr, Vec<&Attempt>> = BTreeMap::new();
-        for a in &self.attempts {
-            by_client.entry(a.client).or_default().push(a);
-        }
+        // Attempts stand in order of time.
+        let mut before: HashMap<IpAddr, &Attempt> = HashMap::new();
         let mut pairs = Vec::new();
-        for attempts in by_client.values() {
-            for pair in attempts.windows(2) {
-                let [failed, next] = pair else {
-                    continue;
-                };
-                if failed.outcome == Outcome::Taken {
-                    continue;
-                }
-                let after = next.start.seconds_since(failed.end);
-                let most = if failed.outcome == Outcome::Unanswered {
-                    NEXT_TRY_AFTER_SILENCE
-                } else {
-                    NEXT_TRY
-                };
-                if (0.0..=most).contains(&after) {
-                    pairs.push((*failed, *next));
-                }
+        for next in &self.attempts {
+            let Some(failed) = before.insert(next.client, next) else {
+                continue;
+            };
+            if failed.outcome == Outcome::Taken {
+                continue;
+            }
+            let after = next.start.seconds_since(failed.end);
+            let most = if failed.outcome == Outcome::Unanswered {
+                NEXT_TRY_AFTER_SILENCE
+            } else {
+                NEXT_TRY
+            };
+            if (0.0..=most).contains(&after) {
+                pairs.push((failed, next));
             }
         }
         pairs

@@ -456,9 +456,9 @@ pub fn flow(record: &FlowRecord, dialog: &DialogRecord, encapsulation: Option<St
                 seconds: time.as_secs_f64(),
             })
             .collect(),
-        smtp: dialog.smtp.as_deref().map(smtp),
-        smb: dialog.smb.as_deref().map(smb),
-        rpc: dialog.rpc.as_deref().map(rpc),
+        smtp: dialog.smtp.as_deref().map(|s| Box::new(smtp(s))),
+        smb: dialog.smb.as_deref().map(|s| Box::new(smb(s))),
+        rpc: dialog.rpc.as_deref().map(|r| Box::new(rpc(r))),
         capture_duplicates: record.capture_duplicates,
         truncated_frames: record.truncated,
         disordered_segments: record.disordered,

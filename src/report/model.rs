@@ -270,13 +270,13 @@ pub struct Flow {
     pub time: Vec<TimeShare>,
     /// SMTP in depth.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub smtp: Option<Smtp>,
+    pub smtp: Option<Box<Smtp>>,
     /// SMB in depth.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub smb: Option<Smb>,
+    pub smb: Option<Box<Smb>>,
     /// DCE/RPC, where it was spoken.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rpc: Option<Rpc>,
+    pub rpc: Option<Box<Rpc>>,
     /// Copies that the capture made, left out of all counts.
     pub capture_duplicates: u64,
     /// Frames whose payload the snap length cut.
