@@ -751,7 +751,7 @@ fn a_clock_set_forward_is_told_by_the_clocks_of_both_ends() {
         assert_eq!(told.len(), usize::from(leapt), "{name}: {told:?}");
         if leapt {
             assert!(
-                told[0].contains("stepped forward 1 time, by up to 60 min 0 s"),
+                told[0].contains("stepped forward once, by up to 60 min 0 s"),
                 "{told:?}"
             );
             assert_eq!(report.findings.len(), 1, "{name}: {:?}", report.findings);

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use super::trace::{MAX_PROOF, Place, Trace, plural, span as length};
+use super::trace::{MAX_PROOF, Place, Trace, plural, span as length, times};
 use super::{Detector, Evidence, Finding, Seen, Severity};
 use crate::flow::order::{Order, Silence, Step};
 use crate::flow::{ClockLeap, EventKind};
@@ -257,12 +257,12 @@ impl Detector for CaptureFaults {
         let furthest = forward.iter().map(|f| f.1).max();
         let longest = steps.iter().map(|s| s.back).max();
         if longest.is_some() || furthest.is_some() {
-            let times = |n: u64, way: &str, most: Duration| {
+            let say = |n: u64, way: &str, most: Duration| {
                 let most = length(most.as_secs_f64());
-                format!("stepped {way} {}, by up to {most}", plural(n, "time"))
+                format!("stepped {way} {}, by up to {most}", times(n))
             };
-            let back = longest.map(|most| times(stepped, "back", most));
-            let ahead = furthest.map(|most| times(forward.len() as u64, "forward", most));
+            let back = longest.map(|most| say(stepped, "back", most));
+            let ahead = furthest.map(|most| say(forward.len() as u64, "forward", most));
             let said: Vec<String> = back.into_iter().chain(ahead).collect();
             let mut f = stepped_trace.finding(
                 "capture.clock",

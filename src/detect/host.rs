@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use super::order::beside_sender;
-use super::trace::{Groups, Trace, plural, span};
+use super::trace::{Groups, Trace, plural, span, times};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, EventKind};
 use crate::net::Direction;
@@ -132,7 +132,7 @@ impl Detector for Host {
                     "host.delayed-ack",
                     Severity::Warning,
                     0.85,
-                    format!("{from} waited {} for the delayed acknowledgement of {to} before it sent the rest of what it had, {} each time: small writes, Nagle's algorithm and delayed acknowledgements work against each other", plural(p.waits, "time"), span(mean)),
+                    format!("{from} waited {} for the delayed acknowledgement of {to} before it sent the rest of what it had, {} each time: small writes, Nagle's algorithm and delayed acknowledgements work against each other", times(p.waits), span(mean)),
                 );
                 f.subject = Some(from);
                 f.peer = Some(to);

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::trace::{self, Groups, Trace, ip_field, percent, plural, retransmit_line, span};
+use super::trace::{self, Groups, Trace, ip_field, percent, plural, retransmit_line, span, times};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, EventKind, IpIdUse, Trigger, Vantage};
 use crate::net::{Direction, FrameNo, Timestamp};
@@ -664,7 +664,7 @@ impl Pair {
                 format!(
                     "{from} waited {} for its timer {}, because {}",
                     span(lost),
-                    plural(self.tail + self.timeouts, "time"),
+                    times(self.tail + self.timeouts),
                     if tail {
                         format!("the last segment before a pause to {to} was lost and nothing behind it could tell")
                     } else {

@@ -34,7 +34,7 @@ mod wait;
 mod window;
 
 pub use judge::{consequences, judge, rank};
-pub use trace::{FILTER_FLOWS, MAX_GROUPS, filter, plural};
+pub use trace::{FILTER_FLOWS, MAX_GROUPS, filter, percent, plural, span, times};
 
 use std::net::IpAddr;
 
@@ -130,6 +130,36 @@ pub struct Finding {
     pub measures: Vec<(&'static str, f64)>,
     /// Words that rules may ask for: `application` = `smtp`, `reply` = `421 4.3.2 …`, `phase` = `mail`, …
     pub words: Vec<(&'static str, String)>,
+}
+
+impl Finding {
+    /// One of which nothing else is known yet: of no host, no flow, without proof.
+    #[must_use]
+    pub const fn new(
+        id: &'static str,
+        severity: Severity,
+        confidence: f64,
+        summary: String,
+    ) -> Self {
+        Self {
+            id,
+            severity,
+            confidence,
+            summary,
+            subject: None,
+            peer: None,
+            hosts: Vec::new(),
+            flows: Vec::new(),
+            start: Timestamp(0),
+            end: Timestamp(0),
+            seconds_lost: None,
+            evidence: Vec::new(),
+            against: Vec::new(),
+            display_filter: String::new(),
+            measures: Vec::new(),
+            words: Vec::new(),
+        }
+    }
 }
 
 /// All detectors, fresh. `pools`: servers that share one job, as far as the user names them.

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use super::smtp_manner::{Late, PILE, Pattern, back_pressure, held_back, split, tarpit};
 use super::smtp_reply::{self, Maker, Topic, words};
-use super::trace::{Groups, Place, Trace, plural, span};
+use super::trace::{Groups, Place, Trace, plural, span, times};
 use super::wait::{self, Request, median};
 use super::{Detector, Finding, Seen, Severity};
 use crate::net::Timestamp;
@@ -342,7 +342,7 @@ impl Server {
         let said: Vec<String> = phases
             .iter()
             .map(|(p, (n, seconds))| {
-                format!("{} {n} times {}", p.name(), span(seconds / *n as f64))
+                format!("{} {} {}", p.name(), times(*n), span(seconds / *n as f64))
             })
             .collect();
         let summary = format!(

@@ -205,22 +205,13 @@ impl Trace {
         parts.flows.sort_unstable();
         parts.evidence.sort_by_key(|e| e.at);
         Finding {
-            id,
-            severity,
-            confidence: confidence.clamp(0.0, 1.0),
-            summary,
-            subject: None,
-            peer: None,
             hosts: parts.hosts,
             display_filter: filter(&parts.flows),
             flows: parts.flows,
             start: parts.start.unwrap_or_default(),
             end: parts.end.unwrap_or_default(),
-            seconds_lost: None,
             evidence: parts.evidence,
-            against: Vec::new(),
-            measures: Vec::new(),
-            words: Vec::new(),
+            ..Finding::new(id, severity, confidence.clamp(0.0, 1.0), summary)
         }
     }
 }
@@ -268,8 +259,19 @@ pub fn plural(n: u64, one: &str) -> String {
     }
 }
 
+/// `once`, `twice`, `3 times`.
+#[must_use]
+pub fn times(n: u64) -> String {
+    match n {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        n => format!("{n} times"),
+    }
+}
+
 /// A share as `2.5 %`, with as many digits as it takes to be more than nothing.
-pub(super) fn percent(share: f64) -> String {
+#[must_use]
+pub fn percent(share: f64) -> String {
     let p = share * 100.0;
     if p >= 10.0 {
         format!("{p:.0} %")
@@ -280,10 +282,13 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
-/// Seconds as a person says them: `12 ms`, `3.4 s`, `2 min 5 s`.
-pub(super) fn span(seconds: f64) -> String {
+/// Seconds as a person says them: `1.2 ms`, `12 ms`, `3.4 s`, `2 min 5 s`.
+#[must_use]
+pub fn span(seconds: f64) -> String {
     if seconds < 0.001 {
         format!("{:.0} µs", seconds * 1e6)
+    } else if seconds < 0.01 {
+        format!("{:.1} ms", seconds * 1e3)
     } else if seconds < 1.0 {
         format!("{:.0} ms", seconds * 1e3)
     } else if seconds < 120.0 {
@@ -379,6 +384,8 @@ mod tests {
     fn spans_are_rounded_before_they_are_divided() {
         for (seconds, want) in [
             (0.000_5, "500 µs"),
+            (0.001, "1.0 ms"),
+            (0.002_34, "2.3 ms"),
             (0.25, "250 ms"),
             (119.94, "119.9 s"),
             (120.0, "2 min 0 s"),

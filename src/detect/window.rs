@@ -8,7 +8,7 @@
 
 use std::net::IpAddr;
 
-use super::trace::{Groups, Trace, ip_field, percent, plural, rate, span};
+use super::trace::{Groups, Trace, ip_field, percent, rate, span, times};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, EventKind};
 use crate::net::Direction;
@@ -128,7 +128,7 @@ impl Detector for Window {
                     "window.zero",
                     severity,
                     0.97,
-                    format!("{to} shut its receive window {}, {} in all: its application did not read what {from} sent", plural(p.times, "time"), span(p.shut)),
+                    format!("{to} shut its receive window {}, {} in all: its application did not read what {from} sent", times(p.times), span(p.shut)),
                 );
                 f.subject = Some(to);
                 f.peer = Some(from);

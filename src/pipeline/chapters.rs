@@ -167,22 +167,13 @@ mod tests {
     fn finding(severity: Severity, subject: u8, seconds: f64, flow: u64) -> Finding {
         let host = IpAddr::from([192, 0, 2, subject]);
         Finding {
-            id: "loss.network",
-            severity,
-            confidence: 0.9,
-            summary: format!("{seconds} s"),
             subject: Some(host),
-            peer: None,
             hosts: vec![host],
             flows: vec![flow],
             start: Timestamp(flow as i64),
             end: Timestamp(flow as i64 + 1),
             seconds_lost: Some(seconds),
-            evidence: Vec::new(),
-            against: Vec::new(),
-            display_filter: String::new(),
-            measures: Vec::new(),
-            words: Vec::new(),
+            ..Finding::new("loss.network", severity, 0.9, format!("{seconds} s"))
         }
     }
 

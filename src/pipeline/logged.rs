@@ -183,15 +183,12 @@ fn held_back(findings: &mut Vec<Finding>, server: IpAddr, id: &'static str, held
     }
     let (start, end) = held.span.unwrap_or_default();
     let flows: Vec<FlowIndex> = held.flows.keys().copied().collect();
+    let severity = if sum >= FELT {
+        Severity::Warning
+    } else {
+        Severity::Info
+    };
     findings.push(Finding {
-        id,
-        severity: if sum >= FELT {
-            Severity::Warning
-        } else {
-            Severity::Info
-        },
-        confidence: PROVEN,
-        summary: said,
         subject: Some(server),
         peer: held
             .clients
@@ -205,7 +202,6 @@ fn held_back(findings: &mut Vec<Finding>, server: IpAddr, id: &'static str, held
         end,
         seconds_lost: Some(sum),
         evidence: proofs.collect(),
-        against: Vec::new(),
         display_filter: filter(&flows),
         flows,
         measures: vec![
@@ -214,6 +210,7 @@ fn held_back(findings: &mut Vec<Finding>, server: IpAddr, id: &'static str, held
             ("max_s", longest),
         ],
         words: vec![("application", "smtp".to_owned())],
+        ..Finding::new(id, severity, PROVEN, said)
     });
 }
 
@@ -240,11 +237,7 @@ fn given_up(
     };
     let mut said = format!(
         "the sender's log marks {addr} port {port} unhealthy {} ({} line {}): {cause}",
-        if failed.count == 1 {
-            "once".to_owned()
-        } else {
-            format!("{} times", failed.count)
-        },
+        detect::times(failed.count),
         failed.file,
         last.line
     );
@@ -282,22 +275,19 @@ fn given_up(
         return;
     }
     findings.push(Finding {
-        id: "balance.server-unavailable",
-        severity: Severity::Warning,
-        confidence: PROVEN,
-        summary: said,
         subject: Some(addr),
-        peer: None,
         hosts: vec![addr],
-        flows: Vec::new(),
         start: at(failed.first),
         end: at(last.time),
-        seconds_lost: None,
-        evidence: Vec::new(),
         against: vec!["only the log says so: no flow of the capture shows it".to_owned()],
-        display_filter: String::new(),
         measures: vec![("count", failed.count as f64), ("port", f64::from(port))],
         words: vec![("application", "smtp".to_owned()), ("cause", cause)],
+        ..Finding::new(
+            "balance.server-unavailable",
+            Severity::Warning,
+            PROVEN,
+            said,
+        )
     });
 }
 

@@ -69,27 +69,9 @@ pub(super) fn weigh_by(findings: &mut [Finding], dropped: u64, frames: u64) {
 mod tests {
     use super::*;
     use crate::detect::Severity;
-    use crate::net::Timestamp;
 
     fn finding(id: &'static str) -> Finding {
-        Finding {
-            id,
-            severity: Severity::Critical,
-            confidence: 0.97,
-            summary: String::new(),
-            subject: None,
-            peer: None,
-            hosts: Vec::new(),
-            flows: Vec::new(),
-            start: Timestamp(0),
-            end: Timestamp(0),
-            seconds_lost: None,
-            evidence: Vec::new(),
-            against: Vec::new(),
-            display_filter: String::new(),
-            measures: Vec::new(),
-            words: Vec::new(),
-        }
+        Finding::new(id, Severity::Critical, 0.97, String::new())
     }
 
     #[test]
