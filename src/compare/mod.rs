@@ -14,6 +14,7 @@ mod ranges;
 mod sample;
 mod table;
 mod taken;
+mod tell;
 pub mod verify;
 
 pub use clock::{Clock, Step};
@@ -32,9 +33,9 @@ use crate::net::{Direction, Endpoint, FrameNo, SeqNum, Timestamp};
 
 use align::Delay;
 use clock::Samples;
-use fate::Frame;
 use pair::Pair;
 use table::{Connection, Half, Sighting};
+use tell::Frame;
 
 /// Points of a series of delays.
 pub const POINTS: usize = 1_000;
@@ -672,7 +673,7 @@ fn one(
                 s.add(time, delay);
             }
         };
-        let (path, events) = fate::fates(&laid, &frame, sink, &mut add);
+        let (path, events) = tell::fates(&laid, &frame, sink, &mut add);
         if let (Some(p), Some(e)) = (
             result.paths.get_mut(direction.index()),
             result.events.get_mut(direction.index()),
@@ -808,7 +809,7 @@ fn piece(l: Option<&Connection>, r: Option<&Connection>) -> u32 {
                 .filter(|n| *n > 536)
                 .unwrap_or(USUAL_PIECE)
         },
-        |mss| u32::from(mss) - if stamped { fate::TIMESTAMPS_OCTETS } else { 0 },
+        |mss| u32::from(mss) - if stamped { tell::TIMESTAMPS_OCTETS } else { 0 },
     );
     most.max(1)
 }
