@@ -5,28 +5,20 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use support::convo::{C2S, Convo, S2C};
 use support::scene::{Scene, pcap};
+use support::scenes::host;
 use support::shared;
-use support::wire::{ACK, Host, RST};
+use support::wire::{ACK, RST};
 use tcptriage::pipeline::{self, Settings};
 use tcptriage::report::model::{Finding, Report};
 use tcptriage::report::redact;
 
 const SECOND: i64 = 1_000_000_000;
 const DAY: i64 = 86_400 * SECOND;
-
-fn host(last: u8) -> Host {
-    Host {
-        addr: IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)),
-        mac: [2, 0, 0, 0, 0, last],
-        ttl: 64,
-        local: false,
-    }
-}
 
 /// Numbers that look random.
 fn noise(n: i64) -> i64 {

@@ -6,13 +6,13 @@
 mod support;
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use support::convo::{C2S, Convo, S2C, Step};
 use support::made::two_points::{Between, Fate, captures};
 use support::scene::{Frame, pcap};
-use support::wire::{Checksum, Host, RST};
+use support::scenes::host;
+use support::wire::{Checksum, RST};
 use tcptriage::pipeline::{self, Settings};
 use tcptriage::report::model::{Finding, Report};
 
@@ -20,15 +20,6 @@ const SECOND: i64 = 1_000_000_000;
 
 /// Both captures, as lists of frames.
 type Pair = [Vec<Frame>; 2];
-
-fn host(last: u8) -> Host {
-    Host {
-        addr: IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)),
-        mac: [2, 0, 0, 0, 0, last],
-        ttl: 64,
-        local: false,
-    }
-}
 
 /// A connection of 192.0.2.1 to 192.0.2.25 that begins at this moment.
 fn convo(port: u16, service: u16, start: i64) -> Convo {

@@ -13,14 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use support::netns::Folder;
-
-fn tcptriage(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tcptriage"))
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
+use support::program::tcptriage;
 
 fn capture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/postfix-connection-limit/capture.pcapng")

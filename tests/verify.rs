@@ -1,21 +1,13 @@
 //! Before and after a remedy, through the real binary and the whole pipe.
 #![allow(clippy::unwrap_used)]
 
-use std::process::{Command, Output, Stdio};
+mod support;
 
 use serde_json::Value;
+use support::program::tcptriage;
 
 const BEFORE: &str = "captures/exchange2007-nic-team/capture.pcapng";
 const AFTER: &str = "captures/exchange2007-after/capture.pcapng";
-
-fn tcptriage(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tcptriage"))
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
 
 fn json(args: &[&str]) -> Value {
     let output = tcptriage(args);

@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use support::program::printed;
 
 /// Lines that tshark prints; `None` without tshark.
 fn tshark(capture: &Path, args: &[&str]) -> Option<Vec<String>> {
@@ -68,17 +71,7 @@ fn without_commas(filter: &str) -> String {
 }
 
 fn run(args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_tcptriage"))
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
+    printed(Command::new(env!("CARGO_BIN_EXE_tcptriage")).args(args))
 }
 
 fn captures() -> Vec<PathBuf> {

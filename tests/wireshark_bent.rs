@@ -9,11 +9,12 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use support::made::random::Random;
 use support::mutate::mutate;
 use support::netns::{Folder, missing};
+use support::program::printed;
 use support::wire::{fold, sum};
 use tcptriage::capture::{self, FrameBatch, LinkType, OpenOptions, PcapWriter};
 use tcptriage::decode::{Decoder, SegmentBatch};
@@ -72,19 +73,13 @@ fn write(capture: &Path, to: &Path, seed: u64) -> u64 {
 }
 
 fn tshark(capture: &Path, args: &[&str]) -> String {
-    let output = Command::new("tshark")
-        .args(["-n", "-o", "tcp.relative_sequence_numbers:FALSE", "-r"])
-        .arg(capture)
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let absolute = ["-n", "-o", "tcp.relative_sequence_numbers:FALSE", "-r"];
+    printed(
+        Command::new("tshark")
+            .args(absolute)
+            .arg(capture)
+            .args(args),
+    )
 }
 
 /// Octets of each stream and direction in order (0: the side that spoke first), as far as no octet is missing; `None` where one is.

@@ -1149,22 +1149,28 @@ pub(super) mod tests {
         seg
     }
 
+    /// A thousand of them; `each` tells the flow and the number of each.
+    fn games(each: impl Fn(u32) -> (u32, u32)) -> SegmentBatch {
+        let mut sacks = Vec::new();
+        let segments = (0..1_000)
+            .map(each)
+            .map(|(flow, n)| game(flow, n, &mut sacks))
+            .collect();
+        SegmentBatch {
+            segments,
+            sacks,
+            extra: vec![0; 64],
+            ..SegmentBatch::default()
+        }
+    }
+
     #[test]
     fn what_games_make_a_flow_remember_is_bounded() {
         let mut table = FlowTable::new(Limits::default());
         let mut held = Vec::new();
         for batch in 0..40u32 {
-            let mut sacks = Vec::new();
-            let segments = (0..1_000)
-                .map(|n| game(0, batch * 1_000 + n, &mut sacks))
-                .collect();
-            let batch = SegmentBatch {
-                segments,
-                sacks,
-                extra: vec![0; 64],
-                ..SegmentBatch::default()
-            };
-            table.push(&batch, &mut Vec::new());
+            let games = games(|n| (0, batch * 1_000 + n));
+            table.push(&games, &mut Vec::new());
             held.push(table.held());
         }
         assert!(held[0] > 100_000, "{held:?}");
@@ -1182,17 +1188,8 @@ pub(super) mod tests {
         let mut table = FlowTable::new(limits);
         let mut most = 0;
         for batch in 0..60u32 {
-            let mut sacks = Vec::new();
-            let segments = (0..1_000)
-                .map(|n| game(batch * 10 + n / 100, n % 100, &mut sacks))
-                .collect();
-            let batch = SegmentBatch {
-                segments,
-                sacks,
-                extra: vec![0; 64],
-                ..SegmentBatch::default()
-            };
-            table.push(&batch, &mut Vec::new());
+            let games = games(|n| (batch * 10 + n / 100, n % 100));
+            table.push(&games, &mut Vec::new());
             most = most.max(table.held());
         }
         assert!(table.evicted > 0);

@@ -14,6 +14,7 @@ pub mod mail;
 pub mod mutate;
 #[cfg(target_os = "linux")]
 pub mod netns;
+pub mod program;
 pub mod scene;
 pub mod scenes;
 pub mod shared;
