@@ -20,6 +20,7 @@ use super::{News, Status};
 use crate::detect::Severity;
 use crate::pipeline::live::{Alert, FlowNow};
 use crate::report::escape;
+use crate::report::words::bar;
 
 /// Longest wait for a key, and so for news to be shown.
 const WAIT: Duration = Duration::from_millis(100);
@@ -531,23 +532,11 @@ fn repeated(f: &FlowNow) -> String {
 
 /// The last seconds as bars, scaled to the tallest.
 fn bars(values: &[u64]) -> String {
-    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let values = values
         .get(values.len().saturating_sub(HISTORY)..)
         .unwrap_or(values);
     let most = values.iter().max().copied().unwrap_or(0);
-    values
-        .iter()
-        .map(|&value| {
-            if value == 0 {
-                return ' ';
-            }
-            let at = u128::from(value) * 7 / u128::from(most.max(1));
-            BARS.get(usize::try_from(at).unwrap_or(7))
-                .copied()
-                .unwrap_or('█')
-        })
-        .collect()
+    values.iter().map(|&value| bar(value, most)).collect()
 }
 
 /// `340 µs`, `12 ms`, `3.4 s`, `5 min`.

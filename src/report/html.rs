@@ -18,7 +18,9 @@ use sha2::{Digest, Sha256};
 use super::beside::Shape;
 use super::model::{Finding, Flow, Remedy, Report, Step};
 use super::plot::Plot;
-use super::view::{View, data_segments, end_shown, held_up_by, life, repeats, repeats_shown};
+use super::view::{
+    View, data_segments, end_shown, held_up_by, life, lost, repeats, repeats_shown, together,
+};
 use super::words::{confidence, count, duration, moment, octets, rate, sentence};
 use super::{Format, Look, escape, text};
 
@@ -113,7 +115,7 @@ fn page(report: &Report) -> Value {
         heading => heading(report),
         sides => sides(&view),
         grade => report.verdict.grade,
-        calls_for_action => text::calls_for_action(report),
+        first => text::first_remedy(report).map(|r| context! { id => line(&r.id), title => line(&sentence(&r.title)) }),
         grade_word => report.verdict.grade.replace('-', " "),
         verdict => line(&report.verdict.text),
         verdict_in_short => in_short(&report.verdict.text),
@@ -207,8 +209,7 @@ fn finding(view: &View<'_>, number: usize, finding: &Finding) -> Value {
         severity => finding.severity,
         confidence => confidence(finding.confidence),
         summary => line(&sentence(&finding.summary)),
-        lost => finding.seconds_lost.map(duration),
-        lost_over => (finding.flows.len() > 1).then(|| count(finding.flows.len() as u64)),
+        lost => lost(finding),
         hosts => hosts.join(", "),
         start => moment(finding.start),
         end => moment(finding.end),
@@ -231,7 +232,7 @@ fn remedy(remedy: &Remedy) -> Value {
     ]
     .into_iter()
     .filter(|(_, steps)| !steps.is_empty())
-    .map(|(label, steps)| context! { label, steps => steps.iter().map(step).collect::<Vec<_>>() })
+    .map(|(label, steps)| context! { label, steps => together(steps).iter().map(step).collect::<Vec<_>>() })
     .collect();
     let sources: Vec<Value> = remedy
         .sources

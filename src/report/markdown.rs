@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use super::escape::{markdown as esc, markdown_code as code};
 use super::model::{Finding, Remedy, Report, Step};
-use super::view::{View, end_shown, held_up_by, repeats_shown};
+use super::view::{View, end_shown, held_up_by, repeats_shown, together, weight};
 use super::words::{confidence, count, duration, moment, octets, sentence};
 use super::{Format, Look, services, text};
 
@@ -102,15 +102,12 @@ fn more(number: usize, what: &str, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn one(view: &View<'_>, number: usize, finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
-    let lost = finding
-        .seconds_lost
-        .map_or_else(String::new, |s| format!(", {} lost", duration(s)));
     writeln!(
         out,
-        "\n### {number}. {} {} ({}{lost})\n\n{}\n",
+        "\n### {number}. {} {} ({})\n\n{}\n",
         finding.severity,
         code(&finding.id),
-        confidence(finding.confidence),
+        weight(finding),
         esc(&sentence(&finding.summary))
     )?;
     if !finding.hosts.is_empty() {
@@ -238,7 +235,7 @@ fn one_remedy(remedy: &Remedy, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn steps(label: &str, steps: &[Step], out: &mut dyn Write) -> io::Result<()> {
-    for step in steps {
+    for step in together(steps) {
         let on = step
             .on
             .as_ref()

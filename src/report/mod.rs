@@ -24,7 +24,7 @@ mod verdict;
 pub mod verification;
 mod view;
 mod vocabulary;
-mod words;
+pub(crate) mod words;
 
 pub use redact::{Redaction, redact};
 

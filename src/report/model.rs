@@ -703,7 +703,7 @@ pub struct Remedy {
 }
 
 /// A command.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Step {
     /// Host to type it on.
     pub on: Option<String>,

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use super::build::end_name;
 use super::model::{Flow, LoadInTime, ServerLoad, Service};
 use super::view::View;
-use super::words::{self, count, duration, moment, octets, plural, share};
+use super::words::{self, bar, count, duration, moment, octets, plural, share};
 use crate::flow::FlowRecord;
 use crate::net::{Direction, Timestamp};
 use crate::proto::DialogRecord;
@@ -339,15 +339,10 @@ pub(super) fn rows(view: &View<'_>, service: &Service, most: usize) -> Vec<[Stri
 
 /// `▁ █▄`: two steps a column; what is not nothing shows.
 fn bars(steps: &[u64], highest: u64) -> String {
-    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let column = |pair: &[u64]| {
-        let most = pair.iter().copied().max().filter(|n| *n > 0)?;
-        let eighths = most.div_ceil(highest.div_ceil(8).max(1));
-        BARS.get(usize::try_from(eighths).ok()?.checked_sub(1)?)
-    };
+    let most = |pair: &[u64]| pair.iter().copied().max().unwrap_or(0);
     let bars: String = steps
         .chunks(2)
-        .map(|pair| column(pair).copied().unwrap_or(' '))
+        .map(|pair| bar(most(pair), highest))
         .collect();
     bars.trim_end().to_owned()
 }

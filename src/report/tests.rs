@@ -162,10 +162,6 @@ fn finding(id: &'static str, severity: Severity, confidence: f64, summary: &str)
     let host = "192.0.2.34".parse().unwrap();
     let peer = "192.0.2.63".parse().unwrap();
     Finding {
-        id,
-        severity,
-        confidence,
-        summary: summary.to_owned(),
         subject: Some(host),
         peer: Some(peer),
         hosts: vec![host, peer],
@@ -184,8 +180,7 @@ fn finding(id: &'static str, severity: Severity, confidence: f64, summary: &str)
             .collect(),
         against: vec!["a capture on the sender cannot show what left the wire".to_owned()],
         display_filter: "tcp.stream == 1 && tcp.analysis.retransmission".to_owned(),
-        measures: Vec::new(),
-        words: Vec::new(),
+        ..Finding::new(id, severity, confidence, summary.to_owned())
     }
 }
 

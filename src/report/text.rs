@@ -6,8 +6,9 @@ use std::io::{self, Write};
 
 use owo_colors::{OwoColorize, Style};
 
+use super::build::hurts;
 use super::model::{Capture, Finding, Remedy, Report, Step};
-use super::view::{View, end_shown, held_up_by, repeats_shown};
+use super::view::{View, end_shown, held_up_by, repeats_shown, together, weight};
 use super::words::{confidence, count, duration, moment, octets, plural, sentence};
 use super::{Format, Look, escape, services};
 
@@ -144,9 +145,7 @@ impl Page<'_> {
             2,
             &verdict.text,
         )?;
-        if let Some(first) = report.remediations.first()
-            && calls_for_action(report)
-        {
+        if let Some(first) = first_remedy(report) {
             self.wrapped("First: ", STRONG, 2, &sentence(&first.title))?;
         }
         Ok(())
@@ -231,14 +230,7 @@ impl Page<'_> {
         writeln!(self.out)?;
         let severity = self.styled(finding.severity, style_of(finding.severity));
         let id = escape::line(&finding.id);
-        let lost = finding
-            .seconds_lost
-            .map_or_else(String::new, |s| format!(", {} lost", duration(s)));
-        writeln!(
-            self.out,
-            "{number:2} {severity} {id} ({}{lost})",
-            confidence(finding.confidence)
-        )?;
+        writeln!(self.out, "{number:2} {severity} {id} ({})", weight(finding))?;
         self.wrapped("   ", Style::new(), 3, &sentence(&finding.summary))?;
         if !finding.hosts.is_empty() {
             let mut hosts: Vec<String> =
@@ -430,12 +422,15 @@ impl Page<'_> {
 
     fn steps(&mut self, label: &str, steps: &[Step]) -> io::Result<()> {
         let (mut host, mut condition) = (None, "");
+        let steps = together(steps);
         for (place, step) in steps.iter().enumerate() {
             let mut label = if place == 0 { label } else { "" };
-            let moved = step.on.is_some() && step.on != host;
+            let moved = step.on != host;
             let mut head = Vec::new();
-            if let Some(on) = step.on.as_deref().filter(|_| moved) {
-                head.push(format!("on {on}"));
+            match step.on.as_deref().filter(|_| moved) {
+                Some(on) => head.push(format!("on {on}")),
+                None if moved => head.push("anywhere".to_owned()),
+                None => {}
             }
             // Said once for steps in a row, so that commands stand alone and can be copied.
             if !step.only_if.is_empty() && (moved || step.only_if != condition) {
@@ -598,6 +593,19 @@ pub(super) fn calls_for_action(report: &Report) -> bool {
         "better" | "same" => report.findings.iter().any(|f| f.severity != "info"),
         _ => true,
     }
+}
+
+/// What to do first: of the remedies for what hurts, where anything does.
+pub(super) fn first_remedy(report: &Report) -> Option<&Remedy> {
+    let mends = |remedy: &&Remedy| {
+        let mut findings = remedy.findings.iter();
+        findings.any(|n| report.findings.get(*n).is_some_and(hurts))
+    };
+    let any = !report.findings.iter().any(hurts);
+    let mut remedies = report.remediations.iter();
+    remedies
+        .find(|remedy| any || mends(remedy))
+        .filter(|_| calls_for_action(report))
 }
 
 /// The heading of the remedies.

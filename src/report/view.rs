@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::beside::Shape;
-use super::model::{Evidence, Finding, Flow, Remedy, Report};
+use super::model::{Evidence, Finding, Flow, Remedy, Report, Step};
 use super::words::duration;
 use super::{severity_named, words};
 use crate::detect;
@@ -265,6 +265,57 @@ pub(super) fn repeats_shown(flow: &Flow) -> String {
             words::share(n, data_segments(flow))
         ),
     }
+}
+
+/// `7 min 37 s lost, summed over 2 connections`: what these waited at the same time counts for each.
+pub(super) fn lost(finding: &Finding) -> Option<String> {
+    let seconds = duration(finding.seconds_lost?);
+    Some(match finding.flows.len() as u64 {
+        0 | 1 => format!("{seconds} lost"),
+        n => format!(
+            "{seconds} lost, summed over {} connections",
+            words::count(n)
+        ),
+    })
+}
+
+/// How sure a finding is, and what it cost: `proven, 2.5 s lost`.
+pub(super) fn weight(finding: &Finding) -> String {
+    let sure = words::confidence(finding.confidence);
+    lost(finding).map_or_else(|| sure.to_owned(), |lost| format!("{sure}, {lost}"))
+}
+
+/// Hosts of one step that are named.
+const HOSTS_OF_STEP: usize = 8;
+
+/// Steps, with what is the same on several hosts told once: on `192.0.2.1, 192.0.2.25`.
+pub(super) fn together(steps: &[Step]) -> Vec<Step> {
+    let mut told: Vec<(Step, Vec<&str>)> = Vec::new();
+    for step in steps {
+        let one = Step {
+            on: None,
+            ..step.clone()
+        };
+        let on = step.on.as_deref();
+        let same = |(other, hosts): &&mut (Step, Vec<&str>)| {
+            *other == one && hosts.is_empty() == on.is_none()
+        };
+        match told.iter_mut().find(same) {
+            Some((_, hosts)) => hosts.extend(on),
+            None => told.push((one, on.into_iter().collect())),
+        }
+    }
+    told.into_iter()
+        .map(|(step, hosts)| {
+            let named = hosts.get(..HOSTS_OF_STEP).unwrap_or(&hosts).join(", ");
+            let on = match hosts.len() {
+                0 => None,
+                n if n > HOSTS_OF_STEP => Some(format!("{named} and {} more", n - HOSTS_OF_STEP)),
+                _ => Some(named),
+            };
+            Step { on, ..step }
+        })
+        .collect()
 }
 
 /// `reset by server`.

@@ -111,6 +111,14 @@ pub(super) fn share(part: u64, whole: u64) -> String {
     }
 }
 
+/// A bar as high as `value` is beside the `most` that there is: what is not nothing shows.
+pub(crate) fn bar(value: u64, most: u64) -> char {
+    const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let eighths = (u128::from(value) * 8).div_ceil(u128::from(most.max(1)));
+    let bar = usize::try_from(eighths).ok().and_then(|n| BARS.get(n));
+    bar.copied().unwrap_or('█')
+}
+
 fn three_digits(value: f64) -> String {
     trim(
         value,
