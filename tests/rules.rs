@@ -192,7 +192,7 @@ fn tcp_rows() -> Vec<Row> {
         ("path-seq-randomisation-sack", on(loss_reported(50, 0x1234_5678)), on(loss(50))),
         ("path-wscale-stripped", on(stripped(Stripped::Scale)), on(stripped(Stripped::Sack))),
         ("tcp-timestamps", on(stripped(Stripped::Stamps)), on(stripped(Stripped::Nothing))),
-        ("server-next-step", on(late_answers(1_500)), on(late_answers(100))),
+        ("server-next-step", on(late_answers(1_500)), on(smb(CREATE, 2_000, 0, 5))),
         ("symptom-background", on(pauses(80)), on(healthy())),
         ("tcp-ackfrequency", on(delayed_ack(200)).os(SERVER, "ws2008r2"), on(delayed_ack(200)).os(SERVER, "ws2016")),
         ("tcp-app-window", on(window_limited(Some(0), 65_535)), on(healthy())),
@@ -362,6 +362,11 @@ fn smtp_rows() -> Vec<Row> {
             ))
             .exchange(SERVER, "ex2016"),
             on(refused(EXCHANGE, RCPT, 5_000, RELAY)).exchange(SERVER, "ex2016"),
+        ),
+        (
+            "smtp-server-slow",
+            on(smtp(EXCHANGE, &slow)),
+            on(late_answers(1_500)),
         ),
         (
             "smtp-backpressure",
@@ -653,6 +658,11 @@ fn many_rows() -> Vec<Row> {
             "lb-rr-skew",
             on(round_robin(40, true)).exchange(CLIENT, "ex2007"),
             on(round_robin(40, true)).exchange(CLIENT, "ex2010sp1"),
+        ),
+        (
+            "lb-uneven",
+            on(spread(&[24, 3, 3])),
+            on(spread(&[10, 10, 10])),
         ),
         (
             "nlb-blind",

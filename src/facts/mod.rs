@@ -39,6 +39,7 @@ mod wmic;
 pub use collect::{Os, collect_script};
 pub use derive::derive;
 pub use names::NAMES;
+pub use value::day;
 
 use context::Section;
 use text::Line;

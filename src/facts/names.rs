@@ -404,6 +404,19 @@ pub fn is_known(name: &str) -> bool {
         })
 }
 
+/// Whether facts of this name hold for one adapter each.
+#[must_use]
+pub fn is_of_adapter(name: &str) -> bool {
+    let at = NAMES.binary_search_by(|known| known.0.cmp(name));
+    at.is_ok_and(|at| NAMES.get(at).is_some_and(|known| known.1 == "adapter"))
+}
+
+/// Whether values are versions: 4.10 is later than 4.9 then, where a number would be less.
+#[must_use]
+pub fn is_version(name: &str) -> bool {
+    name.ends_with("version") || matches!(name, "nic.driver.firmware" | "smb.dialect")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -413,5 +426,6 @@ mod tests {
         assert!(NAMES.is_sorted_by(|a, b| a.0 < b.0));
         assert!(is_known("nic.chimney") && is_known("postfix.mynetworks"));
         assert!(!is_known("postfix.") && !is_known("nic.chimneys"));
+        assert!(is_of_adapter("nic.driver.date") && !is_of_adapter("nic.team.mode"));
     }
 }

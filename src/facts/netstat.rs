@@ -49,7 +49,7 @@ fn windows(section: &Section<'_>, from: usize, version: &str, out: &mut Sink) ->
         return usize::from(line_is_title(section.at(from)));
     }
     let whole = rows.len() == WINDOWS.len();
-    for ((line, label, count), (english, by_order)) in rows.iter().zip(WINDOWS) {
+    for ((line, label, count), (_, by_order)) in rows.iter().zip(WINDOWS) {
         let by_label = WINDOWS
             .iter()
             .find(|(known, _)| known == label)
@@ -62,7 +62,6 @@ fn windows(section: &Section<'_>, from: usize, version: &str, out: &mut Sink) ->
                 None
             }
         };
-        debug_assert!(!english.is_empty());
         if let Some(name) = name {
             out.fact(Found {
                 subject: Some(version.to_lowercase()),
@@ -96,6 +95,10 @@ fn linux(section: &Section<'_>, from: usize, out: &mut Sink) -> usize {
             "failed connection attempts" => Some("tcp.failed_opens"),
             "connection resets received" => Some("tcp.resets"),
             "InCsumErrors" => Some("tcp.in_csum_errors"),
+            "times the listen queue of a socket overflowed" => Some("tcp.listen_overflows"),
+            "SYNs to LISTEN sockets dropped" => Some("tcp.listen_drops"),
+            "TCPTimeouts" | "other TCP timeouts" => Some("tcp.timeouts"),
+            "TCPToZeroWindowAdv" => Some("tcp.zero_windows"),
             _ => None,
         };
         if let (Some(name), Some(count)) = (name, count) {

@@ -161,6 +161,12 @@ fn date(text: &str) -> Option<String> {
     sane.then(|| format!("{year}-{month}-{day}"))
 }
 
+/// Days since 1970 of a date in any form with the year first; `None` where it is no date.
+#[must_use]
+pub fn day(text: &str) -> Option<i64> {
+    days(&date(text)?)
+}
+
 /// Days since 1970 of `YYYY-MM-DD` (the civil calendar, by the algorithm of Howard Hinnant).
 pub(super) fn days(date: &str) -> Option<i64> {
     let mut parts = date.split('-');
@@ -206,6 +212,7 @@ mod tests {
             assert_eq!(kind.read(text).as_deref(), want, "{kind:?} {text}");
         }
         assert_eq!(days("1970-01-01"), Some(0));
+        assert_eq!(day("20000301000000.******+***"), Some(11_017));
         assert_eq!(days("2026-11-22"), Some(20_779));
     }
 }

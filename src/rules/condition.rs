@@ -4,12 +4,14 @@
 //! Gives:  [`Truth`], which condition could not be answered, in words, and which findings answered it
 //! Never:  takes what is not known for false
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::host::HostFacts;
+use super::host::{HostFacts, Known};
 use super::version::Versions;
 use crate::detect::{Finding, Severity};
+use crate::facts::{self, names};
 use crate::net::Timestamp;
 
 /// Answer to a condition (Kleene's three values).
@@ -191,6 +193,8 @@ pub struct World<'a> {
     pub peer: Option<IpAddr>,
     /// The only host that findings accuse, where it is one: facts that name no host are its.
     pub sole: Option<IpAddr>,
+    /// The one adapter of the subject that is asked about, so that what is said of two is not taken for one's.
+    pub adapter: Option<&'a str>,
     /// End of the capture, for ages.
     pub now: Option<Timestamp>,
 }
@@ -202,6 +206,8 @@ pub struct Trace {
     pub findings: Vec<usize>,
     /// Conditions that could not be answered, in words.
     pub unknown: Vec<String>,
+    /// Facts that were asked for: whether each is as it should be, and what it is, of what, and where that is known from, in words.
+    pub facts: Vec<(bool, String)>,
 }
 
 impl Condition {
@@ -239,6 +245,9 @@ impl Condition {
                     inner
                         .unknown
                         .extend(one.unknown.into_iter().map(|u| negated(&u)));
+                    inner
+                        .facts
+                        .extend(one.facts.into_iter().map(|(met, fact)| (!met, fact)));
                 }
                 let whole = whole.not();
                 trace.take(inner, whole);
@@ -246,11 +255,11 @@ impl Condition {
             }
             Self::Symptom(test) => test.eval(world, trace),
             Self::Fact { name, whose, test } => {
+                let mut of = |host| fact(world, host, name, test, &mut trace.facts);
                 let truth = match whose {
-                    Whose::Subject => fact(world, world.subject, name, test),
-                    Whose::Peer => fact(world, world.peer, name, test),
-                    Whose::Either => fact(world, world.subject, name, test)
-                        .or(fact(world, world.peer, name, test)),
+                    Whose::Subject => of(world.subject),
+                    Whose::Peer => of(world.peer),
+                    Whose::Either => of(world.subject).or(of(world.peer)),
                 };
                 match truth {
                     Truth::Unknown if test.known => Truth::No,
@@ -283,6 +292,19 @@ impl Condition {
             }
             Self::Symptom(test) => each(test),
             Self::None(_) | Self::Fact { .. } => {}
+        }
+    }
+
+    /// Calls `each` for the name of every fact that is asked for.
+    pub fn each_fact<'a>(&'a self, each: &mut impl FnMut(&'a str)) {
+        match self {
+            Self::All(parts) | Self::Any(parts) | Self::None(parts) => {
+                for part in parts {
+                    part.each_fact(each);
+                }
+            }
+            Self::Fact { name, .. } => each(name),
+            Self::Symptom(_) => {}
         }
     }
 
@@ -350,6 +372,7 @@ impl Trace {
     fn take(&mut self, inner: Self, whole: Truth) {
         if whole != Truth::No {
             self.findings.extend(inner.findings);
+            self.facts.extend(inner.facts.into_iter().filter(|f| f.0));
         }
         if whole == Truth::Unknown {
             self.unknown.extend(inner.unknown);
@@ -396,10 +419,10 @@ impl SymptomTest {
         for (name, test) in &self.tests {
             let mut one = Truth::Unknown;
             for (_, value) in finding.measures.iter().filter(|(n, _)| n == name) {
-                one = test.holds_number(*value);
+                one = test.holds(name, &value.to_string(), None);
             }
             for (_, word) in finding.words.iter().filter(|(n, _)| n == name) {
-                one = test.holds(word, None);
+                one = test.holds(name, word, None);
             }
             // A finding without the word is not of the application, or the reply, that is asked for.
             let told = test.known || matches!(name.as_str(), "application" | "reply");
@@ -419,7 +442,14 @@ impl World<'_> {
     }
 }
 
-fn fact(world: &World<'_>, host: Option<IpAddr>, name: &str, test: &Test) -> Truth {
+/// Whether a fact of a host passes; `asked` takes its values.
+fn fact(
+    world: &World<'_>,
+    host: Option<IpAddr>,
+    name: &str,
+    test: &Test,
+    asked: &mut Vec<(bool, String)>,
+) -> Truth {
     let suspect = world.suspects(host);
     if name == "os" || name == "exchange" || name == "mta" {
         let known = if name == "os" {
@@ -429,24 +459,52 @@ fn fact(world: &World<'_>, host: Option<IpAddr>, name: &str, test: &Test) -> Tru
         };
         return known.map_or(Truth::Unknown, |k| test.holds_version(k.versions));
     }
+    let mut values = world.facts.values(host, suspect, name);
+    // What nothing says of this adapter, another output may say of it under another name.
+    if host == world.subject
+        && world.adapter.is_some()
+        && values.iter().any(|known| known.part == world.adapter)
+    {
+        values.retain(|known| known.part == world.adapter || known.part.is_none());
+    }
     let mut whole: Option<Truth> = None;
-    for known in world.facts.values(host, suspect, name) {
-        let one = test.holds(known.value, world.now);
+    for known in values {
+        let one = test.holds(name, known.value, world.now);
+        if one != Truth::Unknown {
+            asked.push((one == Truth::Yes, said(host, name, &known)));
+        }
         whole = Some(whole.map_or(one, |w| w.or(one)));
     }
     whole.unwrap_or(Truth::Unknown)
 }
 
+/// `192.0.2.25, Ethernet 2: the driver's date is 2006-06-30 (hub1.txt line 12)`
+fn said(host: Option<IpAddr>, name: &str, known: &Known<'_>) -> String {
+    let host = host.map_or_else(|| "the host".to_owned(), |host| host.to_string());
+    let part = known.part.map_or_else(String::new, |p| format!(", {p}"));
+    let (label, value, basis) = (super::words::label(name), known.value, &known.basis);
+    format!("{host}{part}: {label} is {value} ({basis})")
+}
+
 impl Test {
-    /// Whether a word passes. A word that cannot be compared is not known.
+    /// Whether the value of a fact, measure or word passes. A value that cannot be compared is not known.
     #[must_use]
-    pub fn holds(&self, value: &str, now: Option<Timestamp>) -> Truth {
+    pub fn holds(&self, name: &str, value: &str, now: Option<Timestamp>) -> Truth {
         let value = value.trim().to_lowercase();
+        let compare = if names::is_version(name) {
+            versions
+        } else {
+            numbers
+        };
+        let same = |word: &String| {
+            let word = word.to_lowercase();
+            value == word || compare(&value, &word) == Some(Ordering::Equal)
+        };
         let mut whole = Truth::Yes;
         if !self.is.is_empty() {
-            whole = whole.and(self.is.iter().any(|w| same(&value, w)).into());
+            whole = whole.and(self.is.iter().any(same).into());
         }
-        whole = whole.and((!self.is_not.iter().any(|w| same(&value, w))).into());
+        whole = whole.and((!self.is_not.iter().any(same)).into());
         if !self.contains.is_empty() {
             whole = whole.and(
                 self.contains
@@ -465,24 +523,18 @@ impl Test {
             whole = whole.and(compare(&value, bound).map_or(Truth::Unknown, |order| {
                 let [less, equal, greater] = good;
                 match order {
-                    std::cmp::Ordering::Less => less,
-                    std::cmp::Ordering::Equal => equal,
-                    std::cmp::Ordering::Greater => greater,
+                    Ordering::Less => less,
+                    Ordering::Equal => equal,
+                    Ordering::Greater => greater,
                 }
                 .into()
             }));
         }
         if let Some(days) = self.older_than_days {
-            let age = now.and_then(|n| Some(days_of(n) - date(&value)?));
+            let age = now.and_then(|n| Some(days_of(n) - facts::day(&value)?));
             whole = whole.and(age.map_or(Truth::Unknown, |a| (a > i64::from(days)).into()));
         }
         whole
-    }
-
-    /// Whether a number passes.
-    #[must_use]
-    pub fn holds_number(&self, value: f64) -> Truth {
-        self.holds(&value.to_string(), None)
     }
 
     /// Whether a host that is one of `versions` passes.
@@ -536,50 +588,26 @@ impl Test {
     }
 }
 
-fn same(value: &str, word: &str) -> bool {
-    let word = word.to_lowercase();
-    value == word
-        || matches!((value.parse::<f64>(), word.parse::<f64>()), (Ok(a), Ok(b)) if (a - b).abs() < f64::EPSILON)
+fn numbers(value: &str, bound: &str) -> Option<Ordering> {
+    value.parse::<f64>().ok()?.partial_cmp(&bound.parse().ok()?)
 }
 
-/// Numbers as numbers, dotted versions part by part.
-fn compare(value: &str, bound: &str) -> Option<std::cmp::Ordering> {
-    if let (Ok(a), Ok(b)) = (value.parse::<f64>(), bound.parse::<f64>()) {
-        return a.partial_cmp(&b);
-    }
-    let parts = |text: &str| {
-        text.split('.')
-            .map(|p| p.parse::<u64>().ok())
-            .collect::<Option<Vec<_>>>()
+/// Part by part, as far as they are numbers: of `6.1.0-18-amd64` those are 6, 1 and 0, and 2.8 is 2.8.0.
+fn versions(value: &str, bound: &str) -> Option<Ordering> {
+    let parts = |text: &str| -> Option<Vec<u64>> {
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.');
+        let dotted = text.get(..end.unwrap_or(text.len()))?;
+        let mut parts: Vec<u64> = dotted
+            .trim_end_matches('.')
+            .split('.')
+            .map(|part| part.parse().ok())
+            .collect::<Option<_>>()?;
+        while parts.last() == Some(&0) {
+            parts.pop();
+        }
+        Some(parts)
     };
     Some(parts(value)?.cmp(&parts(bound)?))
-}
-
-/// Days since 1970-01-01 of `2006-06-30` (or `20060630…`); `None` where it is no date.
-fn date(text: &str) -> Option<i64> {
-    let mut digits = text.chars().filter(char::is_ascii_digit);
-    let mut number = |n: usize| {
-        let mut value = 0i64;
-        for _ in 0..n {
-            value = value * 10 + i64::from(digits.next()?.to_digit(10)?);
-        }
-        Some(value)
-    };
-    let (year, month, day) = (number(4)?, number(2)?, number(2)?);
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    // Days from the civil calendar: years begin in March, so that the leap day is the last.
-    let (y, m) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let era = y.div_euclid(400);
-    let year_of_era = y - era * 400;
-    let day_of_year = (153 * m + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    Some(era * 146_097 + day_of_era - 719_468)
 }
 
 const fn days_of(time: Timestamp) -> i64 {
@@ -616,22 +644,32 @@ mod tests {
         };
         let below: fn(&mut Test, String) = |t, b| t.below = Some(b);
         let at_least: fn(&mut Test, String) = |t, b| t.at_least = Some(b);
-        for (value, test, want) in [
-            ("2.8.13.0", bound(below, "2.8.18"), Truth::Yes),
-            ("5.0.13.0", bound(below, "4.6.16.0"), Truth::No),
-            ("10.0.1", bound(below, "9.9"), Truth::No),
-            ("0.5", bound(at_least, "0.50"), Truth::Yes),
-            ("5", bound(at_least, "10"), Truth::No),
-            ("soon", bound(at_least, "10"), Truth::Unknown),
+        let is = |word: &str| Test {
+            is: vec![word.into()],
+            ..Test::default()
+        };
+        let (number, version) = ("count", "nic.driver.version");
+        for (name, value, test, want) in [
+            (version, "2.8.13.0", bound(below, "2.8.18"), Truth::Yes),
+            (version, "5.0.13.0", bound(below, "4.6.16.0"), Truth::No),
+            (version, "10.0.1", bound(below, "9.9"), Truth::No),
+            (version, "4.10", bound(below, "4.9"), Truth::No),
+            (version, "4.9", bound(below, "4.10"), Truth::Yes),
+            (version, "4.10", is("4.1"), Truth::No),
+            (version, "2.8", bound(at_least, "2.8.0.0"), Truth::Yes),
+            (version, "2.8", is("2.8.0"), Truth::Yes),
+            (version, "6.1.0-18-amd64", bound(below, "6.2"), Truth::Yes),
+            (version, "7.10.4 bc 7.10.5", bound(below, "7.9"), Truth::No),
+            (version, "n/a", bound(below, "7.9"), Truth::Unknown),
+            (version, "", bound(below, "7.9"), Truth::Unknown),
+            (number, "4.10", bound(below, "4.9"), Truth::Yes),
+            (number, "0.5", bound(at_least, "0.50"), Truth::Yes),
+            (number, "0.5", is("0.50"), Truth::Yes),
+            (number, "5", bound(at_least, "10"), Truth::No),
+            (number, "soon", bound(at_least, "10"), Truth::Unknown),
+            ("nic.chimney", "Disabled", is("disabled"), Truth::Yes),
             (
-                "Disabled",
-                Test {
-                    is: vec!["disabled".into()],
-                    ..Test::default()
-                },
-                Truth::Yes,
-            ),
-            (
+                "nic.driver.name",
                 "hp nc373i",
                 Test {
                     contains: vec!["NC37".into()],
@@ -640,7 +678,8 @@ mod tests {
                 Truth::Yes,
             ),
         ] {
-            assert_eq!(test.holds(value, None), want, "{value} {test:?}");
+            let holds = test.holds(name, value, None);
+            assert_eq!(holds, want, "{name} {value} {test:?}");
         }
     }
 
@@ -657,10 +696,16 @@ mod tests {
             ("2009-06-23", Truth::No),
             ("not a date", Truth::Unknown),
         ] {
-            assert_eq!(year.holds(value, Some(now)), want, "{value}");
+            assert_eq!(
+                year.holds("nic.driver.date", value, Some(now)),
+                want,
+                "{value}"
+            );
         }
-        assert_eq!(year.holds("2006-06-30", None), Truth::Unknown, "no clock");
-        assert_eq!(date("1970-01-01"), Some(0));
-        assert_eq!(date("2000-03-01"), Some(11_017));
+        assert_eq!(
+            year.holds("nic.driver.date", "2006-06-30", None),
+            Truth::Unknown,
+            "no clock"
+        );
     }
 }

@@ -16,6 +16,7 @@ use super::host::HostFacts;
 use super::version::Versions;
 use super::{Remedy, Step};
 use crate::detect::{Finding, Severity, consequences};
+use crate::facts::names;
 use crate::net::Timestamp;
 
 include!(concat!(env!("OUT_DIR"), "/rules.rs"));
@@ -24,6 +25,8 @@ include!(concat!(env!("OUT_DIR"), "/rules.rs"));
 const MAX_HOSTS: usize = 32;
 /// Largest rule file of a user, in octets.
 const MAX_FILE: u64 = 1 << 20;
+/// Adapters of one host that a rule is asked about one by one; more are taken together.
+const MAX_ADAPTERS: usize = 64;
 /// What a remedy is still worth where a fact is missing.
 const UNKNOWN_FACTOR: f64 = 0.9;
 
@@ -316,11 +319,58 @@ impl Case<'_> {
         (self.findings.iter()).filter(move |f| tests.iter().any(|t| t.matches(f) != Truth::No))
     }
 
+    /// The remedy for one host: for each adapter of which its facts speak, as if that were its only one. Where some of them
+    /// surely call for it, those of which too little is known are left out.
     fn for_host(
         &self,
         subject: Option<IpAddr>,
         peer: Option<IpAddr>,
         facts_only: bool,
+    ) -> Option<Remedy> {
+        let adapters = self.adapters(subject);
+        if !(2..=MAX_ADAPTERS).contains(&adapters.len()) {
+            return self.for_adapter(subject, peer, facts_only, None);
+        }
+        let mut each: Vec<Remedy> = adapters
+            .into_iter()
+            .filter_map(|adapter| self.for_adapter(subject, peer, facts_only, Some(adapter)))
+            .collect();
+        if each.iter().any(|remedy| remedy.unknown.is_empty()) {
+            each.retain(|remedy| remedy.unknown.is_empty());
+        }
+        each.sort_by(|a, b| b.likely.total_cmp(&a.likely));
+        each.into_iter().reduce(merge)
+    }
+
+    /// Adapters of a host that any fact is of which the rule asks for.
+    fn adapters(&self, host: Option<IpAddr>) -> BTreeSet<&str> {
+        let rule = self.rule;
+        let steps = rule.confirm.iter().chain(&rule.fix).chain(&rule.undo);
+        let mut names = BTreeSet::new();
+        for condition in (rule.when.iter().chain(&rule.facts_alone))
+            .chain(rule.weigh.iter().map(|w| &w.when))
+            .chain(steps.filter_map(|s| s.when.as_ref()))
+        {
+            condition.each_fact(&mut |name| {
+                if names::is_of_adapter(name) {
+                    names.insert(name);
+                }
+            });
+        }
+        let suspect = host == self.sole || host.is_none();
+        names
+            .into_iter()
+            .flat_map(|name| self.facts.values(host, suspect, name))
+            .filter_map(|known| known.part)
+            .collect()
+    }
+
+    fn for_adapter(
+        &self,
+        subject: Option<IpAddr>,
+        peer: Option<IpAddr>,
+        facts_only: bool,
+        adapter: Option<&str>,
     ) -> Option<Remedy> {
         let rule = self.rule;
         let world = World {
@@ -329,6 +379,7 @@ impl Case<'_> {
             subject,
             peer,
             sole: self.sole,
+            adapter,
             now: self.now,
         };
         let mut trace = Trace::default();
@@ -339,7 +390,12 @@ impl Case<'_> {
         };
         let alone = match &rule.facts_alone {
             // Facts alone must be known to hold: what is missing calls for nothing.
-            Some(c) if called != Truth::Yes => c.eval(&world, &mut Trace::default()),
+            Some(c) if called != Truth::Yes => {
+                let mut inner = Trace::default();
+                let alone = c.eval(&world, &mut inner);
+                trace.facts.extend(inner.facts);
+                alone
+            }
             _ => Truth::No,
         };
         if called == Truth::No && alone != Truth::Yes {
@@ -360,7 +416,9 @@ impl Case<'_> {
         let mut pro = Vec::new();
         let mut against = Vec::new();
         for weigh in &rule.weigh {
-            if weigh.when.eval(&world, &mut Trace::default()) == Truth::Yes {
+            let mut inner = Trace::default();
+            if weigh.when.eval(&world, &mut inner) == Truth::Yes {
+                trace.facts.extend(inner.facts);
                 likely += weigh.by;
                 if weigh.by >= 0.0 {
                     &mut pro
@@ -372,6 +430,12 @@ impl Case<'_> {
         }
         trace.findings.sort_unstable();
         trace.findings.dedup();
+        let mut known = basis;
+        for (_, fact) in trace.facts.into_iter().filter(|f| f.0) {
+            if !known.contains(&fact) {
+                known.push(fact);
+            }
+        }
         let cited: Vec<&Finding> = trace
             .findings
             .iter()
@@ -411,6 +475,7 @@ impl Case<'_> {
             subject: peer,
             peer: subject,
             sole: self.sole,
+            adapter: None,
             findings: self.stories,
             facts: self.facts,
             now: self.now,
@@ -464,12 +529,16 @@ impl Case<'_> {
                     if let (Truth::Unknown, Some(when)) = (when, &step.when) {
                         only_if.push(when.words());
                     }
-                    out.push(Step {
+                    let step = Step {
                         on,
                         only_if: only_if.join(" and "),
                         command: fill(&step.command),
                         expect: fill(&step.expect),
-                    });
+                    };
+                    // A host may be its own peer.
+                    if !out.contains(&step) {
+                        out.push(step);
+                    }
                 }
             }
             out
@@ -493,7 +562,7 @@ impl Case<'_> {
         if (versions_unknown || asks(subject)) && !far(subject, peer) {
             ask.push(ask_version(subject, &world));
         }
-        if peer.is_some() && asks(peer) && !far(peer, subject) {
+        if peer.is_some() && peer != subject && asks(peer) && !far(peer, subject) {
             ask.push(ask_version(peer, &world));
         }
         confirm.splice(0..0, ask);
@@ -543,7 +612,7 @@ impl Case<'_> {
             likely,
             unknown: condition,
             against,
-            known: basis,
+            known,
         })
     }
 }

@@ -61,6 +61,8 @@ struct Owner {
 pub struct Known<'a> {
     /// The value.
     pub value: &'a str,
+    /// The adapter, team, connector, … that it holds for; `None`: the whole host, or not said.
+    pub part: Option<&'a str>,
     /// `facts.txt line 3`, `EHLO keywords of frame 12`.
     pub basis: String,
 }
@@ -166,6 +168,7 @@ impl HostFacts {
             of(!said)
                 .map(|(f, o)| Known {
                     value: &f.value,
+                    part: f.subject.as_deref(),
                     basis: basis(f, o, host.filter(|_| !placed)),
                 })
                 .collect()
@@ -186,6 +189,7 @@ impl HostFacts {
             .filter(|i| i.name == name && i.confidence >= SURE)
             .map(|i| Known {
                 value: &i.value,
+                part: None,
                 basis: i.basis.clone(),
             })
             .collect()

@@ -21,23 +21,16 @@ fn engine() -> Engine {
 }
 
 fn finding(id: &'static str) -> Finding {
+    let summary = "seven sends of 16 octets, none acknowledged";
     Finding {
-        id,
-        severity: Severity::Critical,
-        confidence: 0.8,
-        summary: "seven sends of 16 octets, none acknowledged".to_owned(),
         subject: SUBJECT.parse().ok(),
         peer: PEER.parse().ok(),
         hosts: vec![SUBJECT.parse().unwrap(), PEER.parse().unwrap()],
         flows: vec![0],
-        start: Timestamp(0),
         end: CASE_END,
         seconds_lost: Some(120.0),
-        evidence: Vec::new(),
-        against: Vec::new(),
-        display_filter: String::new(),
         measures: vec![("port", 25.0)],
-        words: Vec::new(),
+        ..Finding::new(id, Severity::Critical, 0.8, summary.to_owned())
     }
 }
 
@@ -1109,6 +1102,7 @@ fn a_fact_belongs_to_the_host_that_it_names() {
                 subject: Some(subject),
                 peer: Some(peer),
                 sole,
+                adapter: None,
                 now: None,
             };
             let got = known.values(Some(subject), world.suspects(Some(subject)), "nic.chimney");
@@ -1212,6 +1206,82 @@ fn what_is_given_against_the_wire_is_told() {
                     told(&doubts) && told(&chimney.against),
                     "{name}: {doubts:?}"
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_said_of_two_adapters_is_not_taken_for_one() {
+    const HP: &str = "HP NC373i";
+    const OTHER: &str = "Intel PRO/1000";
+    let driver = |name: &str, maker: &str, version: &str, date: &str| {
+        format!(
+            "Description={name}\nDriverDate={date}000000.000000-000\nDriverVersion={version}\nManufacturer={maker}\n\n"
+        )
+    };
+    let (old, new) = ("20060630", "20091201");
+    for (name, drivers, id, called_by, not_by) in [
+        (
+            "the family's good version, and another's low number",
+            [
+                driver(HP, "HP", "5.0.13.0", new),
+                driver(OTHER, "Intel", "2.1.0.0", new),
+            ],
+            "nic-broadcom-toe",
+            None,
+            "",
+        ),
+        (
+            "the family's bad version, and another's",
+            [
+                driver(HP, "HP", "2.8.13.0", new),
+                driver(OTHER, "Intel", "2.1.0.0", new),
+            ],
+            "nic-broadcom-toe",
+            Some(HP),
+            OTHER,
+        ),
+        (
+            "one is old",
+            [
+                driver(HP, "HP", "5.0.13.0", new),
+                driver(OTHER, "Intel", "9.1.0.0", old),
+            ],
+            "nic-driver-age",
+            Some(OTHER),
+            HP,
+        ),
+        (
+            "one is old, the other the system's own",
+            [
+                driver(HP, "HP", "5.0.13.0", old),
+                driver("MAC Bridge", "Microsoft", "5.2.3790.0", old),
+            ],
+            "nic-driver-age",
+            Some(HP),
+            "MAC Bridge",
+        ),
+    ] {
+        let text = format!("{}\n{}", drivers[0], drivers[1]);
+        let mut facts = read(&[(Some(SUBJECT), "facts.txt", &text)]);
+        facts.facts.push(Fact {
+            host: Some(SUBJECT.to_owned()),
+            name: "os".to_owned(),
+            value: "ws2003".to_owned(),
+            file: "facts.txt".to_owned(),
+            ..Fact::default()
+        });
+        let known = HostFacts::new(&facts, Vec::new(), Vec::new());
+        let remedies = engine().advise(&[], &known, Some(CASE_END));
+        let found = remedies.iter().find(|r| r.id == id);
+        let told = found.map(|r| r.known.join("\n"));
+        match called_by {
+            None => assert_eq!(told, None, "{name}"),
+            Some(adapter) => {
+                let told = told.unwrap_or_else(|| panic!("{name}: {:?}", ids(&remedies)));
+                assert!(told.contains(adapter), "{name}: {told}");
+                assert!(!told.contains(not_by), "{name}: {told}");
             }
         }
     }

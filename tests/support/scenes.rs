@@ -826,6 +826,19 @@ pub fn round_robin(rounds: u16, dead: bool) -> Scene {
     scene
 }
 
+/// Connections with a message to servers of one name, so many to each, by turns.
+pub fn spread(counts: &[u16]) -> Scene {
+    let most = counts.iter().copied().max().unwrap_or(0);
+    let turns = (0..most).flat_map(|turn| {
+        let left = counts.iter().zip(25u8..).filter(move |(n, _)| **n > turn);
+        left.map(|(_, server)| server)
+    });
+    all(turns.zip(0u16..).map(|(server, n)| {
+        let convo = between(1, 49_152 + n, server, 25).at(START + i64::from(n) * 5 * SECOND);
+        quit(say(greeted(convo, EXCHANGE), &message(0)))
+    }))
+}
+
 /// Connections to a cluster's address, which by turns are taken and refused; the address of the hardware is of this mode.
 pub fn cluster(mac: [u8; 6], refused: &[bool]) -> Scene {
     let mut server = host(25);
