@@ -34,7 +34,8 @@ pub struct Limits {
     /// How long a closed flow is kept for stragglers.
     pub linger: Duration,
     /// After this silence a closed flow with nothing on its way is given up, and only what it takes to know its stragglers is kept of it;
-    /// they count as [`FlowTable::stragglers`], and are in no record. `None`: it is kept as a whole.
+    /// they count as [`FlowTable::stragglers`], and are in no record; flows that have fallen silent are given up too, and count as
+    /// [`FlowTable::silent`]. `None`: they are kept as a whole.
     pub settle: Option<Duration>,
 }
 
@@ -49,7 +50,14 @@ impl Default for Limits {
     }
 }
 
-/// With [`Limits::settle`], closed flows are looked for this often by the capture's clock.
+/// With [`Limits::settle`], a flow that waits for an answer is given up after this silence: several times what any stack waits between two
+/// retransmissions (four minutes, seen from Windows).
+const UNANSWERED: Duration = Duration::from_secs(600);
+
+/// The same where nothing is on its way: as long as a NAT has to keep an idle connection (RFC 5382, REQ-5).
+const IDLE: Duration = Duration::from_secs(7_440);
+
+/// With [`Limits::settle`], closed and silent flows are looked for this often by the capture's clock.
 const SETTLE_EVERY: i64 = 1_000_000_000;
 
 /// Flows retired at one time: more than a batch of segments can open, so that the table gets no fuller meanwhile.
@@ -266,6 +274,18 @@ impl Slot {
         }
     }
 
+    /// Whether it has been silent for so long that nothing more is to be expected.
+    fn has_fallen_silent(&self, now: Timestamp) -> bool {
+        let waits = match self {
+            Self::Syn(_) => true,
+            Self::Full(c) => !c.is_open() || !c.is_at_rest(),
+            Self::Past(_) => return false,
+        };
+        let patience = if waits { UNANSWERED } else { IDLE };
+        now.since(self.end())
+            .is_some_and(|silent| silent > patience)
+    }
+
     /// Whether it is closed, has been silent for so long, and waits for nothing.
     fn is_settled(&self, now: Timestamp, silence: Duration) -> bool {
         match self {
@@ -309,6 +329,8 @@ pub struct FlowTable {
     settled: Timestamp,
     /// Segments that came for flows whose record was handed on.
     pub stragglers: u64,
+    /// Flows given up because they had been silent for long; what comes of one later counts as a further flow.
+    pub silent: u64,
     /// Flows given up before their end to keep within the limits.
     pub evicted: u64,
     /// Segments that claimed more octets than their frame had room for, and were not believed.
@@ -344,6 +366,7 @@ impl FlowTable {
             taken: 0,
             settled: Timestamp(i64::MIN),
             stragglers: 0,
+            silent: 0,
             evicted: 0,
             overlong: 0,
             segments: 0,
@@ -438,13 +461,21 @@ impl FlowTable {
     }
 
     /// Hands on the records of closed flows that have been silent for so long, and keeps of them what it takes to know their stragglers;
-    /// flows that are idle give back what room they do not use.
+    /// flows that are idle give back what room they do not use, and have to leave when they have been so for long.
     fn settle(&mut self, silence: Duration, out: &mut Vec<Observed>) {
         let nanos = i64::try_from(silence.as_nanos()).unwrap_or(i64::MAX);
+        let may_leave = self.leaving.is_empty();
         for n in 0..self.slots.len() {
             let settled = self.slots[n].take_if(|s| s.is_settled(self.now, silence));
             let Some(Slot::Full(c)) = settled else {
-                if let Some(Slot::Full(c)) = &mut self.slots[n]
+                let Some(slot) = &mut self.slots[n] else {
+                    continue;
+                };
+                if may_leave && slot.has_fallen_silent(self.now) {
+                    let at = u32::try_from(n).unwrap_or(u32::MAX);
+                    self.leaving.push_back((at, slot.index(), false));
+                    self.silent += 1;
+                } else if let Slot::Full(c) = slot
                     // Once or twice in a silence.
                     && (nanos..nanos + 2 * SETTLE_EVERY).contains(&self.now.nanos_since(c.end))
                 {
@@ -1120,6 +1151,79 @@ pub(super) mod tests {
             ("its ports used again", TcpFlags::SYN, 9_000, 62, (2, 2, 3)),
         ] {
             assert_eq!(straggler(&mut table, flags, seq, second), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_flow_that_has_fallen_silent_is_given_up() {
+        const SECOND: i64 = 1_000_000_000;
+        let (syn_ack, ack) = (TcpFlags::SYN.with(TcpFlags::ACK), TcpFlags::ACK);
+        // Flags, direction, sequence and acknowledgement number, octets.
+        let opening = [
+            (TcpFlags::SYN, true, 100, 0, 0),
+            (syn_ack, false, 500, 101, 0),
+            (ack, true, 101, 501, 0),
+        ];
+        let asked = [&opening[..], &[(ack, true, 101, 501, 7)]].concat();
+        let answered = [&asked[..], &[(ack, false, 501, 108, 0)]].concat();
+        for (name, segments, patience) in [
+            ("a lone SYN", &opening[..1], UNANSWERED),
+            (
+                "a handshake that stays half done",
+                &opening[..2],
+                UNANSWERED,
+            ),
+            ("octets that nobody acknowledges", &asked[..], UNANSWERED),
+            ("nothing on its way", &answered[..], IDLE),
+        ] {
+            let limits = Limits {
+                settle: Some(Duration::from_secs(10)),
+                ..Limits::default()
+            };
+            let mut table = FlowTable::new(limits);
+            let mut at = |second: i64, segments: Vec<Segment>| {
+                let segments = segments.into_iter().map(|seg| Segment {
+                    time: Timestamp(second * SECOND),
+                    ..seg
+                });
+                let batch = SegmentBatch {
+                    segments: segments.collect(),
+                    ..SegmentBatch::default()
+                };
+                let mut out = Vec::new();
+                table.push(&batch, &mut out);
+                let closed = out.into_iter().filter_map(|o| match o {
+                    Observed::Closed { record, .. } => Some((record.index, record.evicted)),
+                    _ => None,
+                });
+                (closed.collect::<Vec<_>>(), table.silent, table.len())
+            };
+            let segments = segments
+                .iter()
+                .map(|&(flags, from_first, seq, ack, octets)| Segment {
+                    flags,
+                    from_first,
+                    seq: SeqNum(seq),
+                    ack: SeqNum(ack),
+                    payload_octets: octets,
+                    ..syn(0)
+                });
+            let segments: Vec<Segment> = segments.collect();
+            at(0, segments.clone());
+            let patience = i64::try_from(patience.as_secs()).unwrap();
+            assert_eq!(
+                at(patience, vec![syn(1)]),
+                (vec![], 0, 2),
+                "{name}: not yet"
+            );
+            let gone = at(patience + 2, vec![syn(1)]);
+            assert_eq!(gone, (vec![(0, false)], 1, 1), "{name}");
+            let last = segments[segments.len() - 1];
+            assert_eq!(
+                at(patience + 3, vec![last]).2,
+                2,
+                "{name}: it goes on as another flow"
+            );
         }
     }
 

@@ -253,6 +253,13 @@ impl Tracker {
                 follower.table.stragglers
             ));
         }
+        if follower.table.silent > 0 {
+            notes.push(format!(
+                "{} connections are told of as they stood when they had been silent for ten minutes with something unanswered, or for two \
+                 hours; what came of them later counts as further flows",
+                follower.table.silent
+            ));
+        }
         if follower.table.evicted > 0 {
             notes.push(format!(
                 "{} flows were given up before their end to stay within the limits of memory; what came of them later counts as \
