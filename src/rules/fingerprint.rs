@@ -14,8 +14,8 @@ use crate::net::Direction;
 /// Hosts that are remembered; later ones are left out.
 pub const MAX_HOSTS: usize = 10_000;
 
-/// Of one host: (fact, value) to (confidence, basis).
-type Given = BTreeMap<(&'static str, String), (f64, String)>;
+/// Of one host: each fact and value, with confidence and basis. A list, as there are one or two, and many hosts.
+type Given = Vec<((&'static str, String), (f64, String))>;
 
 /// Collects what hosts give away.
 #[derive(Debug, Default)]
@@ -114,10 +114,16 @@ impl Fingerprints {
             return;
         }
         let facts = self.hosts.entry(host).or_default();
-        let known = facts
-            .entry((name, value.to_owned()))
-            .or_insert_with(|| (confidence, basis()));
-        known.0 = known.0.max(confidence);
+        match facts
+            .iter_mut()
+            .find(|((n, v), _)| *n == name && v == value)
+        {
+            Some((_, known)) => known.0 = known.0.max(confidence),
+            None => {
+                facts.reserve_exact(1);
+                facts.push(((name, value.to_owned()), (confidence, basis())));
+            }
+        }
     }
 
     fn name(&mut self, host: IpAddr, name: &str) {
@@ -134,7 +140,8 @@ impl Fingerprints {
     #[must_use]
     pub fn finish(self) -> (Vec<Inferred>, Vec<(IpAddr, String)>) {
         let mut all = Vec::new();
-        for (host, facts) in self.hosts {
+        for (host, mut facts) in self.hosts {
+            facts.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
             for ((name, value), (confidence, basis)) in facts {
                 all.push(Inferred {
                     host,
