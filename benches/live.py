@@ -3,10 +3,11 @@
 
     sudo benches/live.py target/release/tcptriage                 # rates, each capturer in turn
     sudo benches/live.py target/release/tcptriage --soak 30m --rate 20000 --write
+    sudo benches/live.py target/release/tcptriage --soak 30m --rate 125000 --same
 
 Takes root, iproute2, tcpreplay, and the peers that are installed (Debian: wireshark-common, tcpdump); for rates beyond 100,000 frames a second netsniff-ng
 and tshark. Makes two network namespaces and takes them away again. Frames are those of a capture of the project, sent over and over: by
-trafgen the same ones, as fast as can be; by tcpreplay each time between other addresses, as a soak wants it. A rate counts as kept if every
+trafgen the same ones, as fast as can be; by tcpreplay each time between other addresses, as a soak wants it (or the same ones: --same). A rate counts as kept if every
 frame that was sent was captured and the kernel dropped none. Sender and capturers share the machine's processors: compare figures of one run
 alone.
 """
@@ -86,7 +87,7 @@ def capturers(binary):
     live = [binary, "live", "-i", "veth0", "--format", "ndjson", "--user", "root", "--buffer", f"{BUFFER}MiB"]
     found = [
         Capturer("tcptriage live", live, of_tcptriage),
-        Capturer("tcptriage live --write", [*live, "--write", "FOLDER/ring", "--ring", "10x1GB"], of_tcptriage),
+        Capturer("tcptriage live --write", [*live, "--write", "FOLDER/ring", "--ring", "10x100MB"], of_tcptriage),
     ]
     if shutil.which("dumpcap"):
         words = f"dumpcap -q -i veth0 -B {BUFFER} -w FOLDER/d.pcapng"
@@ -103,9 +104,12 @@ class Tcpreplay:
     def __init__(self, capture, folder):
         self.capture = capture
 
-    def send(self, rate, frames):
+    def command(self, rate, *more):
         speed = f"--pps={rate}" if rate else "--topspeed"
-        out = run(*inside(A, "tcpreplay", "-q", "-K", "-i", "veth0", "--unique-ip", "--loop=0", speed, f"--limit={frames}", self.capture))
+        return inside(A, "tcpreplay", "-q", "-K", "-i", "veth0", "--unique-ip", "--loop=0", speed, *more, self.capture)
+
+    def send(self, rate, frames):
+        out = run(*self.command(rate, f"--limit={frames}"))
         text = out.stdout + out.stderr
         sent = int(re.search(r"Successful packets:\s+(\d+)", text).group(1))
         return sent, float(re.search(r"in (\d+(?:\.\d+)?) seconds", text).group(1))
@@ -122,16 +126,16 @@ class Trafgen:
         run("tshark", "-r", capture, "-Y", "frame.len <= 1514", "-c", str(self.FRAMES), "-F", "pcap", "-w", some)
         run("netsniff-ng", "--in", some, "--out", self.frames, "-s")
         started = time.time()
-        self.start(0, 1)
+        run(*self.command(0, "--num", "1"))
         self.beginning = time.time() - started
 
-    def start(self, rate, frames):
+    def command(self, rate, *more):
         speed = ["--rate", f"{rate}pps"] if rate else []
-        run(*inside(A, "trafgen", "--dev", "veth0", "--conf", self.frames, "--num", str(frames), "--cpus", "1", "-C", *speed))
+        return inside(A, "trafgen", "--dev", "veth0", "--conf", self.frames, "--cpus", "1", "-C", *speed, *more)
 
     def send(self, rate, frames):
         started = time.time()
-        self.start(rate, frames)
+        run(*self.command(rate, "--num", str(frames)))
         return frames, max(time.time() - started - self.beginning, 0.001)
 
 
@@ -155,37 +159,46 @@ def rates(args, capture, folder):
         print(f"{name}: no frame dropped at {rate:.0f} a second")
 
 
+def memory(pid):
+    """Resident MiB: in all, and what is its own (without mapped files and the buffer that it shares with the kernel)."""
+    with open(f"/proc/{pid}/status") as status:
+        text = status.read()
+    return [int(re.search(rf"{name}:\s+(\d+)", text).group(1)) / 1024 for name in ("VmRSS", "RssAnon")]
+
+
 def soak(args, capture, folder):
     """Resident memory and drops each minute, at a steady rate of frames; each round of the capture is between new addresses."""
-    measured, stats, read = [], {}, 0
+    own, stats, read = [], {}, 0
     unit = {"s": 1, "m": 60, "h": 3600}
-    until = time.time() + float(args.soak[:-1]) * unit[args.soak[-1]]
+    sender = (Trafgen if args.same else Tcpreplay)(capture, folder)
     live = capturers(args.binary)[1 if args.write else 0]
     live.start(folder)
-    sender = subprocess.Popen(inside(A, "tcpreplay", "-q", "-K", "-i", "veth0", "--unique-ip", "--loop=0", f"--pps={args.rate}", capture),
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.time() + float(args.soak[:-1]) * unit[args.soak[-1]]
+    sending = subprocess.Popen(sender.command(args.rate), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     started = time.time()
     try:
         while time.time() < until:
             time.sleep(min(60, max(1, until - time.time())))
-            with open(f"/proc/{live.process.pid}/status") as status:
-                resident = int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
+            resident, anonymous = memory(live.process.pid)
             with open(os.path.join(folder, "log")) as log:
                 log.seek(read)
                 lines = log.readlines()
                 read = log.tell()
             told = [line for line in lines if line.startswith('{"event":"stats"') and line.endswith("\n")]
             stats = json.loads(told[-1]) if told else stats
-            measured.append((resident / 1024, stats.get("dropped_by_kernel") or 0))
-            print(f"{time.time() - started:7.0f} s  {resident / 1024:7.1f} MiB  {stats.get('frames')} frames  "
+            own.append(anonymous)
+            print(f"{time.time() - started:7.0f} s  {resident:7.1f} MiB, of its own {anonymous:7.1f}  {stats.get('frames')} frames  "
                   f"{stats.get('flows_under_way')} flows under way  {stats.get('dropped_by_kernel')} dropped", flush=True)
     finally:
-        sender.kill()
-        live.stop()
+        # It may have children, and nobody else is in there.
+        for pid in run("ip", "netns", "pids", A).stdout.split():
+            os.kill(int(pid), signal.SIGKILL)
+        sending.wait()
+        captured, dropped = live.stop()
     # The first third fills what is bounded.
-    third = max(1, len(measured) // 3)
-    first, last = (max(mib for mib, _ in part) for part in (measured[:third], measured[-third:]))
-    print(f"resident at most: {first:.1f} MiB in the first third, {last:.1f} MiB in the last; {measured[-1][1]} frames dropped")
+    third = max(1, len(own) // 3)
+    print(f"of its own at most: {max(own[:third]):.1f} MiB in the first third, {max(own[third:-third] or own):.1f} in the second, "
+          f"{max(own[-third:]):.1f} in the last; {captured} frames, {live.seconds:.0f} s of processor time, {dropped} dropped")
 
 
 def main():
@@ -198,6 +211,7 @@ def main():
     parser.add_argument("--soak", help="instead: run so long (30m) at one rate")
     parser.add_argument("--rate", type=int, default=20_000)
     parser.add_argument("--write", action="store_true", help="soak with --write")
+    parser.add_argument("--same", action="store_true", help="soak with the same frames over and over, by trafgen: rates beyond 50,000")
     args = parser.parse_args()
     args.binary = os.path.abspath(args.binary)
     capture = os.path.abspath(args.capture)
