@@ -685,7 +685,8 @@ impl Connection {
             h.rec.window_scale = seg.syn.window_scale;
             h.rec.sack_permitted = Some(seg.syn.sack_permitted);
             h.rec.timestamps = Some(seg.timestamps.is_some());
-            self.streams[own].begin(at + 1);
+            // Behind what the other end had acknowledged before: octets from before that have no place to count from.
+            self.streams[own].begin((at + 1).max(StreamOffset::ORIGIN.0));
         }
         if ack {
             self.handshake.syn_ack_seen = true;

@@ -945,6 +945,7 @@ impl FlowTable {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::ChunkData;
     use super::*;
     use crate::decode::{OctetRef, SynOptions};
     use crate::net::{Family, FrameNo, MacAddr, SeqNum};
@@ -1224,6 +1225,71 @@ pub(super) mod tests {
                 2,
                 "{name}: it goes on as another flow"
             );
+        }
+    }
+
+    #[test]
+    fn octets_are_handed_on_without_hole_or_overlap() {
+        const ACK: u16 = 0x10;
+        const SYN_ACK: u16 = 0x12;
+        // (name, segments: by the client, flags, number, acknowledgement, octets; chunks: by the client, offset, octets)
+        type Sent = (bool, u16, u32, u32, u32);
+        let rows: [(&str, &[Sent], &[(bool, u64, u64)]); 2] = [
+            (
+                "a SYN in front of what was acknowledged before",
+                &[
+                    (true, ACK, 100, 508, 0),
+                    (true, 0x2f, 102, 499, 0),
+                    (false, SYN_ACK, 499, 102, 3),
+                    (true, ACK, 100, 602, 3),
+                ],
+                &[(true, 0, 3), (false, 0, 94)],
+            ),
+            (
+                "a SYN behind its acknowledgement",
+                &[
+                    (true, 2, 100, 0, 0),
+                    (true, ACK, 101, 500, 0),
+                    (false, SYN_ACK, 499, 101, 3),
+                    (true, ACK, 101, 602, 3),
+                ],
+                &[(false, 0, 3), (true, 1, 3), (false, 3, 99)],
+            ),
+        ];
+        for (name, sent, want) in rows {
+            let segments = sent
+                .iter()
+                .zip(0..)
+                .map(|(&(client, flags, seq, ack, octets), n)| {
+                    let mut seg = syn(0);
+                    (seg.frame, seg.time) = (FrameNo(n + 1), Timestamp(n as i64 * 1_000_000));
+                    (seg.from_first, seg.flags) = (client, TcpFlags(flags));
+                    (seg.seq, seg.ack, seg.payload_octets) = (SeqNum(seq), SeqNum(ack), octets);
+                    seg
+                });
+            let batch = SegmentBatch {
+                segments: segments.collect(),
+                ..SegmentBatch::default()
+            };
+            let mut out = Vec::new();
+            FlowTable::new(Limits::default()).push(&batch, &mut out);
+            let chunks: Vec<_> = out
+                .iter()
+                .filter_map(|seen| match seen {
+                    Observed::Chunk(chunk) => {
+                        let ChunkData::Gap(octets) = chunk.data else {
+                            return None;
+                        };
+                        Some((
+                            chunk.direction == Direction::ClientToServer,
+                            chunk.offset,
+                            octets,
+                        ))
+                    }
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(chunks, want, "{name}: {out:?}");
         }
     }
 
