@@ -139,7 +139,11 @@ pub(super) fn flow_key(ip: &IpHeader, ports: [u16; 2], encapsulation: u32) -> (F
 /// The hash of a key: the same everywhere in this process, another in the next, so that no file can be made to collide.
 #[inline]
 pub fn flow_hash(key: &FlowKey) -> u64 {
-    let (seed, shared) = seeds();
+    seeded_hash(key, seeds())
+}
+
+#[inline]
+fn seeded_hash(key: &FlowKey, (seed, shared): &(u64, SharedSeed)) -> u64 {
     let mut hasher = FoldHasher::with_seed(*seed, shared);
     let word = |octets: &[u8; 16], at: usize| {
         octets
@@ -164,10 +168,69 @@ pub fn flow_hash(key: &FlowKey) -> u64 {
 
 /// Seeds from the system's randomness, drawn once: foldhash's own come from addresses alone.
 #[inline]
-fn seeds() -> &'static (u64, SharedSeed) {
+pub(super) fn seeds() -> &'static (u64, SharedSeed) {
     static SEEDS: OnceLock<(u64, SharedSeed)> = OnceLock::new();
-    SEEDS.get_or_init(|| {
-        let random = RandomState::new();
-        (random.hash_one(0), SharedSeed::from_u64(random.hash_one(1)))
-    })
+    SEEDS.get_or_init(draw)
+}
+
+fn draw() -> (u64, SharedSeed) {
+    let random = RandomState::new();
+    (random.hash_one(0), SharedSeed::from_u64(random.hash_one(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Buckets that the keys are spread over: fewer than a table of as many flows has.
+    const BUCKETS: usize = 512;
+
+    /// Keys in the fullest bucket under a seed. A table picks its bucket by the lowest bits.
+    fn fullest(keys: &[FlowKey], seeds: &(u64, SharedSeed)) -> usize {
+        let mut buckets = [0; BUCKETS];
+        for key in keys {
+            buckets[seeded_hash(key, seeds) as usize % BUCKETS] += 1;
+        }
+        buckets.into_iter().max().unwrap_or_default()
+    }
+
+    #[test]
+    fn connections_that_collide_under_one_seed_do_not_under_another() {
+        let known = (7, SharedSeed::from_u64(7));
+        for family in [Family::V4, Family::V6] {
+            // What somebody who knew the seed would send: all of it into one bucket.
+            let mut addrs = [[0; 16]; 2];
+            let all = (0_u32..).map(|n| {
+                addrs[0][12..].copy_from_slice(&n.to_be_bytes());
+                FlowKey {
+                    addrs,
+                    ports: [40_000, 25],
+                    encapsulation: 0,
+                    family,
+                }
+            });
+            let keys: Vec<FlowKey> = all
+                .filter(|key| seeded_hash(key, &known) as usize % BUCKETS == 0)
+                .take(BUCKETS)
+                .collect();
+            assert_eq!(fullest(&keys, &known), BUCKETS, "{family:?}");
+            // One in each bucket on average. Twenty in one by chance: once in 10^16 runs.
+            for seeds in [seeds(), &draw(), &draw()] {
+                let fullest = fullest(&keys, seeds);
+                assert!(fullest < 20, "{family:?}: {fullest}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_seed_is_another() {
+        let key = FlowKey {
+            addrs: [[1; 16], [2; 16]],
+            ports: [40_000, 25],
+            encapsulation: 0,
+            family: Family::V4,
+        };
+        assert_eq!(flow_hash(&key), flow_hash(&key));
+        assert_ne!(seeded_hash(&key, &draw()), seeded_hash(&key, &draw()));
+    }
 }
