@@ -10,7 +10,7 @@
 //!
 //! What can be read but once (`-`, a named pipe) is never looked at, and stands alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{CaptureError, CaptureInfo, FrameBatch, LinkType, OpenOptions, open};
@@ -62,13 +62,27 @@ pub struct Found {
 /// Where an argument names nothing, or a folder cannot be read. A file named outright is not looked at: [`open()`] says what is
 /// wrong with it.
 pub fn find(args: &[String], options: &OpenOptions) -> Result<Found, CaptureError> {
+    find_up_to(args, options, MAX_FILES)
+}
+
+/// The same with `most` files of one folder or pattern.
+pub(super) fn find_up_to(
+    args: &[String],
+    options: &OpenOptions,
+    most: usize,
+) -> Result<Found, CaptureError> {
     let mut found = Found::default();
     let mut paths = Vec::new();
     for arg in args {
+        let (named, more) = first_named(arg, most)?;
+        if more {
+            found.notes.push(format!(
+                "{arg} names more than {most} files; only the first {most} by name were read"
+            ));
+        }
         if is_folder(arg) {
-            let inside = named(arg)?;
             let before = paths.len();
-            for path in inside {
+            for path in named {
                 keep_captures(path, options, &mut paths, &mut found.notes);
             }
             if paths.len() == before {
@@ -78,7 +92,7 @@ pub fn find(args: &[String], options: &OpenOptions) -> Result<Found, CaptureErro
                 });
             }
         } else if is_pattern(arg) {
-            for path in named(arg)? {
+            for path in named {
                 keep_captures(path, options, &mut paths, &mut found.notes);
             }
         } else {
@@ -99,20 +113,24 @@ pub fn find(args: &[String], options: &OpenOptions) -> Result<Found, CaptureErro
     Ok(found)
 }
 
-/// The files that an argument names, captures or not: itself, those of a folder, or those that a pattern matches. None is opened.
+/// The files that an argument names, captures or not: itself, those of a folder, or those that a pattern matches, the first
+/// [`MAX_FILES`] of them. None is opened.
 ///
 /// # Errors
 /// Where a folder cannot be read, or no file matches a pattern.
 pub fn named(arg: &str) -> Result<Vec<String>, CaptureError> {
+    Ok(first_named(arg, MAX_FILES)?.0)
+}
+
+/// The first `most` of these files by name, and whether there are more.
+fn first_named(arg: &str, most: usize) -> Result<(Vec<String>, bool), CaptureError> {
     if is_folder(arg) {
-        let mut inside = folder(arg)?;
-        inside.truncate(MAX_FILES);
-        return Ok(inside);
+        return folder(arg, most);
     }
     if is_pattern(arg) {
-        return pattern(arg);
+        return pattern(arg, most);
     }
-    Ok(vec![arg.to_owned()])
+    Ok((vec![arg.to_owned()], false))
 }
 
 fn is_folder(arg: &str) -> bool {
@@ -217,13 +235,13 @@ fn keep_captures(
     }
 }
 
-/// The regular files of a folder by name; hidden ones are left out.
-fn folder(path: &str) -> Result<Vec<String>, CaptureError> {
+/// The first regular files of a folder by name, and whether there are more; hidden ones are left out.
+fn folder(path: &str, most: usize) -> Result<(Vec<String>, bool), CaptureError> {
     let failed = |source| CaptureError::Io {
         path: path.to_owned(),
         source,
     };
-    let mut files = Vec::new();
+    let (mut files, mut more) = (BTreeSet::new(), false);
     for entry in std::fs::read_dir(path).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
@@ -232,15 +250,18 @@ fn folder(path: &str) -> Result<Vec<String>, CaptureError> {
             && !hidden
             && entry.path().is_file()
         {
-            files.push(name.to_owned());
+            files.insert(name.to_owned());
+            if files.len() > most {
+                files.pop_last();
+                more = true;
+            }
         }
     }
-    files.sort();
-    Ok(files)
+    Ok((files.into_iter().collect(), more))
 }
 
-/// The files that a pattern matches.
-fn pattern(pattern: &str) -> Result<Vec<String>, CaptureError> {
+/// The first files that a pattern matches, and whether there are more.
+fn pattern(pattern: &str, most: usize) -> Result<(Vec<String>, bool), CaptureError> {
     let refuse = |reason: String| CaptureError::NotACapture {
         path: pattern.to_owned(),
         reason,
@@ -251,16 +272,15 @@ fn pattern(pattern: &str) -> Result<Vec<String>, CaptureError> {
             error.msg
         ))
     })?;
-    let files: Vec<String> = matches
+    let mut matches = matches
         .filter_map(Result::ok)
         .filter(|path| path.is_file())
-        .filter_map(|path| path.to_str().map(str::to_owned))
-        .take(MAX_FILES)
-        .collect();
+        .filter_map(|path| path.to_str().map(str::to_owned));
+    let files: Vec<String> = matches.by_ref().take(most).collect();
     if files.is_empty() {
         return Err(refuse("no file matches it".to_owned()));
     }
-    Ok(files)
+    Ok((files, matches.next().is_some()))
 }
 
 /// Puts files together whose names differ in numbers only.

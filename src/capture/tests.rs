@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::fields::Order::{self, Big, Little};
+use super::find::find_up_to;
 use super::*;
 
 /// Octets put together field by field.
@@ -996,6 +997,17 @@ fn finding() {
     assert!(paths(&[&format!("{inside}/*.nothing")]).is_err());
     std::fs::create_dir(folder.0.join("empty")).unwrap();
     assert!(paths(&[&format!("{inside}/empty")]).is_err());
+
+    // Of more files than are taken, the first by name, and a word on the others.
+    for arg in [inside.to_owned(), format!("{inside}/*")] {
+        for (most, files, told) in [(2, 2, true), (4, 3, false)] {
+            let found = find_up_to(std::slice::from_ref(&arg), &options, most).unwrap();
+            let taken: usize = found.sets.iter().map(|set| set.files.len()).sum();
+            let want = format!("{arg} names more than {most} files");
+            let is_told = found.notes.iter().any(|n| n.starts_with(&want));
+            assert_eq!((taken, is_told), (files, told), "{arg}, {most}");
+        }
+    }
 }
 
 #[test]
