@@ -5,6 +5,7 @@
 //! Never:  works anything out itself; hands clap's types on
 
 mod args;
+mod crash;
 mod knowledge;
 #[cfg(all(feature = "live", target_os = "linux"))]
 mod live;
@@ -16,6 +17,7 @@ mod values;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -50,18 +52,21 @@ const CANNOT: u8 = 2;
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
+    crash::watch();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    match run(&cli) {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Found) => ExitCode::from(1),
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
+    // A panic was told already.
+    match panic::catch_unwind(AssertUnwindSafe(|| run(&cli))) {
+        Ok(Ok(Outcome::Done)) => ExitCode::SUCCESS,
+        Ok(Ok(Outcome::Found)) => ExitCode::from(1),
+        Ok(Err(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
             complain(&told_once(&error));
             ExitCode::from(CANNOT)
         }
+        Err(_) => ExitCode::from(CANNOT),
     }
 }
 
