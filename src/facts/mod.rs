@@ -176,13 +176,8 @@ nstat, netstat -s, postconf, testparm and show interfaces, and what `tcptriage c
 /// holds several, and then each host's part is its own.
 pub fn read(host: Option<&str>, file_name: &str, octets: &[u8], into: &mut Facts) -> usize {
     let lines = text::lines(octets);
-    if octets.len() > text::MAX_OCTETS {
-        into.left_out.push(format!(
-            "{file_name} has {} octets; only the first {} were read",
-            octets.len(),
-            text::MAX_OCTETS
-        ));
-    }
+    into.left_out
+        .extend(text::unread(file_name, octets, &lines));
     let mut hosts = Hosts {
         given: host.map(str::to_owned),
         ..Hosts::default()
@@ -281,7 +276,10 @@ fn take(section: &Section<'_>, mut sink: Sink, hosts: &Hosts, file: &str, into: 
             left_out(into, format!("only the first {MAX_FACTS} facts were kept"));
             break;
         }
-        let Line { number, text } = line(found.line);
+        let Line { number, mut text } = line(found.line);
+        if found.name.starts_with(postconf::NAME) {
+            text = postconf::without_tables(&text);
+        }
         into.facts.push(Fact {
             host: hosts.now(),
             name: found.name.into_owned(),

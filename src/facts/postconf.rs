@@ -6,6 +6,9 @@
 
 use super::{Found, Section, Sink};
 
+/// How facts of Postfix are named.
+pub(super) const NAME: &str = "postfix.";
+
 /// How Postfix's names begin, save those of [`NAMES`].
 const PREFIXES: &[&str] = &[
     "smtpd_",
@@ -70,7 +73,61 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
     }
     let secret = name.contains("password") || name.contains("_key");
     if known && !secret && !value.is_empty() {
-        out.fact(Found::new(format!("postfix.{name}"), value, from));
+        let value = without_tables(&value);
+        out.fact(Found::new(format!("{NAME}{name}"), value, from));
     }
     at - from
+}
+
+/// Tables whose contents stand in the parameter itself, by the words that begin them.
+const TABLES: &[&str] = &["inline:", "static:"];
+
+/// The value with `…` in place of what such tables hold: it may be a password, or the key of a block list.
+pub(super) fn without_tables(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(end) = TABLES
+        .iter()
+        .filter_map(|table| Some(rest.find(table)? + table.len()))
+        .min()
+    {
+        let (before, table) = rest.split_at(end);
+        text.push_str(before);
+        text.push('…');
+        let mut depth = 0_usize;
+        let ends = table.find(|c: char| {
+            depth += usize::from(c == '{');
+            // The brace that closes the table is left where it is.
+            let is_last = c == '}' && depth <= 1;
+            depth = depth.saturating_sub(usize::from(c == '}'));
+            is_last || depth == 0 && (c == ',' || c.is_whitespace())
+        });
+        rest = ends.and_then(|at| table.get(at..)).unwrap_or_default();
+    }
+    text + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_left_out() {
+        for (value, want) in [
+            ("permit", "permit"),
+            ("inline:{a=secret}", "inline:…}"),
+            ("static:secret", "static:…"),
+            ("static:secret, permit", "static:…, permit"),
+            (
+                "hash:/etc/a, inline:{ {a = b c} d=e }, permit",
+                "hash:/etc/a, inline:…}, permit",
+            ),
+            ("static:{535 no} inline:{a=b} x", "static:…} inline:…} x"),
+            ("inline:", "inline:…"),
+            ("inline:{a", "inline:…"),
+            ("inline:}}, x", "inline:…}}, x"),
+        ] {
+            assert_eq!(without_tables(value), want, "{value}");
+        }
+    }
 }

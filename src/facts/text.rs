@@ -37,6 +37,26 @@ pub(super) fn lines(octets: &[u8]) -> Vec<Line> {
         .collect()
 }
 
+/// What of the file was not read because of a limit, in sentences; `lines`: what [`lines`] made of it.
+pub(super) fn unread(file_name: &str, octets: &[u8], lines: &[Line]) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if octets.len() > MAX_OCTETS {
+        sentences.push(format!(
+            "{file_name} has {} octets; only the first {MAX_OCTETS} were read",
+            octets.len()
+        ));
+    }
+    let is_cut =
+        |line: &&Line| line.text.len() >= MAX_LINE && line.text.chars().count() >= MAX_LINE;
+    if let Some(line) = lines.iter().find(is_cut) {
+        sentences.push(format!(
+            "{file_name} has lines of {MAX_LINE} characters and more (the first: line {}); no more than those were read of each",
+            line.number
+        ));
+    }
+    sentences
+}
+
 fn decode(octets: &[u8]) -> String {
     match octets {
         [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),

@@ -153,6 +153,8 @@ pub struct LogSession {
     pub outcome: Option<String>,
     pending: Vec<(String, Timestamp)>,
     authenticating: bool,
+    /// Something of it was left out because of a limit.
+    is_cut: bool,
 }
 
 /// What all logs given say.
@@ -189,14 +191,9 @@ pub const KNOWN: &str =
 
 /// Reads a log file into `into`. Says whether it is one of [`KNOWN`]; such a log may still hold no session.
 pub fn read_log(file_name: &str, octets: &[u8], into: &mut Logs) -> bool {
-    if octets.len() > text::MAX_OCTETS {
-        let sentence = format!(
-            "{file_name} has {} octets; only the first {} were read",
-            octets.len(),
-            text::MAX_OCTETS
-        );
-        into.left_out.push(sentence);
-    }
+    let lines = text::lines(octets);
+    into.left_out
+        .extend(text::unread(file_name, octets, &lines));
     let mut sessions: HashMap<(LogKind, String), usize> = into
         .sessions
         .iter()
@@ -206,7 +203,7 @@ pub fn read_log(file_name: &str, octets: &[u8], into: &mut Logs) -> bool {
     let mut kind = None;
     let mut version: Option<u32> = None;
     let mut columns: Option<Columns> = None;
-    for line in text::lines(octets) {
+    for line in lines {
         if line.text.trim().is_empty() {
             continue;
         }
@@ -327,6 +324,7 @@ fn take(
                 outcome: None,
                 pending: Vec::new(),
                 authenticating: false,
+                is_cut: false,
             });
             sessions.insert(key, into.sessions.len() - 1);
             into.sessions.len() - 1
@@ -354,6 +352,15 @@ fn take(
             .remote
             .or_else(|| grammar::endpoint(get(&["remote-endpoint"])));
         session.protocol(event, get(&["data"]), get(&["context"]), time, line.number);
+    }
+    if std::mem::take(&mut session.is_cut) {
+        left_out(
+            into,
+            format!(
+                "of one session no more than {MAX_EXCHANGES} replies, {MAX_PENDING} commands without one, and {MAX_NOTES} tarpits and unhealthy \
+                 targets were kept"
+            ),
+        );
     }
     true
 }
@@ -427,9 +434,12 @@ impl LogSession {
     }
 
     fn ask(&mut self, command: String, time: Timestamp) {
-        if self.pending.len() < MAX_PENDING {
-            self.pending.push((command, time));
-        }
+        push(
+            &mut self.pending,
+            MAX_PENDING,
+            (command, time),
+            &mut self.is_cut,
+        );
     }
 
     fn reply(&mut self, data: &str, time: Timestamp, line: usize) {
@@ -453,16 +463,20 @@ impl LogSession {
         if code == 354 {
             self.pending.insert(0, ("(message)".to_owned(), time));
         }
-        if self.exchanges.len() < MAX_EXCHANGES {
-            self.exchanges.push(Exchange {
-                line,
-                command,
-                asked,
-                code,
-                reply: short(data),
-                answered: time,
-            });
-        }
+        let exchange = Exchange {
+            line,
+            command,
+            asked,
+            code,
+            reply: short(data),
+            answered: time,
+        };
+        push(
+            &mut self.exchanges,
+            MAX_EXCHANGES,
+            exchange,
+            &mut self.is_cut,
+        );
     }
 
     fn note(&mut self, data: &str, context: &str, time: Timestamp, line: usize) {
@@ -473,15 +487,14 @@ impl LogSession {
             .into_iter()
             .map(str::trim)
             .find(|text| !text.is_empty() && !text.starts_with("Tarpit for"));
-        if self.tarpits.len() < MAX_NOTES {
-            self.tarpits.push(Tarpit {
-                line,
-                time,
-                nanos,
-                reason,
-                outcome: outcome.map(short),
-            });
-        }
+        let tarpit = Tarpit {
+            line,
+            time,
+            nanos,
+            reason,
+            outcome: outcome.map(short),
+        };
+        push(&mut self.tarpits, MAX_NOTES, tarpit, &mut self.is_cut);
     }
 
     /// A record of a connectivity log.
@@ -501,10 +514,10 @@ impl LogSession {
             }
             _ => {}
         }
-        if grammar::has_word(text, "MarkedUnhealthy") && self.unhealthy.len() < MAX_NOTES {
+        if grammar::has_word(text, "MarkedUnhealthy") {
             let target = grammar::target(text);
             let winsock = grammar::winsock(text);
-            self.unhealthy.push(Unhealthy {
+            let unhealthy = Unhealthy {
                 line,
                 time,
                 addr: target.map(|(addr, _)| addr),
@@ -513,8 +526,18 @@ impl LogSession {
                 word: winsock.map(|(word, _)| word),
                 failure_count: grammar::labelled(text, "FailureCount"),
                 next_retry: grammar::next_retry(text),
-            });
+            };
+            push(&mut self.unhealthy, MAX_NOTES, unhealthy, &mut self.is_cut);
         }
+    }
+}
+
+/// Appends to a list that holds at most `most`; says in `is_cut` where it does already.
+fn push<T>(list: &mut Vec<T>, most: usize, item: T, is_cut: &mut bool) {
+    if list.len() < most {
+        list.push(item);
+    } else {
+        *is_cut = true;
     }
 }
 

@@ -139,6 +139,84 @@ fn every_cut_reads_to_its_end() {
 }
 
 #[test]
+fn what_is_beyond_a_limit_is_told() {
+    let head = RECEIVE.split_inclusive('\n').take(5).collect::<String>();
+    let record = |event: &str, data: &str| {
+        format!(
+            "2020-11-27T09:34:38.900Z,EX1,08D892B7A9441226,0,10.0.1.5:25,203.0.113.96:54368,{event},{data},\n"
+        )
+    };
+    let exchange = record("<", "NOOP") + &record(">", "250 ok");
+    let tarpit = record("*", "Tarpit for '0.00:00:05'");
+    let failed = "2011-03-01T10:15:20.123Z,08CDA5F0C3B2E1A4,SMTP,site:site-b,>,Failed connection to 10.2.0.4:25 (TimedOut:0000274C)\
+                  [TargetIPAddress:10.2.0.4:25|MarkedUnhealthy|FailureCount:1]\n";
+    let connectivity = CONNECTIVITY
+        .split_inclusive('\n')
+        .take(2)
+        .collect::<String>();
+    let long = |by: usize| record("<", &"x".repeat((1 << 16) - record("<", "").len() + by));
+    for (name, text, want) in [
+        (
+            "replies: as many",
+            head.clone() + &exchange.repeat(MAX_EXCHANGES),
+            None,
+        ),
+        (
+            "replies: one more",
+            head.clone() + &exchange.repeat(MAX_EXCHANGES + 1),
+            Some("of one session"),
+        ),
+        (
+            "commands: as many",
+            head.clone() + &record("<", "NOOP").repeat(MAX_PENDING),
+            None,
+        ),
+        (
+            "commands: one more",
+            head.clone() + &record("<", "NOOP").repeat(MAX_PENDING + 1),
+            Some("of one session"),
+        ),
+        (
+            "tarpits: as many",
+            head.clone() + &tarpit.repeat(MAX_NOTES),
+            None,
+        ),
+        (
+            "tarpits: one more",
+            head.clone() + &tarpit.repeat(MAX_NOTES + 1),
+            Some("of one session"),
+        ),
+        (
+            "targets: as many",
+            connectivity.clone() + &failed.repeat(MAX_NOTES),
+            None,
+        ),
+        (
+            "targets: one more",
+            connectivity.clone() + &failed.repeat(MAX_NOTES + 1),
+            Some("of one session"),
+        ),
+        ("a line: shorter", head.clone() + &long(0), None),
+        (
+            "a line: cut",
+            head.clone() + &long(2),
+            Some("(the first: line 6)"),
+        ),
+    ] {
+        let logs = logs(&text);
+        assert_eq!(logs.sessions.len(), 1, "{name}");
+        let told = &logs.left_out;
+        match want {
+            None => assert!(told.is_empty(), "{name}: {told:?}"),
+            Some(want) => assert!(
+                told.len() == 1 && told[0].contains(want),
+                "{name}: {told:?}"
+            ),
+        }
+    }
+}
+
+#[test]
 fn sessions_join_flows() {
     let session = logs(RECEIVE).sessions.remove(0);
     let (client, server) = session.ends().unwrap();
