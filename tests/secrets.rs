@@ -40,6 +40,9 @@ const SECRETS: &[&str] = &[
     "sesame-unknown",
 ];
 
+/// The same in what hosts say of themselves.
+const FACTS: &[&str] = &["sesame-fact", "sesame-inline", "sesame-key", "sesame-table"];
+
 /// Addresses of mail users: for `--show-addresses`.
 const ADDRESSES: &[&str] = &[
     "marker-sender",
@@ -292,6 +295,18 @@ fn capture(folder: &Path) -> PathBuf {
     path
 }
 
+/// What two hosts say of themselves, with passwords where administrators put them.
+fn facts(folder: &Path) -> PathBuf {
+    let text = "$ postconf -n\nsmtpd_error_sleep_time = 1s\nsmtp_sasl_password_maps = static:relay:sesame-fact\n\
+                smtp_sasl_auth_cache_name = inline:{x=sesame-inline}\n\
+                postscreen_dnsbl_reply_map = inline:{{sesame-key.example = list.example}}\n\
+                smtpd_client_restrictions = check_client_access static:{sesame-table}, permit\n\
+                $ sysctl -a\nnet.ipv4.tcp_sack = 1\n";
+    let path = folder.join("facts.txt");
+    fs::write(&path, text).unwrap();
+    path
+}
+
 /// A receive log of the first session, as Exchange writes it where somebody had it write everything.
 fn log(folder: &Path) -> PathBuf {
     let mut text = "#Software: Microsoft Exchange Server\r\n#Version: 14.0.0.0\r\n#Log-type: SMTP Receive Protocol Log\r\n\
@@ -346,10 +361,11 @@ fn folder(name: &str) -> PathBuf {
 
 /// Everything that the program writes of the capture with these options, each with its name.
 fn outputs(folder: &Path, options: &[&str]) -> Vec<(String, Vec<u8>)> {
-    let (capture, log) = (capture(folder), log(folder));
-    let (capture, log) = (capture.to_str().unwrap(), log.to_str().unwrap());
+    let (capture, log, facts) = (capture(folder), log(folder), facts(folder));
+    let [capture, log, facts] = [&capture, &log, &facts].map(|path| path.to_str().unwrap());
     let mut all = Vec::new();
-    let mut args = vec!["analyze", "-v", "--logs", log];
+    let known = format!("192.0.2.25={facts}");
+    let mut args = vec!["analyze", "-v", "--logs", log, "--facts", &known];
     args.extend(options);
     let files: Vec<PathBuf> = ["json", "md", "html", "txt", "csv", "pcapng"]
         .map(|ending| folder.join(format!("report.{ending}")))
@@ -373,6 +389,10 @@ fn outputs(folder: &Path, options: &[&str]) -> Vec<(String, Vec<u8>)> {
         }
         all.push((command.to_owned(), run(&args)));
     }
+    for format in ["text", "json"] {
+        let name = format!("facts as {format}");
+        all.push((name, run(&["facts", "--format", format, facts])));
+    }
     all
 }
 
@@ -391,8 +411,9 @@ fn no_secret_is_in_any_output() {
         ]);
         all.push((format!("segments as {format}"), told));
     }
-    let raw = fs::read(&capture).unwrap();
-    for marker in SECRETS.iter().chain(ADDRESSES) {
+    let raw = [fs::read(&capture), fs::read(folder.join("facts.txt"))].map(Result::unwrap);
+    let raw = raw.concat();
+    for marker in SECRETS.iter().chain(FACTS).chain(ADDRESSES) {
         assert!(holds(&raw, marker), "{marker} is not planted");
         for (name, octets) in &all {
             assert!(!holds(octets, marker), "{marker} is in {name}");
@@ -401,6 +422,10 @@ fn no_secret_is_in_any_output() {
     // What is told of the dialogs is told.
     let text = String::from_utf8_lossy(&all[0].1);
     assert!(text.contains("535") || text.contains("550"), "{text}");
+    assert!(
+        all.iter()
+            .any(|(name, octets)| name == "facts as text" && holds(octets, "permit"))
+    );
     fs::remove_dir_all(folder).unwrap();
 }
 
@@ -408,7 +433,7 @@ fn no_secret_is_in_any_output() {
 fn addresses_are_shown_where_they_are_asked_for_and_secrets_never() {
     let folder = folder("shown");
     let all = outputs(&folder, &["--show-addresses"]);
-    for marker in SECRETS {
+    for marker in SECRETS.iter().chain(FACTS) {
         for (name, octets) in &all {
             // The evidence has whole frames then.
             assert!(
@@ -709,5 +734,113 @@ fn redaction_leaves_our_own_sentences() {
             }
         }
         assert!(!report["verdict"].to_string().contains('‹'), "{name}");
+    }
+}
+
+/// What a run on an interface tells while it runs, and to whom it tells it.
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod live {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::os::unix::fs::PermissionsExt;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use tcptriage::capture::{FrameBatch, OpenOptions, open};
+
+    use super::support::netns::{Folder, Host, INTERFACE, lab};
+    use super::*;
+
+    const METRICS: &str = "127.0.0.1:9184";
+
+    /// Puts the frames of the capture on the host's interface once.
+    fn send(host: &Host, capture: &Path) {
+        host.enter(|| {
+            let device = pcap::Capture::from_device(INTERFACE).unwrap();
+            let mut out = device.open().unwrap();
+            let mut source = open(capture.to_str().unwrap(), &OpenOptions::default()).unwrap();
+            let mut batch = FrameBatch::default();
+            while source.next_batch(&mut batch).unwrap() {
+                for frame in &batch.frames {
+                    out.sendpacket(batch.captured(frame)).unwrap();
+                    // Slowly enough for the answers to take a while.
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+        });
+    }
+
+    fn says(octets: &[u8], text: &str) -> bool {
+        String::from_utf8_lossy(octets).contains(text)
+    }
+
+    fn metrics() -> Vec<u8> {
+        let mut text = Vec::new();
+        if let Ok(mut stream) = TcpStream::connect(METRICS) {
+            let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n");
+            let _ = stream.read_to_end(&mut text);
+        }
+        text
+    }
+
+    #[test]
+    fn no_secret_is_in_what_a_run_tells_while_it_runs() {
+        let name = "no_secret_is_in_what_a_run_tells_while_it_runs";
+        let Some(lab) = lab(name, &[]) else { return };
+        let folder = Folder::new("secrets-live");
+        let capture = capture(&folder.0);
+        let at = |name: &str| folder.0.join(name);
+        let hook = format!("tee -a {}", at("hook").display());
+        // The run gives up its rights, and so does what it starts.
+        fs::write(at("hook"), "").unwrap();
+        fs::set_permissions(at("hook"), fs::Permissions::from_mode(0o666)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tcptriage"));
+        command
+            .args([
+                "live",
+                "-i",
+                INTERFACE,
+                "-v",
+                "--format",
+                "ndjson",
+                "--metrics",
+                METRICS,
+            ])
+            .args(["--exec-on-finding", &hook, "--on-finding", "info"])
+            .env("RUST_LOG", "trace")
+            .stdin(Stdio::null())
+            .stdout(fs::File::create(at("events")).unwrap())
+            .stderr(fs::File::create(at("errors")).unwrap());
+        let mut child = lab.client.enter(|| command.spawn().unwrap());
+        let read = |name: &str| fs::read(at(name)).unwrap();
+        let end = Instant::now() + Duration::from_secs(120);
+        let mut wait_for = |what: &str, there: &dyn Fn() -> bool| {
+            while !there() {
+                let over = child.try_wait().unwrap();
+                let told = [read("errors"), read("hook")].concat();
+                let told = String::from_utf8_lossy(&told).into_owned();
+                assert!(Instant::now() < end && over.is_none(), "{what}: {told}");
+                thread::sleep(Duration::from_millis(50));
+            }
+        };
+        wait_for("it captures", &|| says(&read("errors"), "capturing on"));
+        wait_for("findings of mail and files", &|| {
+            send(&lab.client, &capture);
+            let told = read("hook");
+            says(&told, "\"smtp.") && says(&told, "\"smb.")
+        });
+        let counts = || lab.client.enter(metrics);
+        wait_for("counts of mail", &|| says(&counts(), "service=\"smtp\""));
+        let counted = counts();
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert!(says(&read("events"), "\"event\":\"report\""));
+        for marker in SECRETS.iter().chain(ADDRESSES) {
+            assert!(!holds(&counted, marker), "{marker} is in the metrics");
+            for name in ["events", "errors", "hook"] {
+                assert!(!holds(&read(name), marker), "{marker} is in {name}");
+            }
+        }
     }
 }
