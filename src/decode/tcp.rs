@@ -210,7 +210,7 @@ mod tests {
                 }
             });
             let keys: Vec<FlowKey> = all
-                .filter(|key| seeded_hash(key, &known) as usize % BUCKETS == 0)
+                .filter(|key| (seeded_hash(key, &known) as usize).is_multiple_of(BUCKETS))
                 .take(BUCKETS)
                 .collect();
             assert_eq!(fullest(&keys, &known), BUCKETS, "{family:?}");

@@ -191,6 +191,10 @@ impl Detector for Balance {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.kept >= MAX_ATTEMPTS || self.services.len() >= MAX_GROUPS
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for (port, mut service) in std::mem::take(&mut self.services) {
             service

@@ -145,6 +145,10 @@ impl Detector for Cadence {
         });
     }
 
+    fn is_full(&self) -> bool {
+        self.kept >= MAX_ATTEMPTS || self.pairs.is_full()
+    }
+
     #[allow(clippy::cast_precision_loss)]
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((client, server, port), mut attempts) in self.pairs.take() {

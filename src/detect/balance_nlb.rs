@@ -161,6 +161,10 @@ impl Detector for Nlb {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.kept >= MAX_ATTEMPTS || self.addresses.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((addr, port), mut a) in self.addresses.take() {
             a.attempts.sort_by_key(|(at, _, _, frame)| (*at, *frame));

@@ -158,6 +158,12 @@ impl Detector for Closes {
         );
     }
 
+    fn is_full(&self) -> bool {
+        [&self.resets, &self.idles, &self.gave_up]
+            .into_iter()
+            .any(Groups::is_full)
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for (id, map) in [
             ("close.reset", &mut self.resets),

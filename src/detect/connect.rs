@@ -177,6 +177,10 @@ impl Detector for Connect {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.services.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         let mut services = self.services.take();
         let mut silent: BTreeMap<(IpAddr, u16), Vec<IpAddr>> = BTreeMap::new();

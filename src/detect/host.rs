@@ -101,6 +101,10 @@ impl Detector for Host {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.pairs.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((from, to), p) in self.pairs.take() {
             if p.passed_over >= 3 {

@@ -185,6 +185,10 @@ impl Detector for Loss {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.pairs.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         let pairs = self.pairs.take();
         let losing: BTreeSet<_> = pairs

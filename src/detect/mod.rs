@@ -71,6 +71,11 @@ pub trait Detector: Send {
     /// In what order the frames of all captures stood; told before the end.
     fn order(&mut self, _order: &Order) {}
 
+    /// Whether it keeps as much as it may, so that what came, or would come, of further hosts is in no finding. Asked before the end.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// The captures have ended: what only shows across flows.
     fn finish(&mut self, _out: &mut Vec<Finding>) {}
 }

@@ -108,6 +108,10 @@ impl Detector for Order {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.pairs.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((from, to), p) in self.pairs.take() {
             let mut push = |mut f: Finding, share: f64, count: u64| {

@@ -193,6 +193,10 @@ impl Detector for Path {
         self.options(seen);
     }
 
+    fn is_full(&self) -> bool {
+        self.pairs.is_full() || self.stripped.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((from, to), p) in self.pairs.take() {
             let mut push = |mut f: Finding, lost: f64, m: Vec<(&'static str, f64)>| {

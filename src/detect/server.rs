@@ -135,6 +135,10 @@ impl Detector for Slow {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.services.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((addr, port), s) in self.services.take() {
             let share = s.late as f64 / s.answers.max(1) as f64;

@@ -173,6 +173,10 @@ impl Detector for Pipeline {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.pairs.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for (key, p) in self.pairs.take() {
             let latency = p.latency(key);

@@ -130,6 +130,10 @@ impl Detector for Slow {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.servers.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((addr, port, _), s) in self.servers.take() {
             let slow: Vec<(&String, &Command)> =

@@ -64,6 +64,10 @@ impl Detector for Errors {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.groups.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((addr, port, name), g) in self.groups.take() {
             let known = status::look_up(&name);

@@ -242,6 +242,10 @@ impl Detector for Endings {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.dropped.is_full() || self.timers.is_full() || self.taken.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         let taken = self.taken.take();
         for (key, g) in self.dropped.take() {

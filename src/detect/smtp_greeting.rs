@@ -169,6 +169,10 @@ impl Detector for Greetings {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.servers.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         self.lookups.sort_by_key(|l| (l.from, l.asked));
         self.idents.sort_by_key(|i| (i.from, i.to, i.start));

@@ -75,6 +75,10 @@ impl Detector for LateReplies {
         s.steps(seen, &smtp.steps, &mut self.kept);
     }
 
+    fn is_full(&self) -> bool {
+        self.servers.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((addr, port), server) in self.servers.take() {
             server.judge(addr, port, out);

@@ -108,6 +108,10 @@ impl Detector for Refusals {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.groups >= MAX_GROUPS || self.servers.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((addr, port), server) in self.servers.take() {
             server.judge(addr, port, out);

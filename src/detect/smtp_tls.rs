@@ -101,6 +101,10 @@ impl Detector for Tls {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.servers.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((addr, port), s) in self.servers.take() {
             let bad = s.failed + s.refused;

@@ -110,6 +110,10 @@ impl Detector for Use {
         });
     }
 
+    fn is_full(&self) -> bool {
+        self.pairs.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for (key, p) in self.pairs.take() {
             out.extend(p.one_message(key));

@@ -202,6 +202,10 @@ impl Detector for Throughput {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.pairs.is_full() || self.limits.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         let pairs = self.pairs.take();
         let mut best: BTreeMap<IpAddr, (f64, IpAddr)> = BTreeMap::new();

@@ -19,7 +19,7 @@ pub(super) const MAX_FLOWS: usize = 1_000;
 /// Hosts named by one finding.
 const MAX_HOSTS: usize = 64;
 /// Pairs of hosts (or other groups) that one detector keeps apart; what comes after is put into none, which
-/// the report tells.
+/// [`super::Detector::is_full`] tells.
 pub const MAX_GROUPS: usize = 20_000;
 
 /// What a detector keeps by host, pair of hosts or the like, [`MAX_GROUPS`] at most. A flood asks for one with each of its flows, so it
@@ -35,10 +35,15 @@ impl<K, G> Default for Groups<K, G> {
 impl<K: Hash + Ord, G: Default> Groups<K, G> {
     /// The group of `key`; `None` if it is a new one and there are [`MAX_GROUPS`] already.
     pub(super) fn group(&mut self, key: K) -> Option<&mut G> {
-        if self.0.len() < MAX_GROUPS {
+        if !self.is_full() {
             return Some(self.0.entry(key).or_default());
         }
         self.0.get_mut(&key)
+    }
+
+    /// Whether [`Groups::group`] makes no new one.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.len() >= MAX_GROUPS
     }
 
     /// All of them in the order of their keys; none is left.

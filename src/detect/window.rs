@@ -116,6 +116,10 @@ impl Detector for Window {
         }
     }
 
+    fn is_full(&self) -> bool {
+        self.pairs.is_full()
+    }
+
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((from, to), p) in self.pairs.take() {
             if p.shut >= MIN_SHUT {

@@ -1234,7 +1234,8 @@ pub(super) mod tests {
         const SYN_ACK: u16 = 0x12;
         // (name, segments: by the client, flags, number, acknowledgement, octets; chunks: by the client, offset, octets)
         type Sent = (bool, u16, u32, u32, u32);
-        let rows: [(&str, &[Sent], &[(bool, u64, u64)]); 2] = [
+        type Row = (&'static str, &'static [Sent], &'static [(bool, u64, u64)]);
+        let rows: [Row; 2] = [
             (
                 "a SYN in front of what was acknowledged before",
                 &[

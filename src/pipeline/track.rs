@@ -6,7 +6,6 @@
 //!
 //! The [`Tracker`] comes apart into two halves, for a thread each: the flow stage, and all that listens to it.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -102,8 +101,6 @@ struct Found {
     conflicts: Vec<(FrameNo, FrameNo)>,
     /// ICMP errors that quote what was not on its way: how many, and the first.
     not_believed: (u64, Option<FrameNo>),
-    /// Pairs of hosts with a connection, up to one more than detectors keep apart.
-    pairs: HashSet<(IpAddr, IpAddr)>,
     /// Told of each flow that has ended, where somebody watches the run.
     window: Option<Window>,
     /// The chapters of a run that goes on.
@@ -143,7 +140,6 @@ impl Tracker {
                 other_contents: 0,
                 conflicts: Vec::new(),
                 not_believed: (0, None),
-                pairs: HashSet::new(),
                 window: None,
                 chapters: None,
             },
@@ -235,6 +231,7 @@ impl Tracker {
             follower,
             mut found,
         } = self;
+        let full = found.detectors.iter().any(|d| d.is_full());
         for detector in &mut found.detectors {
             detector.order(&order);
             detector.finish(&mut found.findings);
@@ -299,9 +296,10 @@ impl Tracker {
                 frames.join(", ")
             ));
         }
-        if found.pairs.len() > detect::MAX_GROUPS {
+        if full {
             notes.push(format!(
-                "more than {} pairs of hosts have connections, and findings speak of no more than that: give the hosts in question by --filter",
+                "there are more pairs of hosts, services or attempts to connect than can be told apart ({} of a kind, in each direction), and \
+                 findings do not speak of the others: give the hosts in question by --filter",
                 detect::MAX_GROUPS
             ));
         }
@@ -413,9 +411,6 @@ impl Found {
             dialog: &dialog,
         };
         let lone = record.is_lone_syn();
-        if !lone && self.pairs.len() <= detect::MAX_GROUPS {
-            self.pairs.insert((record.client.addr, record.server.addr));
-        }
         for detector in &mut self.detectors {
             if !lone || detector.minds_lone_syns() {
                 detector.flow(seen, &mut self.findings);
