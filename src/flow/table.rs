@@ -945,6 +945,7 @@ impl FlowTable {
 
 #[cfg(test)]
 pub(super) mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::super::ChunkData;
     use super::*;
     use crate::decode::{OctetRef, SynOptions};
