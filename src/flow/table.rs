@@ -50,6 +50,11 @@ impl Default for Limits {
     }
 }
 
+/// Flows that are over are looked for this often by the capture's clock, once there are so many that their memory matters: as long as they
+/// are kept, what comes for one later still finds it.
+const CHECK_EVERY: i64 = 30_000_000_000;
+const MANY: usize = 4_096;
+
 /// With [`Limits::settle`], a flow that waits for an answer is given up after this silence: several times what any stack waits between two
 /// retransmissions (four minutes, seen from Windows).
 const UNANSWERED: Duration = Duration::from_secs(600);
@@ -324,6 +329,7 @@ pub struct FlowTable {
     ready: [Vec<Ready>; 2],
     /// Batches since the limits were last checked, and what they may have added.
     since_check: u32,
+    checked: Timestamp,
     taken: usize,
     /// When closed flows were last looked for.
     settled: Timestamp,
@@ -363,6 +369,7 @@ impl FlowTable {
             now: Timestamp(i64::MIN),
             ready: [Vec::new(), Vec::new()],
             since_check: 0,
+            checked: Timestamp(i64::MIN),
             taken: 0,
             settled: Timestamp(i64::MIN),
             stragglers: 0,
@@ -410,8 +417,11 @@ impl FlowTable {
             || self.find.len() > self.limits.flows
             || self.full * size_of::<Connection>() + self.find.len() * LONE_OCTETS
                 > self.limits.octets;
-        if self.leaving.is_empty() && (self.since_check >= 256 || crowded) {
+        let due = self.since_check >= 256
+            || (self.full >= MANY && self.now.nanos_since(self.checked) >= CHECK_EVERY);
+        if self.leaving.is_empty() && (due || crowded) {
             (self.since_check, self.taken) = (0, 0);
+            self.checked = self.now;
             self.keep_within_limits();
         }
         if let Some(silence) = self.limits.settle
@@ -458,6 +468,7 @@ impl FlowTable {
     pub fn clock_stepped(&mut self) {
         self.now = Timestamp(i64::MIN);
         self.settled = self.now;
+        self.checked = self.now;
     }
 
     /// Hands on the records of closed flows that have been silent for so long, and keeps of them what it takes to know their stragglers;
@@ -1093,6 +1104,36 @@ pub(super) mod tests {
         );
         assert!(most <= 6_000, "{most} at once");
         assert!(table.is_empty());
+    }
+
+    #[test]
+    fn closed_flows_leave_in_time_where_there_are_many() {
+        for (name, flows, left) in [("few", MANY - 1, MANY), ("many", MANY, 1)] {
+            let mut table = FlowTable::new(Limits::default());
+            let mut out = Vec::new();
+            let mut push = |segments: Vec<Segment>| {
+                let batch = SegmentBatch {
+                    segments,
+                    ..SegmentBatch::default()
+                };
+                table.push(&batch, &mut out);
+                table.len()
+            };
+            let opened: Vec<Segment> = (0..flows as u32).map(syn).collect();
+            let start = opened[0].time;
+            let refused = opened.iter().map(|syn| Segment {
+                from_first: !syn.from_first,
+                flags: TcpFlags::RST.with(TcpFlags::ACK),
+                ack: syn.seq.plus(1),
+                ..*syn
+            });
+            push(opened.iter().copied().chain(refused).collect());
+            let later = Segment {
+                time: start.plus_nanos(300_000_000_000),
+                ..syn(u32::MAX)
+            };
+            assert_eq!(push(vec![later]), left, "{name}");
+        }
     }
 
     #[test]
