@@ -244,8 +244,7 @@ impl Run {
         let window = self.tracker.window()?;
         let mut period = window.next_period(&self.settings.pools)?;
         for (flow, dialog) in self.tracker.so_far(now, MAX_LOOKED_AT, PATIENCE) {
-            let shown = build::flow(&flow, &dialog, None);
-            period.add(&flow, &dialog, shown);
+            period.add(&flow, &dialog, None);
         }
         let (flows, mut findings) = period.finish();
         lossy::weigh_by(&mut findings, dropped, self.frames);

@@ -450,14 +450,14 @@ impl Found {
             .checked_sub(1)
             .and_then(|at| self.encapsulations.get(at).cloned());
         let repeats = record.halves.iter().any(|h| h.retransmitted_segments > 0);
-        if repeats || self.window.is_some() || self.flows.has_room_for(record.duration()) {
-            let shown = build::flow(&record, &dialog, encapsulation);
-            if let Some(window) = &mut self.window {
-                window.ended(record, dialog, &shown);
-            }
+        if self.flows.has_room_for(repeats, record.duration()) {
+            let shown = build::flow(&record, &dialog, encapsulation.clone());
             self.flows.push(shown, repeats);
         } else {
             self.flows.pass_over(&record, &dialog);
+        }
+        if let Some(window) = &mut self.window {
+            window.ended(record, dialog, encapsulation);
         }
         if self.chapters.as_mut().is_some_and(Chapters::flow) {
             self.turn();

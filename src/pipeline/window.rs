@@ -13,7 +13,7 @@ use crate::detect::{self, Detector, Finding, Seen};
 use crate::flow::{FlowRecord, HalfRecord};
 use crate::net::{Direction, Timestamp};
 use crate::proto::DialogRecord;
-use crate::report::build::FlowList;
+use crate::report::build::{self, FlowList};
 use crate::report::model::Flow;
 
 /// How long flows that have ended count for what is wrong now.
@@ -110,12 +110,22 @@ impl Period {
         }
     }
 
-    pub(super) fn add(&mut self, flow: &FlowRecord, dialog: &DialogRecord, shown: Flow) {
+    pub(super) fn add(
+        &mut self,
+        flow: &FlowRecord,
+        dialog: &DialogRecord,
+        encapsulation: Option<String>,
+    ) {
         for detector in &mut self.detectors {
             detector.flow(Seen { flow, dialog }, &mut Vec::new());
         }
         let repeats = flow.halves.iter().any(|h| h.retransmitted_segments > 0);
-        self.flows.push(shown, repeats);
+        if self.flows.has_room_for(repeats, flow.duration()) {
+            let shown = build::flow(flow, dialog, encapsulation);
+            self.flows.push(shown, repeats);
+        } else {
+            self.flows.pass_over(flow, dialog);
+        }
     }
 
     /// Its flows and findings.
@@ -169,18 +179,23 @@ impl Window {
         self.period.replace(Period::new(pools))
     }
 
-    /// A flow has ended; `shown` is what the report makes of it.
-    pub(super) fn ended(&mut self, record: Box<FlowRecord>, dialog: DialogRecord, shown: &Flow) {
+    /// A flow has ended; the report names its encapsulation so.
+    pub(super) fn ended(
+        &mut self,
+        record: Box<FlowRecord>,
+        dialog: DialogRecord,
+        encapsulation: Option<String>,
+    ) {
         self.counted.add(&record, &dialog);
+        if let Some(period) = &mut self.period {
+            period.add(&record, &dialog, encapsulation.clone());
+        }
         if let Some(ended) = &mut self.ended {
             if ended.len() < MAX_ENDED {
-                ended.push(shown.clone());
+                ended.push(build::flow(&record, &dialog, encapsulation));
             } else {
                 self.unfetched += 1;
             }
-        }
-        if let Some(period) = &mut self.period {
-            period.add(&record, &dialog, shown.clone());
         }
         let octets = weight(&record, &dialog);
         self.octets += octets;

@@ -60,8 +60,8 @@ pub struct FlowList {
     seen: u64,
     duplicates: BTreeMap<u32, u64>,
     loads: Loads,
-    /// Once the list was full: a flow no longer than this, and without trouble, has no chance of a place.
-    shortest: Option<Duration>,
+    /// Once the list was full: the least of those that found a place, by whether findings name it and by its length.
+    least: Option<(bool, Duration)>,
 }
 
 impl Default for FlowList {
@@ -81,7 +81,7 @@ impl FlowList {
             seen: 0,
             duplicates: BTreeMap::new(),
             loads: Loads::default(),
-            shortest: None,
+            least: None,
         }
     }
 
@@ -104,10 +104,10 @@ impl FlowList {
         self.most + self.most / 4
     }
 
-    /// Whether a flow of this length, without trouble of its own, may still find a place in the list.
+    /// Whether a flow of this length may still find a place in the list. `cited`: a finding names it.
     #[must_use]
-    pub fn has_room_for(&self, length: Duration) -> bool {
-        self.shortest.is_none_or(|shortest| length > shortest)
+    pub fn has_room_for(&self, cited: bool, length: Duration) -> bool {
+        self.least.is_none_or(|least| (cited, length) > least)
     }
 
     /// Counts a flow that is not listed.
@@ -141,10 +141,10 @@ impl FlowList {
             self.kept.truncate(self.most);
             let kept: HashSet<u64> = self.kept.iter().map(|f| f.index).collect();
             self.cited.retain(|flow| kept.contains(flow));
-            self.shortest = self
-                .kept
-                .last()
-                .map(|f| Duration::try_from_secs_f64(f.duration).unwrap_or_default());
+            self.least = self.kept.last().map(|f| {
+                let length = Duration::try_from_secs_f64(f.duration).unwrap_or_default();
+                (self.cited.contains(&f.index), length)
+            });
         }
     }
 }

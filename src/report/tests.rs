@@ -762,3 +762,58 @@ fn a_redacted_report_names_nobody() {
         );
     }
 }
+
+#[test]
+fn a_flow_is_shown_only_where_it_may_find_a_place() {
+    let one = flow(
+        &record(0, "192.0.2.1:9", "192.0.2.2:25"),
+        &DialogRecord::default(),
+        None,
+    );
+    // Of eight flows of 1 to 8 s the list keeps four; those of the first seconds have findings.
+    for (name, cited, few, rows) in [
+        (
+            "while there is room",
+            0,
+            4,
+            [(false, 0, true), (true, 0, true)],
+        ),
+        ("none is cited", 0, 8, [(false, 5, false), (false, 6, true)]),
+        (
+            "none is cited, this one is",
+            0,
+            8,
+            [(true, 0, true), (true, 9, true)],
+        ),
+        (
+            "all that are kept are",
+            8,
+            8,
+            [(false, 99, false), (true, 5, false)],
+        ),
+        (
+            "all are, and this one is long",
+            8,
+            8,
+            [(true, 6, true), (true, 99, true)],
+        ),
+    ] {
+        let mut flows = FlowList::with_room_for(4);
+        for index in 1..=few {
+            #[allow(clippy::cast_precision_loss)]
+            let duration = index as f64;
+            flows.push(
+                super::model::Flow {
+                    index,
+                    duration,
+                    ..one.clone()
+                },
+                index <= cited,
+            );
+        }
+        for (cited, seconds, want) in rows {
+            let has = flows.has_room_for(cited, std::time::Duration::from_secs(seconds));
+            assert_eq!(has, want, "{name}: {cited} {seconds}");
+        }
+    }
+}
