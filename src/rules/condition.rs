@@ -351,8 +351,8 @@ fn negated(words: &str) -> String {
         return format!("{what} is on");
     }
     // That it is neither of the two is not what is asked: which of them it is, is.
-    if let Some(what) = words.strip_suffix(" is windows or linux") {
-        return what.to_owned();
+    if words.ends_with(" is windows or linux") {
+        return "the host runs Windows or Linux".to_owned();
     }
     for (yes, no) in [
         (" is at least ", " is below "),

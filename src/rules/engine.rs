@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use super::condition::{Stories, Trace, Truth, World};
 use super::file::{self, Applies, On, Rule, RuleError, RuleStep, Stage};
-use super::host::HostFacts;
+use super::host::{HostFacts, KnownVersions};
 use super::version::Versions;
 use super::{Remedy, Step};
 use crate::detect::{Finding, Severity, consequences};
@@ -480,7 +480,12 @@ impl Case<'_> {
             facts: self.facts,
             now: self.now,
         };
-        let gate = |steps: &[RuleStep], changes: bool| -> Vec<Step> {
+        // Of which hosts it is not known whether they run this.
+        let mut lacking: Vec<(Option<IpAddr>, Applies)> = Vec::new();
+        if versions_unknown {
+            lacking.push((subject, rule.applies));
+        }
+        let mut gate = |steps: &[RuleStep], changes: bool| -> Vec<Step> {
             let mut out = Vec::new();
             for step in steps {
                 for (whose, on) in places(step.on, subject, peer) {
@@ -499,12 +504,18 @@ impl Case<'_> {
                         }
                         continue;
                     }
+                    // A step for both ends asks each end for its own facts, and a change for its versions: to look at both is right
+                    // whatever the other one is.
+                    let turned = step.on == On::Both && whose == Some(Whose::Peer);
+                    let needs = if turned && changes && step.applies == Applies::default() {
+                        &rule.applies
+                    } else {
+                        &step.applies
+                    };
                     let fits = match whose {
-                        Some(whose) => applies(&step.applies, &world, whose, &mut Vec::new()),
+                        Some(whose) => applies(needs, &world, whose, &mut Vec::new()),
                         None => Truth::Yes,
                     };
-                    // A step for both ends asks each end for its own facts.
-                    let turned = step.on == On::Both && whose == Some(Whose::Peer);
                     let there = if turned { &other_end } else { &world };
                     let when = step
                         .when
@@ -524,10 +535,15 @@ impl Case<'_> {
                     }
                     if fits == Truth::Unknown {
                         only_if.retain(|c| !c.starts_with("the host runs "));
-                        only_if.push(format!("the host runs {}", step.applies.words()));
+                        only_if.push(format!("the host runs {}", needs.words()));
+                        lacking.push((host, *needs));
                     }
                     if let (Truth::Unknown, Some(when)) = (when, &step.when) {
-                        only_if.push(when.words());
+                        // The rule itself may ask for the same.
+                        let words = when.words();
+                        if !only_if.contains(&words) {
+                            only_if.push(words);
+                        }
                     }
                     let step = Step {
                         on,
@@ -551,19 +567,9 @@ impl Case<'_> {
             return None;
         }
         // Whose version decides over a step is asked for it, the subject first.
-        let asks = |host: Option<IpAddr>| {
-            let on = host.map(|h| h.to_string());
-            let mut steps = fix.iter().chain(&confirm);
-            steps.any(|s| s.on == on && s.only_if.starts_with("the host runs "))
-        };
-        let mut ask = Vec::new();
-        let far =
-            |host: Option<IpAddr>, other| host.is_some_and(|h| stranger(h, other, self.facts));
-        if (versions_unknown || asks(subject)) && !far(subject, peer) {
-            ask.push(ask_version(subject, &world));
-        }
-        if peer.is_some() && peer != subject && asks(peer) && !far(peer, subject) {
-            ask.push(ask_version(peer, &world));
+        let mut ask = ask_versions(subject, peer, &lacking, &world);
+        if peer.is_some() && peer != subject {
+            ask.extend(ask_versions(peer, subject, &lacking, &world));
         }
         confirm.splice(0..0, ask);
         let mut why = fill(&rule.why);
@@ -736,8 +742,52 @@ fn fill(text: &str, subject: Option<IpAddr>, peer: Option<IpAddr>, cited: &[&Fin
         .replace("{port}", &port)
 }
 
-fn ask_version(host: Option<IpAddr>, world: &World<'_>) -> Step {
-    let command = match world.facts.system(host, world.suspects(host)) {
+/// How to find out what decides over steps on `host`: its system, or its Exchange.
+fn ask_versions(
+    host: Option<IpAddr>,
+    other: Option<IpAddr>,
+    lacking: &[(Option<IpAddr>, Applies)],
+    world: &World<'_>,
+) -> Vec<Step> {
+    if host.is_some_and(|h| stranger(h, other, world.facts)) {
+        return Vec::new();
+    }
+    let suspect = world.suspects(host);
+    let system = world.facts.system(host, suspect);
+    let product = world.facts.product(host, suspect);
+    let unsure = |known: &Option<KnownVersions>, needs: Versions| {
+        let known = known.as_ref();
+        known.is_none_or(|k| k.versions.within(needs) == Truth::Unknown)
+    };
+    let is_exchange = |needs: Versions| {
+        let exchange = Versions::parse("exchange");
+        exchange.is_some_and(|all| needs.within(all) == Truth::Yes)
+    };
+    let (mut of_system, mut of_exchange) = (false, false);
+    for (_, needs) in lacking.iter().filter(|(of, _)| *of == host) {
+        of_system |= needs.systems.is_some_and(|s| unsure(&system, s));
+        if let Some(products) = needs.products.filter(|p| unsure(&product, *p)) {
+            of_exchange |= is_exchange(products);
+            of_system |= !is_exchange(products);
+        }
+    }
+    let mut ask = Vec::new();
+    if of_system {
+        ask.push(ask_system(host, system.as_ref()));
+    }
+    if of_exchange {
+        ask.push(Step {
+            on: host.map(|h| h.to_string()),
+            only_if: String::new(),
+            command: "Get-ExchangeServer | fl Name,AdminDisplayVersion".to_owned(),
+            expect: "the version of Exchange, if it runs there; then give this output with --facts HOST=FILE, and only the commands that fit are left".to_owned(),
+        });
+    }
+    ask
+}
+
+fn ask_system(host: Option<IpAddr>, known: Option<&KnownVersions>) -> Step {
+    let command = match known {
         Some(known)
             if Versions::parse("windows")
                 .is_some_and(|w| known.versions.within(w) == Truth::Yes) =>

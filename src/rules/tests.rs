@@ -1286,3 +1286,53 @@ fn what_is_said_of_two_adapters_is_not_taken_for_one() {
         }
     }
 }
+
+#[test]
+fn a_change_for_both_ends_asks_what_the_other_runs() {
+    let given = [
+        ("os", "ws2003"),
+        ("nic.driver.name", "HP NC373i"),
+        ("nic.driver.version", "2.8.13.0"),
+    ];
+    let remedies = engine().advise(&case(), &facts(&given), Some(CASE_END));
+    let broadcom = get(&remedies, "nic-broadcom-toe");
+    for (host, only_if) in [
+        (SUBJECT, vec![]),
+        (PEER, vec!["the host runs Windows Server 2003", "NC37"]),
+    ] {
+        let mut steps = broadcom.fix.iter();
+        let step = steps.find(|s| s.on.as_deref() == Some(host)).unwrap();
+        assert_eq!(step.only_if.is_empty(), only_if.is_empty(), "{step:?}");
+        assert!(only_if.iter().all(|c| step.only_if.contains(c)), "{step:?}");
+    }
+}
+
+#[test]
+fn what_decides_is_asked_for() {
+    let of_exchange = "Get-ExchangeServer";
+    for (name, id, given, asks, asks_not) in [
+        ("nothing known", "smtp-tarpit", vec![], of_exchange, "ver "),
+        (
+            "a range of versions known",
+            "smtp-delayed-ack-2010",
+            vec![("exchange", "ex2007..exse")],
+            of_exchange,
+            "ver",
+        ),
+        (
+            "a rule for systems",
+            "offload-snp2003",
+            vec![],
+            "ver (Windows)",
+            of_exchange,
+        ),
+    ] {
+        let mut findings = case();
+        findings.push(finding("smtp.tarpit"));
+        findings.push(finding("smtp.delayed-ack"));
+        let remedies = engine().advise(&findings, &facts(&given), None);
+        let first = &get(&remedies, id).confirm[0].command;
+        assert!(first.starts_with(asks), "{name}: {first}");
+        assert!(!first.starts_with(asks_not), "{name}: {first}");
+    }
+}
