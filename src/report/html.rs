@@ -20,6 +20,7 @@ use super::model::{Finding, Flow, Remedy, Report, Step};
 use super::plot::Plot;
 use super::view::{
     View, data_segments, end_shown, held_up_by, life, lost, repeats, repeats_shown, together,
+    unknown,
 };
 use super::words::{confidence, count, duration, moment, octets, rate, sentence};
 use super::{Format, Look, escape, text};
@@ -248,7 +249,7 @@ fn remedy(remedy: &Remedy) -> Value {
         title => line(&sentence(&remedy.title)),
         why => line(&sentence(&remedy.why)),
         called_for_by => View::called_for_by(remedy),
-        unknown => lines(&remedy.unknown),
+        unknown => lines(&unknown(remedy)),
         known => lines(&remedy.known),
         against => lines(&remedy.against),
         groups,

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use super::escape::{markdown as esc, markdown_code as code};
 use super::model::{Finding, Remedy, Report, Step};
-use super::view::{View, end_shown, held_up_by, repeats_shown, together, weight};
+use super::view::{View, end_shown, held_up_by, repeats_shown, together, unknown, weight};
 use super::words::{confidence, count, duration, moment, octets, sentence};
 use super::{Format, Look, services, text};
 
@@ -198,7 +198,7 @@ fn one_remedy(remedy: &Remedy, out: &mut dyn Write) -> io::Result<()> {
     )?;
     let mut notes = String::new();
     for (label, texts) in [
-        ("Not known", &remedy.unknown),
+        ("Not known", &unknown(remedy)),
         ("Known", &remedy.known),
         ("But", &remedy.against),
     ] {

@@ -305,7 +305,7 @@ fn without_graphs(text: &str) -> Report {
                 findings: vec![1],
                 rank: 2,
                 likely: 0.3,
-                unknown: vec!["the switch's model is not known".to_owned()],
+                unknown: vec!["the switch is managed".to_owned()],
                 against: vec!["the losses came in one burst".to_owned()],
                 known: vec!["192.0.2.34 runs Windows Server 2003 (facts.txt line 3)".to_owned()],
                 ..Remedy::default()

@@ -8,7 +8,7 @@ use owo_colors::{OwoColorize, Style};
 
 use super::build::hurts;
 use super::model::{Capture, Finding, Remedy, Report, Step};
-use super::view::{View, end_shown, held_up_by, repeats_shown, together, weight};
+use super::view::{View, end_shown, held_up_by, repeats_shown, together, unknown, weight};
 use super::words::{confidence, count, duration, moment, octets, plural, sentence};
 use super::{Format, Look, escape, services};
 
@@ -397,7 +397,7 @@ impl Page<'_> {
         };
         self.wrapped("   ", Style::new(), 3, &sentence(&why))?;
         for (label, texts) in [
-            ("not known", &remedy.unknown),
+            ("not known", &unknown(remedy)),
             ("known", &remedy.known),
             ("but", &remedy.against),
         ] {

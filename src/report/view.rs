@@ -285,6 +285,12 @@ pub(super) fn weight(finding: &Finding) -> String {
     lost(finding).map_or_else(|| sure.to_owned(), |lost| format!("{sure}, {lost}"))
 }
 
+/// What would decide whether a remedy fits, as questions: what is only asked must not read like a fact.
+pub(super) fn unknown(remedy: &Remedy) -> Vec<String> {
+    let questions = remedy.unknown.iter();
+    questions.map(|what| format!("whether {what}")).collect()
+}
+
 /// Hosts of one step that are named.
 const HOSTS_OF_STEP: usize = 8;
 

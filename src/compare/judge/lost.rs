@@ -281,6 +281,8 @@ impl Way<'_> {
         );
         f.subject = Some(from);
         f.peer = Some(to);
+        f.start = silences.first().map_or(f.start, |s| s.from);
+        f.end = silences.last().map_or(f.end, |s| s.to);
         f.seconds_lost = Some(silences.iter().map(Silence::seconds).sum());
         out.push(f);
     }
