@@ -400,7 +400,7 @@ const FLOODS: &[Flood] = &[
         // Detectors keep each direction apart.
         some: 10_100,
         full: 300_000,
-        most: 1_000,
+        most: 2_000,
         make: pcap!(pairs),
         tells: "more pairs of hosts, services or attempts to connect",
     },
