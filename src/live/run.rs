@@ -19,6 +19,10 @@ use crate::report::model::{Flow, Report};
 /// Batches on their way between two threads.
 const IN_FLIGHT: usize = 32;
 
+/// Empty batches kept to be filled again. When the analysis has fallen behind there are many more; they are given back once it has caught up,
+/// or memory would stay at what the worst moment took.
+const SPARE: usize = 4;
+
 /// How long one wait for frames takes at most: as long it takes to notice that the run is to stop.
 const WAIT: Duration = Duration::from_millis(100);
 
@@ -92,7 +96,7 @@ pub fn run(
     let trigger = AtomicI64::new(i64::MIN);
     let (taken_in, taken_out) = bounded::<Taken>(IN_FLIGHT);
     let (numbered_in, numbered_out) = bounded::<Numbered>(IN_FLIGHT);
-    let (empty_in, empty_out) = bounded::<Taken>(IN_FLIGHT);
+    let (empty_in, empty_out) = bounded::<Taken>(SPARE);
     let trigger = &trigger;
     let (captures, state) = std::thread::scope(|scope| {
         scope.spawn(move || capture(tap, plan, stop, &taken_in, &empty_out));
@@ -228,7 +232,7 @@ fn analyse(
                 for flow in analysis.ended() {
                     tell(News::Flow(Box::new(flow)));
                 }
-                // Nobody may want it any more; then it is dropped.
+                // Where there are enough, or nobody wants it any more, it is dropped.
                 let _ = empty.try_send(numbered.taken);
             }
             Err(RecvTimeoutError::Timeout) => {}
