@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Status;
-use crate::pipeline::live::Sums;
+use crate::pipeline::live::{MAX_COUNTED, OTHERS, Sums};
 
 /// Clients at one time.
 const MAX_CLIENTS: usize = 8;
@@ -108,6 +108,10 @@ impl Metrics {
             (services, &status.snapshot.counted.services),
         ] {
             for (name, sums) in counted {
+                // Each look may show other connections under way, and so other names.
+                if kept.len() >= MAX_COUNTED && name != OTHERS && !kept.contains_key(name) {
+                    continue;
+                }
                 let kept = kept.entry(name.clone()).or_default();
                 kept.flows = kept.flows.max(sums.flows);
                 kept.octets = kept.octets.max(sums.octets);
@@ -333,6 +337,23 @@ mod tests {
         }
         assert!(ask(metrics.address(), "GET /secret HTTP/1.1\r\n\r\n").contains("404"));
         drop(hanging);
+    }
+
+    #[test]
+    fn hosts_that_change_from_look_to_look_stay_within_the_limit() {
+        let (metrics, _listener) = Metrics::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        for look in 0..4 {
+            let mut status = Status::default();
+            let hosts = &mut status.snapshot.counted.hosts;
+            for host in 0..MAX_COUNTED / 2 {
+                hosts.insert(format!("2001:db8::{look}:{host:x}"), Sums::default());
+            }
+            hosts.insert(OTHERS.to_owned(), Sums::default());
+            metrics.set(&status);
+        }
+        let state = metrics.state.lock().unwrap();
+        assert_eq!(state.hosts.len(), MAX_COUNTED);
+        assert!(state.hosts.contains_key(OTHERS));
     }
 
     #[test]
