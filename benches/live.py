@@ -50,7 +50,10 @@ class Capturer:
     def start(self, folder):
         self.log = open(os.path.join(folder, "log"), "w+")
         command = [word.replace("FOLDER", folder) for word in self.command]
-        self.process = subprocess.Popen(inside(B, *command), stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(inside(B, *command), stdout=subprocess.PIPE, stderr=self.log)
+        # A flow each would be gigabytes in a soak.
+        self.rest = subprocess.Popen(["grep", "--line-buffered", "-v", '^{"event":"flow"'], stdin=self.process.stdout, stdout=self.log)
+        self.process.stdout.close()
         # Each says when it is ready; a busy machine takes its time.
         for _ in range(300):
             with open(self.log.name) as said:
@@ -64,6 +67,7 @@ class Capturer:
         self.seconds = processor_seconds(self.process.pid)
         self.process.send_signal(signal.SIGINT)
         self.process.wait(120)
+        self.rest.wait()
         self.log.seek(0)
         return self.counts(self.log.read())
 
@@ -120,7 +124,8 @@ class Trafgen:
 
     FRAMES = 5_000
 
-    def __init__(self, capture, folder):
+    def __init__(self, capture, folder, senders=1):
+        self.senders = str(senders)
         some, self.frames = (os.path.join(folder, name) for name in ("some.pcap", "frames.cfg"))
         # Frames beyond the MTU, which adapters put together, cannot be sent.
         run("tshark", "-r", capture, "-Y", "frame.len <= 1514", "-c", str(self.FRAMES), "-F", "pcap", "-w", some)
@@ -131,7 +136,7 @@ class Trafgen:
 
     def command(self, rate, *more):
         speed = ["--rate", f"{rate}pps"] if rate else []
-        return inside(A, "trafgen", "--dev", "veth0", "--conf", self.frames, "--cpus", "1", "-C", *speed, *more)
+        return inside(A, "trafgen", "--dev", "veth0", "--conf", self.frames, "--cpus", self.senders, "-C", *speed, *more)
 
     def send(self, rate, frames):
         started = time.time()
@@ -141,7 +146,7 @@ class Trafgen:
 
 def rates(args, capture, folder):
     fast = all(shutil.which(program) for program in ("trafgen", "netsniff-ng", "tshark"))
-    sender = (Trafgen if fast and not args.unique else Tcpreplay)(capture, folder)
+    sender = Trafgen(capture, folder, args.senders) if fast and not args.unique else Tcpreplay(capture, folder)
     print(f"{'sent a second':>14} {'capturer':<24} {'sent':>9} {'captured':>9} {'dropped':>8} {'processor s':>11}", flush=True)
     best = {}
     for rate in args.rates:
@@ -160,10 +165,10 @@ def rates(args, capture, folder):
 
 
 def memory(pid):
-    """Resident MiB: in all, and what is its own (without mapped files and the buffer that it shares with the kernel)."""
+    """Resident MiB: in all, at most so far, and what is its own (without mapped files and the buffer that it shares with the kernel)."""
     with open(f"/proc/{pid}/status") as status:
         text = status.read()
-    return [int(re.search(rf"{name}:\s+(\d+)", text).group(1)) / 1024 for name in ("VmRSS", "RssAnon")]
+    return [int(re.search(rf"{name}:\s+(\d+)", text).group(1)) / 1024 for name in ("VmRSS", "VmHWM", "RssAnon")]
 
 
 def soak(args, capture, folder):
@@ -179,7 +184,7 @@ def soak(args, capture, folder):
     try:
         while time.time() < until:
             time.sleep(min(60, max(1, until - time.time())))
-            resident, anonymous = memory(live.process.pid)
+            resident, most, anonymous = memory(live.process.pid)
             with open(os.path.join(folder, "log")) as log:
                 log.seek(read)
                 lines = log.readlines()
@@ -187,7 +192,7 @@ def soak(args, capture, folder):
             told = [line for line in lines if line.startswith('{"event":"stats"') and line.endswith("\n")]
             stats = json.loads(told[-1]) if told else stats
             own.append(anonymous)
-            print(f"{time.time() - started:7.0f} s  {resident:7.1f} MiB, of its own {anonymous:7.1f}  {stats.get('frames')} frames  "
+            print(f"{time.time() - started:7.0f} s  {resident:7.1f} MiB, {most:7.1f} at most, of its own {anonymous:7.1f}  {stats.get('frames')} frames  "
                   f"{stats.get('flows_under_way')} flows under way  {stats.get('dropped_by_kernel')} dropped", flush=True)
     finally:
         # It may have children, and nobody else is in there.
@@ -207,6 +212,7 @@ def main():
     parser.add_argument("--capture", default=os.path.join(os.path.dirname(__file__), "../captures/exchange2007-nic-team/capture.pcapng"))
     parser.add_argument("--rates", type=lambda text: [int(rate) for rate in text.split(",")], default=[50_000, 100_000, 150_000, 200_000, 250_000, 300_000, 400_000, 0], help="frames a second, by commas; 0: as fast as can be")
     parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--senders", type=int, default=1, help="processors that trafgen sends from")
     parser.add_argument("--unique", action="store_true", help="tcpreplay even where trafgen is installed: new addresses in each round")
     parser.add_argument("--soak", help="instead: run so long (30m) at one rate")
     parser.add_argument("--rate", type=int, default=20_000)
