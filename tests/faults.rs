@@ -296,15 +296,21 @@ mod live {
 
     /// Frames that tshark reads of a file, and what it complains of.
     fn tshark(file: &Path) -> (usize, String) {
+        // What the frames hold is bent, and no matter here.
         let output = Command::new("tshark")
-            .args(["-n", "-T", "fields", "-e", "frame.number", "-r"])
+            .args(["-n", "-T", "fields", "-e", "frame.number"])
+            .args(["--disable-protocol", "ip", "--disable-protocol", "ipv6"])
+            .arg("-r")
             .arg(file)
             .stdin(Stdio::null())
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        // That it is root is no news.
-        let said = said.lines().filter(|l| !l.contains("Running as user"));
+        // That it is root is no news, and that its own dissectors stumble over bent frames says nothing of the file.
+        let no_news = ["Running as user", "Dissector bug"];
+        let said = said
+            .lines()
+            .filter(|l| !no_news.iter().any(|n| l.contains(n)));
         let frames = output.stdout.iter().filter(|o| **o == b'\n').count();
         (frames, said.collect::<Vec<_>>().join("\n"))
     }
@@ -354,6 +360,9 @@ mod live {
                     read += frames;
                     cut += usize::from(behind > 0);
                     all += 1;
+                }
+                if round % 10 == 9 {
+                    println!("{} kills, {all} files", round + 1);
                 }
             }
         });
