@@ -30,6 +30,11 @@ pub struct Ready {
     pub data: super::ChunkData,
 }
 
+/// Octets of a node of the map, which has room for eleven segments from the first on, and those that it holds at least where there
+/// are several nodes.
+const NODE: usize = 11 * (size_of::<u64>() + size_of::<Waiting>()) + 16;
+const NODE_LEAST: usize = 5;
+
 #[derive(Clone, Debug)]
 struct Waiting {
     octets: Box<[u8]>,
@@ -277,7 +282,7 @@ impl Reassembler {
     /// Octets of memory held, about.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.waiting_octets + self.waiting.len() * (size_of::<Waiting>() + 2 * size_of::<u64>())
+        self.waiting_octets + self.waiting.len().div_ceil(NODE_LEAST) * NODE
     }
 }
 
