@@ -33,7 +33,7 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
             .join("_")
             .to_lowercase();
         let secret = key.contains("password") || key.contains("passwd");
-        if !secret && !value.is_empty() {
+        if !key.is_empty() && !secret && !value.is_empty() {
             let value = value.to_owned();
             out.fact(Found {
                 subject: subject.clone(),

@@ -456,6 +456,14 @@ fn other_outputs() {
             "[global]\n\tldap admin password = secret\n\tsync always = No\n",
             &[("samba.sync_always", None, "no")],
         ),
+        (
+            "a parameter without a name",
+            "[global]\n\tsync always = No\n = tdb\n\tlog level = 1\n",
+            &[
+                ("samba.sync_always", None, "no"),
+                ("samba.log_level", None, "1"),
+            ],
+        ),
     ];
     for (name, text, want) in cases {
         let got: Vec<_> = facts(text.as_bytes())
