@@ -8,10 +8,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use foldhash::fast::SeedableRandomState;
-
 use super::reason::Reason;
-use super::tcp::seeds;
+use super::tcp::Seeded;
 
 /// Distinct stacks that get a number. A frame inside one more is not decoded, and counted so: giving two networks one number
 /// would join flows that have nothing to do with each other.
@@ -53,24 +51,13 @@ impl fmt::Display for Layer {
 }
 
 /// All stacks met so far: a tree in which each stack names the one around it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Encapsulations {
     /// (outer stack, layer) of number 1, 2, …
     stacks: Vec<(u32, Layer)>,
-    numbers: HashMap<(u32, Layer), u32, SeedableRandomState>,
+    numbers: HashMap<(u32, Layer), u32, Seeded>,
     /// The last answer, which is nearly always the next one too.
     last: Option<((u32, Layer), u32)>,
-}
-
-impl Default for Encapsulations {
-    fn default() -> Self {
-        let (seed, shared) = seeds();
-        Self {
-            stacks: Vec::new(),
-            numbers: HashMap::with_hasher(SeedableRandomState::with_seed(*seed, shared)),
-            last: None,
-        }
-    }
 }
 
 impl Encapsulations {

@@ -29,7 +29,7 @@ mod tests;
 pub use decoder::{Decoder, OtherPackets};
 pub use headers::header_octets;
 pub use masked::{Mask, masked};
-pub use tcp::flow_hash;
+pub use tcp::{Seeded, flow_hash};
 
 use std::net::IpAddr;
 

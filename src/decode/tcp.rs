@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
 
 use foldhash::SharedSeed;
-use foldhash::fast::FoldHasher;
+use foldhash::fast::{FoldHasher, SeedableRandomState};
 
 use super::reason::Reason;
 use super::step::{IpHeader, Packet};
@@ -168,9 +168,28 @@ fn seeded_hash(key: &FlowKey, (seed, shared): &(u64, SharedSeed)) -> u64 {
 
 /// Seeds from the system's randomness, drawn once: foldhash's own come from addresses alone.
 #[inline]
-pub(super) fn seeds() -> &'static (u64, SharedSeed) {
+fn seeds() -> &'static (u64, SharedSeed) {
     static SEEDS: OnceLock<(u64, SharedSeed)> = OnceLock::new();
     SEEDS.get_or_init(draw)
+}
+
+/// Hashes for maps whose keys come from packets: quick, and with the seed of [`flow_hash`].
+#[derive(Clone, Debug)]
+pub struct Seeded(SeedableRandomState);
+
+impl Default for Seeded {
+    fn default() -> Self {
+        let (seed, shared) = seeds();
+        Self(SeedableRandomState::with_seed(*seed, shared))
+    }
+}
+
+impl BuildHasher for Seeded {
+    type Hasher = FoldHasher<'static>;
+
+    fn build_hasher(&self) -> FoldHasher<'static> {
+        self.0.build_hasher()
+    }
 }
 
 fn draw() -> (u64, SharedSeed) {

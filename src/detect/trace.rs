@@ -9,6 +9,7 @@ use std::hash::Hash;
 use std::net::IpAddr;
 
 use super::{Evidence, Finding, Seen, Severity};
+use crate::decode::Seeded;
 use crate::flow::{FlowIndex, FlowRecord, Repeat};
 use crate::net::{Direction, FrameNo, FrameRef, StreamOffset, Timestamp};
 
@@ -24,7 +25,7 @@ pub const MAX_GROUPS: usize = 20_000;
 
 /// What a detector keeps by host, pair of hosts or the like, [`MAX_GROUPS`] at most. A flood asks for one with each of its flows, so it
 /// is found by its hash.
-pub(super) struct Groups<K, G>(HashMap<K, G>);
+pub(super) struct Groups<K, G>(HashMap<K, G, Seeded>);
 
 impl<K, G> Default for Groups<K, G> {
     fn default() -> Self {
