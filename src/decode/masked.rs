@@ -4,6 +4,7 @@
 //! Gives:  the same with other addresses; each checksum that covers them is as right, as wrong or as unfinished as it was (RFC 1624)
 //! Never:  lets an address through: of layers that it does not know it gives nothing
 
+use std::iter::successors;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::checksum::{fold, sum};
@@ -24,7 +25,8 @@ pub trait Mask {
     fn mac(&mut self, addr: [u8; 6]) -> [u8; 6];
 }
 
-/// The headers with other addresses; `None` where a layer is met whose addresses are not known.
+/// The headers with other addresses; `None` where a layer is met whose addresses are not known, and where they would be read as other
+/// layers then: what lies under MPLS is guessed from octets that may be addresses.
 pub fn masked(
     link: LinkType,
     headers: &[u8],
@@ -37,8 +39,10 @@ pub fn masked(
     let mut proto = Proto::Link(link.0);
     let mut view = View::new(headers, 0, wire_octets);
     let mut change = Change::default();
+    let mut seen = Vec::new();
     for _ in 0..MAX_DEPTH {
         let here = headers::place(view);
+        seen.push((proto, here));
         match proto {
             Proto::Link(number) => macs_of_link(number, &mut out, here, mask)?,
             Proto::Dot11 | Proto::Dot11Padded => dot11(&mut out, here, mask),
@@ -65,10 +69,23 @@ pub fn masked(
                 }
                 (proto, view) = (next, behind);
             }
-            Err(_) => return Some(out),
+            Err(_) => return (layers(link, &out, wire_octets) == seen).then_some(out),
         }
     }
     None
+}
+
+/// The layers of a frame from the outside in, and where each begins.
+fn layers(link: LinkType, headers: &[u8], wire_octets: usize) -> Vec<(Proto, usize)> {
+    let mut packet = Packet::unknown();
+    let mut around = Encapsulations::default();
+    let first = (Proto::Link(link.0), View::new(headers, 0, wire_octets));
+    successors(Some(first), |&(proto, view)| {
+        step(proto, view, &mut packet, &mut around).ok()
+    })
+    .take(MAX_DEPTH as usize)
+    .map(|(proto, view)| (proto, headers::place(view)))
+    .collect()
 }
 
 /// What became of the sum of both addresses of an IP header.
@@ -562,6 +579,46 @@ mod tests {
             assert!(holds(stays), "{name}: {new:02x?}");
             assert_eq!(new.len(), frame.len(), "{name}");
             assert_eq!(word(&new[..20]), 0xffff, "{name}: the IP header's checksum");
+        }
+    }
+
+    /// Keeps the first half of hardware addresses.
+    struct Half;
+
+    impl Mask for Half {
+        fn ip(&mut self, addr: IpAddr) -> IpAddr {
+            Other.ip(addr)
+        }
+
+        fn mac(&mut self, [a, b, c, ..]: [u8; 6]) -> [u8; 6] {
+            [a, b, c, 30, 1, 1]
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_frame_that_would_be_read_as_another() {
+        // MPLS in IP, and under it what is taken for Ethernet because the length that IPv4 would have does not fit.
+        let under = |first: [u8; 6]| {
+            packet(
+                137,
+                &[&[0, 2, 1, 64], &first, &[2; 6], &[8, 0], &packet(6, &[])],
+            )
+        };
+        for (name, address, kept) in [
+            (
+                "an address that is nothing else",
+                [2, 8, 0, 255, 1, 0],
+                true,
+            ),
+            (
+                "one that an IPv4 header could begin with",
+                [0x45, 8, 0, 255, 1, 0],
+                false,
+            ),
+        ] {
+            let frame = under(address);
+            let new = masked(LinkType(101), &frame, frame.len(), &mut Half);
+            assert_eq!(new.is_some(), kept, "{name}");
         }
     }
 
