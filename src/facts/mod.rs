@@ -89,6 +89,8 @@ struct Found {
     subject: Option<String>,
     /// Index of its line in the section.
     line: usize,
+    /// What may be shown of that line; `None`: all of it.
+    shown: Option<String>,
     inferred: bool,
 }
 
@@ -99,6 +101,7 @@ impl Found {
             value: value.into(),
             subject: None,
             line,
+            shown: None,
             inferred: false,
         }
     }
@@ -276,10 +279,7 @@ fn take(section: &Section<'_>, mut sink: Sink, hosts: &Hosts, file: &str, into: 
             left_out(into, format!("only the first {MAX_FACTS} facts were kept"));
             break;
         }
-        let Line { number, mut text } = line(found.line);
-        if found.name.starts_with(postconf::NAME) {
-            text = postconf::without_tables(&text);
-        }
+        let Line { number, text } = line(found.line);
         into.facts.push(Fact {
             host: hosts.now(),
             name: found.name.into_owned(),
@@ -288,7 +288,7 @@ fn take(section: &Section<'_>, mut sink: Sink, hosts: &Hosts, file: &str, into: 
             inferred: found.inferred,
             file: file.to_owned(),
             line: number,
-            text,
+            text: found.shown.unwrap_or(text),
         });
     }
     for index in sink.not_understood {

@@ -6,9 +6,6 @@
 
 use super::{Found, Section, Sink};
 
-/// How facts of Postfix are named.
-pub(super) const NAME: &str = "postfix.";
-
 /// How Postfix's names begin, save those of [`NAMES`].
 const PREFIXES: &[&str] = &[
     "smtpd_",
@@ -74,7 +71,10 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
     let secret = name.contains("password") || name.contains("_key");
     if known && !secret && !value.is_empty() {
         let value = without_tables(&value);
-        out.fact(Found::new(format!("{NAME}{name}"), value, from));
+        out.fact(Found {
+            shown: Some(without_tables(section.at(from))),
+            ..Found::new(format!("postfix.{name}"), value, from)
+        });
     }
     at - from
 }
@@ -83,7 +83,7 @@ pub(super) fn read(section: &Section<'_>, from: usize, out: &mut Sink) -> usize 
 const TABLES: &[&str] = &["inline:", "static:"];
 
 /// The value with `…` in place of what such tables hold: it may be a password, or the key of a block list.
-pub(super) fn without_tables(value: &str) -> String {
+fn without_tables(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut rest = value;
     while let Some(end) = TABLES

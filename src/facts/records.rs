@@ -340,11 +340,8 @@ pub(super) fn read(record: &[Field], cut: bool, out: &mut Sink) -> bool {
                     continue;
                 }
                 out.fact(Found {
-                    name: (*name).into(),
-                    value,
                     subject: subject.clone(),
-                    line: field.line,
-                    inferred: false,
+                    ..Found::new(*name, value, field.line)
                 });
                 if *name == "connector.identity" {
                     break;
@@ -379,11 +376,8 @@ fn special(record: &[Field], cut: bool, out: &mut Sink) -> bool {
     for field in record {
         let mut fact = |fact: &'static str, value: String, subject: Option<String>| {
             out.fact(Found {
-                name: fact.into(),
-                value,
                 subject,
-                line: field.line,
-                inferred: false,
+                ..Found::new(fact, value, field.line)
             });
         };
         match field.key.as_str() {
