@@ -85,12 +85,17 @@ impl Way<'_> {
             ));
         }
         let flows = self.flows(|p| p.lost.saturating_sub(p.lost_syns + p.lost_long));
-        let measures = |f: &mut Finding| {
-            f.measures = vec![
+        let whole = |f: Finding| Finding {
+            subject: Some(from),
+            peer: Some(to),
+            measures: vec![
                 ("share", share),
                 ("count", count as f64),
                 ("repeats", f64::from(sum.times_lost)),
-            ];
+            ],
+            flows,
+            against,
+            ..f
         };
         let say = |e: &Event| {
             format!(
@@ -102,7 +107,7 @@ impl Way<'_> {
         let data = count.saturating_sub(sum.lost_fins);
         let only_long = self.only_long() && data >= 2 && sum.times_lost >= 2;
         if only_long {
-            let mut f = self.finding(
+            out.push(whole(self.finding(
                 "path.mtu-black-hole",
                 Severity::Critical,
                 0.95,
@@ -114,13 +119,7 @@ impl Way<'_> {
                 ),
                 &lost,
                 say,
-            );
-            f.peer = Some(to);
-            f.subject = Some(from);
-            measures(&mut f);
-            f.flows = flows;
-            f.against = against;
-            out.push(f);
+            )));
             return;
         }
         let hurts = share >= LOSS_SHARE || sum.times_lost >= STUCK;
@@ -141,7 +140,7 @@ impl Way<'_> {
         } else {
             String::new()
         };
-        let mut f = self.finding(
+        out.push(whole(self.finding(
             id,
             match (stuck, hurts) {
                 (true, _) => Severity::Critical,
@@ -156,13 +155,7 @@ impl Way<'_> {
             ),
             &lost,
             say,
-        );
-        f.subject = Some(from);
-        f.peer = Some(to);
-        measures(&mut f);
-        f.flows = flows;
-        f.against = against;
-        out.push(f);
+        )));
     }
 
     /// What did not come because it was too long, and a router said so.
