@@ -110,6 +110,7 @@ impl Engine {
         for rule in &self.rules {
             let Some(remedy) = Case {
                 rule,
+                of_adapters: of_adapters(rule),
                 findings,
                 stories: &stories,
                 facts,
@@ -152,6 +153,23 @@ impl Engine {
             })
             .collect()
     }
+}
+
+/// Facts of adapters that any condition of a rule asks for.
+fn of_adapters(rule: &Rule) -> BTreeSet<&str> {
+    let steps = rule.confirm.iter().chain(&rule.fix).chain(&rule.undo);
+    let mut names = BTreeSet::new();
+    for condition in (rule.when.iter().chain(&rule.facts_alone))
+        .chain(rule.weigh.iter().map(|w| &w.when))
+        .chain(steps.filter_map(|s| s.when.as_ref()))
+    {
+        condition.each_fact(&mut |name| {
+            if names::is_of_adapter(name) {
+                names.insert(name);
+            }
+        });
+    }
+    names
 }
 
 /// The hosts that findings accuse: those of harm where there is any, else all.
@@ -242,6 +260,8 @@ fn weight(finding: &Finding) -> f64 {
 /// One rule on one set of findings.
 struct Case<'a> {
     rule: &'a Rule,
+    /// Facts of adapters that it asks for.
+    of_adapters: BTreeSet<&'a str>,
     findings: &'a [Finding],
     stories: &'a Stories<'a>,
     facts: &'a HostFacts,
@@ -327,13 +347,27 @@ impl Case<'_> {
         peer: Option<IpAddr>,
         facts_only: bool,
     ) -> Option<Remedy> {
-        let adapters = self.adapters(subject);
+        let world = World {
+            findings: self.stories,
+            facts: self.facts,
+            subject,
+            peer,
+            sole: self.sole,
+            adapter: None,
+            now: self.now,
+        };
+        let facts = self.of_adapters.iter();
+        let adapters: BTreeSet<&str> = facts
+            .flat_map(|name| (self.facts).values(subject, world.suspects(subject), name))
+            .filter_map(|known| known.part)
+            .collect();
         if !(2..=MAX_ADAPTERS).contains(&adapters.len()) {
-            return self.for_adapter(subject, peer, facts_only, None);
+            return self.in_world(world, facts_only);
         }
         let mut each: Vec<Remedy> = adapters
             .into_iter()
-            .filter_map(|adapter| self.for_adapter(subject, peer, facts_only, Some(adapter)))
+            .map(Some)
+            .filter_map(|adapter| self.in_world(World { adapter, ..world }, facts_only))
             .collect();
         if each.iter().any(|remedy| remedy.unknown.is_empty()) {
             each.retain(|remedy| remedy.unknown.is_empty());
@@ -342,46 +376,8 @@ impl Case<'_> {
         each.into_iter().reduce(merge)
     }
 
-    /// Adapters of a host that any fact is of which the rule asks for.
-    fn adapters(&self, host: Option<IpAddr>) -> BTreeSet<&str> {
-        let rule = self.rule;
-        let steps = rule.confirm.iter().chain(&rule.fix).chain(&rule.undo);
-        let mut names = BTreeSet::new();
-        for condition in (rule.when.iter().chain(&rule.facts_alone))
-            .chain(rule.weigh.iter().map(|w| &w.when))
-            .chain(steps.filter_map(|s| s.when.as_ref()))
-        {
-            condition.each_fact(&mut |name| {
-                if names::is_of_adapter(name) {
-                    names.insert(name);
-                }
-            });
-        }
-        let suspect = host == self.sole || host.is_none();
-        names
-            .into_iter()
-            .flat_map(|name| self.facts.values(host, suspect, name))
-            .filter_map(|known| known.part)
-            .collect()
-    }
-
-    fn for_adapter(
-        &self,
-        subject: Option<IpAddr>,
-        peer: Option<IpAddr>,
-        facts_only: bool,
-        adapter: Option<&str>,
-    ) -> Option<Remedy> {
-        let rule = self.rule;
-        let world = World {
-            findings: self.stories,
-            facts: self.facts,
-            subject,
-            peer,
-            sole: self.sole,
-            adapter,
-            now: self.now,
-        };
+    fn in_world(&self, world: World<'_>, facts_only: bool) -> Option<Remedy> {
+        let (rule, subject, peer) = (self.rule, world.subject, world.peer);
         let mut trace = Trace::default();
         // Without a host, all findings would be its.
         let called = match &rule.when {
@@ -474,11 +470,8 @@ impl Case<'_> {
         let other_end = World {
             subject: peer,
             peer: subject,
-            sole: self.sole,
             adapter: None,
-            findings: self.stories,
-            facts: self.facts,
-            now: self.now,
+            ..world
         };
         // Of which hosts it is not known whether they run this.
         let mut lacking: Vec<(Option<IpAddr>, Applies)> = Vec::new();
