@@ -16,7 +16,7 @@ use crate::flow::{
 };
 use crate::net::{FrameNo, FrameRef, Timestamp};
 use crate::proto::{self, Dialog, DialogRecord, Interest, Piece, Ports};
-use crate::report::build::{self, FlowList};
+use crate::report::build::FlowList;
 use crate::rules::Inferred;
 use crate::rules::fingerprint::Fingerprints;
 
@@ -448,14 +448,8 @@ impl Found {
         }
         let encapsulation = (record.encapsulation as usize)
             .checked_sub(1)
-            .and_then(|at| self.encapsulations.get(at).cloned());
-        let repeats = record.halves.iter().any(|h| h.retransmitted_segments > 0);
-        if self.flows.has_room_for(repeats, record.duration()) {
-            let shown = build::flow(&record, &dialog, encapsulation.clone());
-            self.flows.push(shown, repeats);
-        } else {
-            self.flows.pass_over(&record, &dialog);
-        }
+            .and_then(|at| self.encapsulations.get(at).map(String::as_str));
+        self.flows.take(&record, &dialog, encapsulation);
         if let Some(window) = &mut self.window {
             window.ended(record, dialog, encapsulation);
         }

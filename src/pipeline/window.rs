@@ -114,18 +114,12 @@ impl Period {
         &mut self,
         flow: &FlowRecord,
         dialog: &DialogRecord,
-        encapsulation: Option<String>,
+        encapsulation: Option<&str>,
     ) {
         for detector in &mut self.detectors {
             detector.flow(Seen { flow, dialog }, &mut Vec::new());
         }
-        let repeats = flow.halves.iter().any(|h| h.retransmitted_segments > 0);
-        if self.flows.has_room_for(repeats, flow.duration()) {
-            let shown = build::flow(flow, dialog, encapsulation);
-            self.flows.push(shown, repeats);
-        } else {
-            self.flows.pass_over(flow, dialog);
-        }
+        self.flows.take(flow, dialog, encapsulation);
     }
 
     /// Its flows and findings.
@@ -184,11 +178,11 @@ impl Window {
         &mut self,
         record: Box<FlowRecord>,
         dialog: DialogRecord,
-        encapsulation: Option<String>,
+        encapsulation: Option<&str>,
     ) {
         self.counted.add(&record, &dialog);
         if let Some(period) = &mut self.period {
-            period.add(&record, &dialog, encapsulation.clone());
+            period.add(&record, &dialog, encapsulation);
         }
         if let Some(ended) = &mut self.ended {
             if ended.len() < MAX_ENDED {

@@ -85,11 +85,26 @@ impl FlowList {
         }
     }
 
-    /// Takes in a flow that has ended. `cited`: a finding names it already.
-    pub fn push(&mut self, flow: Flow, cited: bool) {
-        self.seen += 1;
-        *self.duplicates.entry(flow.capture).or_default() += flow.capture_duplicates;
-        self.loads.listed(&flow);
+    /// Takes in a flow that has ended: it is listed as long as it may find a place, and counts in any case. One with repeats goes before
+    /// others, as findings name it sooner or later. `encapsulation` as for [`flow()`].
+    pub fn take(
+        &mut self,
+        record: &FlowRecord,
+        dialog: &DialogRecord,
+        encapsulation: Option<&str>,
+    ) {
+        self.loads.count(record, dialog);
+        let repeats = record.halves.iter().any(|h| h.retransmitted_segments > 0);
+        if self.has_room_for(repeats, record.duration()) {
+            self.push(flow(record, dialog, encapsulation), repeats);
+        } else {
+            self.seen(record.capture, record.capture_duplicates);
+        }
+    }
+
+    /// Lists a flow. `cited`: a finding names it.
+    pub(super) fn push(&mut self, flow: Flow, cited: bool) {
+        self.seen(flow.capture, flow.capture_duplicates);
         if cited {
             self.cite(&[flow.index]);
         }
@@ -99,22 +114,19 @@ impl FlowList {
         }
     }
 
+    fn seen(&mut self, capture: u32, duplicates: u64) {
+        self.seen += 1;
+        *self.duplicates.entry(capture).or_default() += duplicates;
+    }
+
     /// Places in the list between two times that it is pruned.
     const fn room(&self) -> usize {
         self.most + self.most / 4
     }
 
     /// Whether a flow of this length may still find a place in the list. `cited`: a finding names it.
-    #[must_use]
-    pub fn has_room_for(&self, cited: bool, length: Duration) -> bool {
+    pub(super) fn has_room_for(&self, cited: bool, length: Duration) -> bool {
         self.least.is_none_or(|least| (cited, length) > least)
-    }
-
-    /// Counts a flow that is not listed.
-    pub fn pass_over(&mut self, record: &FlowRecord, dialog: &DialogRecord) {
-        self.seen += 1;
-        *self.duplicates.entry(record.capture).or_default() += record.capture_duplicates;
-        self.loads.passed_over(record, dialog);
     }
 
     /// Notes that findings name these flows.
@@ -417,14 +429,14 @@ fn capture(
 
 /// One flow with its dialog. `encapsulation` names what [`FlowRecord::encapsulation`] numbers.
 #[must_use]
-pub fn flow(record: &FlowRecord, dialog: &DialogRecord, encapsulation: Option<String>) -> Flow {
+pub fn flow(record: &FlowRecord, dialog: &DialogRecord, encapsulation: Option<&str>) -> Flow {
     let handshake = &record.handshake;
     Flow {
         index: record.index,
         capture: record.capture,
         client: record.client.to_string(),
         server: record.server.to_string(),
-        encapsulation,
+        encapsulation: encapsulation.map(str::to_owned),
         application: if dialog.application.is_empty() {
             "unknown".to_owned()
         } else {

@@ -8,11 +8,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::build::end_name;
-use super::model::{Flow, LoadInTime, ServerLoad, Service};
+use super::model::{LoadInTime, ServerLoad, Service};
 use super::view::View;
-use super::words::{self, bar, count, duration, moment, octets, plural, share};
-use crate::flow::FlowRecord;
+use super::words::{bar, count, duration, moment, octets, plural, share};
+use crate::flow::{End, FlowRecord};
 use crate::net::{Direction, Timestamp};
 use crate::proto::DialogRecord;
 
@@ -59,7 +58,7 @@ struct Load {
 struct Port {
     servers: BTreeMap<IpAddr, Load>,
     /// Connections by what they spoke.
-    spoken: BTreeMap<String, u64>,
+    spoken: BTreeMap<&'static str, u64>,
     /// Length of a step in nanoseconds, and how often it was made longer.
     step: i64,
     longer: usize,
@@ -114,17 +113,6 @@ impl Port {
     }
 }
 
-/// One flow.
-struct Ended<'a> {
-    server: IpAddr,
-    port: u16,
-    application: &'a str,
-    start: Timestamp,
-    seconds: f64,
-    end: &'static str,
-    octets: u64,
-}
-
 /// The loads of all servers.
 #[derive(Debug, Default)]
 pub(super) struct Loads {
@@ -135,78 +123,38 @@ pub(super) struct Loads {
 }
 
 impl Loads {
-    /// Counts a flow that may be listed.
-    pub(super) fn listed(&mut self, flow: &Flow) {
-        let port = flow.server.rsplit_once(':').map(|(_, port)| port.parse());
-        let (Ok(server), Some(Ok(port))) = (words::host(&flow.server).parse(), port) else {
-            return;
-        };
-        let ended = Ended {
-            server,
-            port,
-            application: &flow.application,
-            start: flow.start.0,
-            seconds: flow.duration,
-            end: flow.end,
-            octets: flow
-                .client_to_server
-                .unique_octets
-                .saturating_add(flow.server_to_client.unique_octets),
-        };
-        let messages = flow.smtp.iter().flat_map(|s| &s.messages);
-        self.add(&ended, messages.map(|m| m.start.0));
-    }
-
-    /// Counts a flow that is not.
-    pub(super) fn passed_over(&mut self, record: &FlowRecord, dialog: &DialogRecord) {
-        let octets = |way| record.half(way).unique_octets;
-        let ended = Ended {
-            server: record.server.addr,
-            port: record.server.port,
-            application: dialog.application,
-            start: record.start,
-            seconds: record.duration().as_secs_f64(),
-            end: end_name(record.close.how),
-            octets: octets(Direction::ClientToServer)
-                .saturating_add(octets(Direction::ServerToClient)),
-        };
-        let messages = dialog.smtp.iter().flat_map(|s| &s.messages);
-        self.add(&ended, messages.map(|m| m.start));
-    }
-
-    fn add(&mut self, flow: &Ended<'_>, messages: impl Iterator<Item = Timestamp>) {
-        let known = self.ports.get(&flow.port);
-        if known.is_none_or(|port| !port.servers.contains_key(&flow.server)) {
+    /// Counts a flow.
+    pub(super) fn count(&mut self, flow: &FlowRecord, dialog: &DialogRecord) {
+        let server = flow.server;
+        let known = self.ports.get(&server.port);
+        if known.is_none_or(|port| !port.servers.contains_key(&server.addr)) {
             if self.servers >= MAX_COUNTED {
                 self.uncounted += 1;
                 return;
             }
             self.servers += 1;
         }
-        let port = self.ports.entry(flow.port).or_default();
-        if !matches!(flow.application, "" | "unknown") {
-            match port.spoken.get_mut(flow.application) {
-                Some(times) => *times += 1,
-                None => {
-                    port.spoken.insert(flow.application.to_owned(), 1);
-                }
-            }
+        let port = self.ports.entry(server.port).or_default();
+        if !matches!(dialog.application, "" | "unknown") {
+            *port.spoken.entry(dialog.application).or_default() += 1;
         }
+        let octets = |way| flow.half(way).unique_octets;
         let begun = Sum {
             connections: 1,
-            octets: flow.octets,
+            octets: octets(Direction::ClientToServer)
+                .saturating_add(octets(Direction::ServerToClient)),
             messages: 0,
         };
-        let load = port.add(flow.start, flow.server, begun);
-        load.failed += u64::from(matches!(flow.end, "refused" | "unanswered"));
-        load.reset += u64::from(flow.end == "reset");
-        load.seconds += flow.seconds;
+        let load = port.add(flow.start, server.addr, begun);
+        load.failed += u64::from(matches!(flow.close.how, End::Refused | End::Unanswered));
+        load.reset += u64::from(flow.close.how == End::Reset);
+        load.seconds += flow.duration().as_secs_f64();
         let message = Sum {
             messages: 1,
             ..Sum::default()
         };
-        for time in messages {
-            port.add(time, flow.server, message);
+        for sent in dialog.smtp.iter().flat_map(|smtp| &smtp.messages) {
+            port.add(sent.start, server.addr, message);
         }
     }
 
@@ -264,7 +212,7 @@ fn service(number: u16, port: Port) -> Service {
         }
     });
     Service {
-        service: most.map_or_else(|| "unknown".to_owned(), |(name, _)| name.clone()),
+        service: most.map_or("unknown", |(name, _)| name).to_owned(),
         port: number,
         servers_in_all: sorted.len() as u64,
         connections: all.connections,
@@ -350,30 +298,35 @@ fn bars(steps: &[u64], highest: u64) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::tests::{record, smtp};
     use super::*;
 
     /// Midnight, so that steps of all lengths begin there.
     const T0: i64 = 1_700_006_400;
 
-    fn ended(server: u8, port: u16, second: i64, end: &'static str) -> Ended<'static> {
-        Ended {
-            server: IpAddr::from([192, 0, 2, server]),
-            port,
-            application: if end == "refused" { "unknown" } else { "smtp" },
-            start: Timestamp((T0 + second) * SECOND),
-            seconds: 2.0,
-            end,
-            octets: 100,
+    /// A flow of two seconds, with a message one second after its begin where it came up.
+    fn ended(server: u8, port: u16, second: i64, how: End) -> (FlowRecord, DialogRecord) {
+        let server = format!("192.0.2.{server}:{port}");
+        let mut flow = record(0, "192.0.2.200:50000", &server);
+        (flow.start, flow.close.how) = (Timestamp((T0 + second) * SECOND), how);
+        flow.end = flow.start.plus_nanos(2 * SECOND);
+        flow.halves = Default::default();
+        flow.halves[0].unique_octets = 100;
+        let mut dialog = DialogRecord::default();
+        if how != End::Refused {
+            dialog = smtp("220 hi");
+            for message in &mut dialog.smtp.as_mut().unwrap().messages {
+                message.start = flow.start.plus_nanos(SECOND);
+            }
         }
+        (flow, dialog)
     }
 
-    fn services(flows: &[(u8, u16, i64, &'static str)]) -> (Vec<Service>, Vec<String>) {
+    fn services(flows: &[(u8, u16, i64, End)]) -> (Vec<Service>, Vec<String>) {
         let (mut loads, mut notes) = (Loads::default(), Vec::new());
-        for (server, port, second, end) in flows {
-            let flow = ended(*server, *port, *second, end);
-            // A message a second after the connection, where it came up.
-            let message = Timestamp((T0 + second + 1) * SECOND);
-            loads.add(&flow, (*end != "refused").then_some(message).into_iter());
+        for (server, port, second, how) in flows {
+            let (flow, dialog) = ended(*server, *port, *second, *how);
+            loads.count(&flow, &dialog);
         }
         (loads.services(&mut notes), notes)
     }
@@ -381,14 +334,14 @@ mod tests {
     #[test]
     fn shares() {
         let (found, notes) = services(&[
-            (1, 25, 0, "fin"),
-            (1, 25, 1, "reset"),
-            (1, 25, 3, "fin"),
-            (2, 25, 1, "fin"),
+            (1, 25, 0, End::Fin),
+            (1, 25, 1, End::Reset),
+            (1, 25, 3, End::Fin),
+            (2, 25, 1, End::Fin),
             // Nothing was spoken: it counts for the port all the same.
-            (3, 25, 2, "refused"),
+            (3, 25, 2, End::Refused),
             // One server alone shares nothing.
-            (9, 80, 0, "fin"),
+            (9, 80, 0, End::Fin),
         ]);
         assert!(notes.is_empty(), "{notes:?}");
         let [service] = found.as_slice() else {
@@ -459,8 +412,8 @@ mod tests {
             ),
             ("a year", vec![0, 31_535_998], -345_600, 691_200, 47),
         ] {
-            let flows: Vec<_> = seconds.iter().map(|s| (1, 25, *s, "fin")).collect();
-            let second: Vec<_> = seconds.iter().map(|s| (2, 25, *s, "fin")).collect();
+            let flows: Vec<_> = seconds.iter().map(|s| (1, 25, *s, End::Fin)).collect();
+            let second: Vec<_> = seconds.iter().map(|s| (2, 25, *s, End::Fin)).collect();
             let (found, _) = services(&[flows, second].concat());
             let service = &found[0];
             assert_eq!(
@@ -484,9 +437,10 @@ mod tests {
     fn hostile_times_end() {
         let (mut loads, mut notes) = (Loads::default(), Vec::new());
         for (server, time) in [(1, i64::MIN), (2, i64::MAX), (1, 0), (2, -1)] {
-            let mut flow = ended(server, 25, 0, "fin");
+            let (mut flow, mut dialog) = ended(server, 25, 0, End::Fin);
             flow.start = Timestamp(time);
-            loads.add(&flow, std::iter::once(Timestamp(time)));
+            dialog.smtp.as_mut().unwrap().messages[0].start = flow.start;
+            loads.count(&flow, &dialog);
         }
         let found = loads.services(&mut notes);
         for server in &found[0].servers {
@@ -500,9 +454,9 @@ mod tests {
         let (mut loads, mut notes) = (Loads::default(), Vec::new());
         let all = MAX_COUNTED as u32 + 7;
         for n in 0..all {
-            let mut flow = ended(1, 1 + (n % 30) as u16, 0, "fin");
-            flow.server = IpAddr::from((n / 30).to_be_bytes());
-            loads.add(&flow, std::iter::empty());
+            let (mut flow, _) = ended(1, 1 + (n % 30) as u16, 0, End::Fin);
+            flow.server.addr = IpAddr::from((n / 30).to_be_bytes());
+            loads.count(&flow, &DialogRecord::default());
         }
         let found = loads.services(&mut notes);
         assert_eq!(found.len(), MAX_SERVICES);

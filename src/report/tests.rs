@@ -41,7 +41,7 @@ fn endpoint(text: &str) -> Endpoint {
     }
 }
 
-fn record(index: u64, client: &str, server: &str) -> FlowRecord {
+pub(super) fn record(index: u64, client: &str, server: &str) -> FlowRecord {
     FlowRecord {
         index,
         capture: 0,
@@ -113,7 +113,7 @@ fn half(data: u64, repeats: u64) -> HalfRecord {
     }
 }
 
-fn smtp(text: &str) -> DialogRecord {
+pub(super) fn smtp(text: &str) -> DialogRecord {
     DialogRecord {
         application: "smtp",
         smtp: Some(Box::new(SmtpRecord {
@@ -222,7 +222,7 @@ fn without_graphs(text: &str) -> Report {
         flow(
             &record(1, "192.0.2.34:44217", "192.0.2.63:25"),
             &smtp(text),
-            Some("VLAN 7".to_owned()),
+            Some("VLAN 7"),
         ),
         true,
     );
@@ -378,7 +378,7 @@ fn of_files(text: &str) -> Report {
     };
     let mut flows = FlowList::default();
     let record = record(0, "192.0.2.1:50000", "192.0.2.2:445");
-    flows.push(flow(&record, &dialog, Some(text.to_owned())), true);
+    flows.push(flow(&record, &dialog, Some(text)), true);
     let mut errors = finding("smb.errors", Severity::Warning, 0.95, text);
     errors.words = vec![("status", text.to_owned()), ("command", text.to_owned())];
     build(Parts {
