@@ -45,41 +45,46 @@ impl Day {
             .at(at)
     }
 
+    /// Both speak by turns, the server first, and the connection is closed.
+    fn dialog(&mut self, client: u8, server: u8, at: i64, lines: &[&str]) {
+        let mut convo = self.convo(client, server, at).handshake();
+        for (line, way) in lines.iter().zip([S2C, C2S].into_iter().cycle()) {
+            convo = convo.send(way, format!("{line}\r\n").as_bytes());
+        }
+        self.scene.add(convo.close(S2C));
+    }
+
     /// A message is taken.
     fn taken(&mut self, client: u8, server: u8, at: i64) {
-        let banner = format!("220 hub{server}.example ESMTP\r\n");
-        let convo = self
-            .convo(client, server, at)
-            .handshake()
-            .send(S2C, banner.as_bytes())
-            .send(C2S, b"EHLO client.example\r\n")
-            .send(S2C, b"250 hub.example\r\n")
-            .send(C2S, b"QUIT\r\n")
-            .send(S2C, b"221 bye\r\n")
-            .close(S2C);
-        self.scene.add(convo);
+        let banner = format!("220 hub{server}.example ESMTP");
+        let lines = [
+            &banner,
+            "EHLO client.example",
+            "250 hub.example",
+            "QUIT",
+            "221 bye",
+        ];
+        self.dialog(client, server, at, &lines);
     }
 
     /// A message is sent whole.
     fn mail(&mut self, client: u8, server: u8, at: i64) {
-        let convo = self
-            .convo(client, server, at)
-            .handshake()
-            .send(S2C, b"220 hub.example ESMTP\r\n")
-            .send(C2S, b"HELO client.example\r\n")
-            .send(S2C, b"250 hub.example\r\n")
-            .send(C2S, b"MAIL FROM:<a@client.example>\r\n")
-            .send(S2C, b"250 OK\r\n")
-            .send(C2S, b"RCPT TO:<b@hub.example>\r\n")
-            .send(S2C, b"250 OK\r\n")
-            .send(C2S, b"DATA\r\n")
-            .send(S2C, b"354 go on\r\n")
-            .send(C2S, b"Subject: x\r\n\r\nx\r\n.\r\n")
-            .send(S2C, b"250 OK\r\n")
-            .send(C2S, b"QUIT\r\n")
-            .send(S2C, b"221 bye\r\n")
-            .close(S2C);
-        self.scene.add(convo);
+        let lines = [
+            "220 hub.example ESMTP",
+            "HELO client.example",
+            "250 hub.example",
+            "MAIL FROM:<a@client.example>",
+            "250 OK",
+            "RCPT TO:<b@hub.example>",
+            "250 OK",
+            "DATA",
+            "354 go on",
+            "Subject: x\r\n\r\nx\r\n.",
+            "250 OK",
+            "QUIT",
+            "221 bye",
+        ];
+        self.dialog(client, server, at, &lines);
     }
 
     /// The SYN is refused.

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use super::smtp_reply::{self, Topic, words};
-use super::trace::{MAX_GROUPS, Place, Trace, percent, plural, span};
+use super::trace::{Groups, Place, Trace, percent, plural, span};
 use super::{Detector, Finding, Seen, Severity};
 use crate::decode::{Note, NoteKind};
 use crate::flow::End;
@@ -115,7 +115,7 @@ struct Service {
 #[derive(Default)]
 pub(super) struct Balance {
     pools: Vec<(String, Vec<IpAddr>)>,
-    services: BTreeMap<u16, Service>,
+    services: Groups<u16, Service>,
     names: BTreeSet<Vec<IpAddr>>,
     kept: usize,
 }
@@ -139,13 +139,13 @@ impl Detector for Balance {
             return;
         };
         let f = seen.flow;
-        if self.kept >= MAX_ATTEMPTS
-            || (self.services.len() >= MAX_GROUPS && !self.services.contains_key(&f.server.port))
-        {
+        if self.kept >= MAX_ATTEMPTS {
             return;
         }
+        let Some(s) = self.services.group(f.server.port) else {
+            return;
+        };
         self.kept += 1;
-        let s = self.services.entry(f.server.port).or_default();
         s.is_smtp |= seen.dialog.smtp.is_some() || matches!(f.server.port, 25 | 587 | 2525);
         let (mut frame, mut end) = (f.first_frame, f.end);
         if let Some(smtp) = &seen.dialog.smtp {
@@ -192,11 +192,11 @@ impl Detector for Balance {
     }
 
     fn is_full(&self) -> bool {
-        self.kept >= MAX_ATTEMPTS || self.services.len() >= MAX_GROUPS
+        self.kept >= MAX_ATTEMPTS || self.services.is_full()
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
-        for (port, mut service) in std::mem::take(&mut self.services) {
+        for (port, mut service) in self.services.take() {
             service
                 .attempts
                 .sort_by_key(|a| (a.start, a.place.flow, a.place.capture));
