@@ -67,6 +67,8 @@ const SETTLE_EVERY: i64 = 1_000_000_000;
 
 /// Flows retired at one time: more than a batch of segments can open, so that the table gets no fuller meanwhile.
 const AT_ONCE: usize = 4_096;
+/// Flows retired at one time when the capture has ended: so few that others can judge them while the next are retired.
+const AT_ITS_END: usize = 256;
 
 /// Numbers kept for flows that are still to come; one whose number was not kept takes the next.
 const MAX_RESERVED: usize = 8_192;
@@ -430,7 +432,7 @@ impl FlowTable {
             self.settled = self.now;
             self.settle(silence, out);
         }
-        self.leave(out);
+        self.leave(AT_ONCE, out);
     }
 
     /// A segment that is longer by its IP header than its frame had room for. The capture may have forgotten how long the frame was,
@@ -510,9 +512,9 @@ impl FlowTable {
         }
     }
 
-    /// Retires some of those that have to go.
-    fn leave(&mut self, out: &mut Vec<Observed>) {
-        for _ in 0..AT_ONCE {
+    /// Retires as many of those that have to go.
+    fn leave(&mut self, most: usize, out: &mut Vec<Observed>) {
+        for _ in 0..most {
             let Some((slot, index, evicted)) = self.leaving.pop_front() else {
                 return;
             };
@@ -892,7 +894,7 @@ impl FlowTable {
                 .map(|(index, slot)| (slot, index, false))
                 .collect();
         }
-        self.leave(out);
+        self.leave(AT_ITS_END, out);
         if self.leaving.is_empty() {
             self.ending = false;
             self.reserved.clear();
