@@ -184,7 +184,7 @@ pub(super) fn live(talk: Talk, args: &Live) -> anyhow::Result<Outcome> {
         LiveFormat::Html => format_named("html"),
     };
     let outcome = match format {
-        Some(format) => super::show(talk, telling, format, &report)?,
+        Some(format) => super::show(talk, telling, format, &report, 1)?,
         None => {
             let mut out = io::stdout().lock();
             lines::report_event(&report, false, &mut out).context("cannot write the report")?;

@@ -315,19 +315,21 @@ fn tell(
 ) -> anyhow::Result<Outcome> {
     // The report is printed even where a file cannot be written, and the files are written even where nobody reads on.
     let writing = Writing::new(&mut report, settings);
-    let shown = show(talk, telling, format, &report);
+    let shown = show(talk, telling, format, &report, settings.threads());
     write_files(talk, telling, &report, writing, &Held::new())?;
     shown
 }
 
-/// Prints the report, and says how it went.
+/// Prints the report, with so many threads, and says how it went.
 fn show(
     talk: Talk,
     telling: &Telling,
     format: args::ReportFormat,
     report: &model::Report,
+    jobs: usize,
 ) -> anyhow::Result<Outcome> {
-    let (mut out, look) = output::stdout_for(format, talk.color, talk.verbose > 0);
+    let (mut out, mut look) = output::stdout_for(format, talk.color, talk.verbose > 0);
+    look.jobs = jobs;
     format
         .write(report, look, &mut out)
         .context("cannot write the report")?;

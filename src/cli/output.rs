@@ -228,6 +228,7 @@ pub(crate) fn stdout(color: When, full: bool) -> (BufWriter<AutoStream<io::Stdou
         color: choice != ColorChoice::Never,
         width,
         full,
+        ..Look::default()
     };
     (BufWriter::new(AutoStream::new(out, choice)), look)
 }

@@ -110,6 +110,15 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How many threads there are to be.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.jobs
+            .or_else(|| std::thread::available_parallelism().ok().map(Into::into))
+            .unwrap_or(1)
+            .max(1)
+    }
+
     /// Whether the user wants some of the frames only.
     fn some_only(&self) -> bool {
         self.filter.is_some() || self.from.is_some() || self.to.is_some()

@@ -119,11 +119,7 @@ impl Plan {
     fn relate(&mut self, settings: &Settings) {
         let room = ROOM / self.lanes.len().max(1);
         let firsts: Vec<Option<Timestamp>> = self.lanes.iter().map(|lane| lane.first).collect();
-        let jobs = settings
-            .jobs
-            .or_else(|| std::thread::available_parallelism().ok().map(Into::into))
-            .unwrap_or(1)
-            .max(1);
+        let jobs = settings.threads();
         let numbered: Vec<(usize, &Planned)> = self.lanes.iter().enumerate().collect();
         let mut samples: Vec<Option<Sample>> = Vec::with_capacity(numbered.len());
         for some in numbered.chunks(jobs) {

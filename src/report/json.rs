@@ -3,12 +3,13 @@
 //! Foreign text keeps every character, but what would act on a terminal is written as `\u` escapes, which mean the same.
 
 use std::io::{self, BufWriter, Write};
+use std::sync::mpsc;
 
 use serde::Serialize;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 use super::beside::Shape;
-use super::model::Report;
+use super::model::{Flow, Report};
 use super::{Format, Look, escape};
 
 /// JSON for programs.
@@ -28,14 +29,79 @@ impl Format for Json {
         ".json"
     }
 
-    fn write(&self, report: &Report, _: Look, out: &mut dyn Write) -> io::Result<()> {
+    fn write(&self, report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
         let lines = Lines::default();
         match &report.beside.shape {
-            None => write(report, lines, out),
+            None => whole(report, look.jobs, out),
             Some(Shape::Comparison(comparison)) => write(&comparison.whole(report), lines, out),
             Some(Shape::Verification(verification)) => write(verification.as_ref(), lines, out),
         }
     }
+}
+
+/// The report with its flows behind all else. They are most of the text, so that several threads make it, some flows each in turn.
+fn whole(report: &Report, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
+    let mut rest = Vec::new();
+    write(report, Lines::default(), &mut rest)?;
+    let end = rest.len() - LAST.len();
+    rest.truncate(end);
+    out.write_all(&rest)?;
+    out.write_all(b",\n  \"flows\": [")?;
+    let mut first = true;
+    in_order(&report.flows, jobs, flows, |text| {
+        let comma = usize::from(std::mem::take(&mut first));
+        out.write_all(text?.get(comma..).unwrap_or_default())
+    })?;
+    out.write_all(if first { b"]" } else { b"\n  ]" })?;
+    out.write_all(LAST)?;
+    out.flush()
+}
+
+/// What the object of a report ends with.
+const LAST: &[u8] = b"\n}\n";
+
+/// A line for each, a comma before it.
+fn flows(flows: &[Flow]) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for flow in flows {
+        text.extend(b",\n    ");
+        let lines = Lines {
+            depth: Lines::BROKEN,
+            filled: false,
+        };
+        flow.serialize(&mut Serializer::with_formatter(&mut text, Harmless(lines)))?;
+    }
+    Ok(text)
+}
+
+/// Things that one thread makes something of before another thread's turn.
+const TURN: usize = 64;
+
+/// Makes something of all things, in so many threads; it is taken in order. The first error ends it.
+fn in_order<T: Sync, R: Send>(
+    things: &[T],
+    jobs: usize,
+    make: impl Fn(&[T]) -> R + Sync,
+    mut take: impl FnMut(R) -> io::Result<()>,
+) -> io::Result<()> {
+    if jobs < 2 || things.len() <= TURN {
+        return things.chunks(TURN).try_for_each(|some| take(make(some)));
+    }
+    std::thread::scope(|scope| {
+        let makers: Vec<_> = (0..jobs)
+            .map(|place| {
+                let (send, made) = mpsc::sync_channel(1);
+                let its = things.chunks(TURN).skip(place).step_by(jobs);
+                let make = &make;
+                // Who takes nothing more has met an error.
+                scope.spawn(move || its.map(make).try_for_each(|made| send.send(made)));
+                made
+            })
+            .collect();
+        // A maker that panicked sends nothing; the scope hands its panic on.
+        let mut made = makers.iter().cycle().map_while(|maker| maker.recv().ok());
+        made.try_for_each(&mut take)
+    })
 }
 
 /// Any of our objects as indented JSON with a line end.
@@ -235,6 +301,33 @@ mod tests {
             serde_json::from_str::<serde_json::Value>(&text).unwrap(),
             object
         );
+    }
+
+    #[test]
+    fn threads_take_turns() {
+        let things: Vec<usize> = (0..TURN * 7 + 3).collect();
+        for jobs in 0..5 {
+            let mut taken = Vec::new();
+            in_order(&things, jobs, <[usize]>::to_vec, |some| {
+                taken.extend(some);
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(taken, things, "{jobs}");
+            let mut turns = 0;
+            let refused = in_order(&things, jobs, <[usize]>::len, |_| {
+                turns += 1;
+                if turns == 3 {
+                    Err(io::Error::other("full"))
+                } else {
+                    Ok(())
+                }
+            });
+            assert_eq!(
+                (refused.unwrap_err().to_string(), turns),
+                ("full".to_owned(), 3)
+            );
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ use std::{fmt, io};
 use crate::detect::Severity;
 use model::Report;
 
-/// How a format that is made for people is to look.
+/// How a report is to be written, and how a format that is made for people is to look.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
     /// With ANSI colours.
@@ -42,15 +42,18 @@ pub struct Look {
     pub width: usize,
     /// In full, where text for a terminal is shortened otherwise.
     pub full: bool,
+    /// Threads that may write at it; the text is the same.
+    pub jobs: usize,
 }
 
 impl Default for Look {
-    /// As in a file: no colour, 100 columns, shortened.
+    /// As in a file: no colour, 100 columns, shortened; one thread.
     fn default() -> Self {
         Self {
             color: false,
             width: 100,
             full: false,
+            jobs: 1,
         }
     }
 }

@@ -23,8 +23,6 @@ pub struct Report {
     pub captures: Vec<Capture>,
     /// Sums over all captures.
     pub totals: Totals,
-    /// The flows; all of them up to 100,000, beyond that those with findings and the longest-lived.
-    pub flows: Vec<Flow>,
     /// What is wrong, worst first.
     pub findings: Vec<Finding>,
     /// What to do, in order of rank.
@@ -41,12 +39,21 @@ pub struct Report {
     pub services: Vec<Service>,
     /// What was left out, could not be joined, or was given up, in sentences.
     pub notes: Vec<String>,
+    /// The flows; all of them up to 100,000, beyond that those with findings and the longest-lived.
+    // Written by itself: see `json`.
+    #[serde(skip_serializing_if = "apart")]
+    #[schemars(required)]
+    pub flows: Vec<Flow>,
     /// What graphs are drawn of, where a format with graphs is wanted; in no other.
     #[serde(skip)]
     pub plots: Vec<super::plot::Plot>,
     /// What a comparison or a verification adds.
     #[serde(skip)]
     pub beside: Beside,
+}
+
+fn apart(_: &Vec<Flow>) -> bool {
+    true
 }
 
 /// What the SMTP dialogs that are listed say together.

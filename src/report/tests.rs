@@ -445,6 +445,7 @@ fn stays_text(report: &Report) {
                     color,
                     width,
                     full: color,
+                    ..Look::default()
                 },
             );
             let name = format.name();
