@@ -123,7 +123,12 @@ impl Decoder {
             let view = View::new(captured, frame.range.start as u64, wire);
             let first = sink.segments.len();
             match self.walk(packet, Proto::Link(link), view, &mut sink) {
-                Ok(()) | Err(Stop::Waiting) => {}
+                Ok(()) => {}
+                Err(Stop::Waiting) => {
+                    if !self.fragments.count(frame.number) {
+                        self.pieces.count(frame.number);
+                    }
+                }
                 Err(Stop::Undecoded(reason)) => self.tally.add(reason, 1, frame.number),
                 Err(Stop::Other(other)) => self.count(other),
             }
@@ -378,7 +383,8 @@ impl Decoder {
         }
     }
 
-    /// Goes through the packets of an 802.11 aggregate. The frame counts by the first that yields nothing, or as empty.
+    /// Goes through the packets of an 802.11 aggregate. The frame counts once: by the first that is no TCP or could not be read, else with
+    /// what waits of it, or as empty.
     fn aggregate(
         &mut self,
         mut packet: Packet,
@@ -387,10 +393,18 @@ impl Decoder {
     ) -> Result<(), Stop> {
         let mut result = None;
         for inner in dot11::aggregated(body) {
-            let (macs, view) = inner?;
-            packet.macs = macs;
-            let walked = self.walk(packet, Proto::Llc, view, out);
-            result = Some(result.unwrap_or(Ok(())).and(walked));
+            let walked = match inner {
+                Ok((macs, view)) => {
+                    packet.macs = macs;
+                    self.walk(packet, Proto::Llc, view, out)
+                }
+                Err(reason) => Err(reason.into()),
+            };
+            result = Some(match (result, walked) {
+                (None, walked) => walked,
+                (Some(Err(Stop::Waiting)), Err(stop)) => Err(stop),
+                (Some(before), walked) => before.and(walked),
+            });
         }
         result.unwrap_or(Err(Reason::Short("802.11 aggregate").into()))
     }

@@ -35,6 +35,9 @@ struct Datagram {
     key: Key,
     begun: Timestamp,
     first: FrameNo,
+    /// Of the piece that came last.
+    last: FrameNo,
+    /// Those with a piece of it, save for those that count by another packet in them.
     frames: u64,
     octets: Vec<u8>,
     /// What is there, in order, without touching each other.
@@ -117,7 +120,7 @@ impl Fragments {
         let Some(datagram) = self.datagrams.get_mut(index) else {
             return Err(MISSING);
         };
-        datagram.frames += 1;
+        datagram.last = packet.frame;
         let last = (!piece.more).then_some(end);
         let fitted = datagram.take(piece.offset, end, octets, last);
         if fitted == Fitted::Overlaps {
@@ -125,13 +128,10 @@ impl Fragments {
             *count += 1;
         }
         if fitted == Fitted::Contradicts {
-            // The piece in hand is counted with those that it contradicts.
-            self.give_up(
-                index,
-                Reason::Other("IP fragments that overlap and contradict each other"),
-                tally,
-            );
-            return Ok(Outcome::Waiting);
+            // The piece in hand counts as those do that it contradicts.
+            let reason = Reason::Other("IP fragments that overlap and contradict each other");
+            self.give_up(index, reason, tally);
+            return Err(reason);
         }
         if datagram.is_complete() {
             let datagram = self.datagrams.remove(index);
@@ -153,7 +153,13 @@ impl Fragments {
         self.overlapping.take()
     }
 
-    /// Counts the pieces that still wait.
+    /// Counts a frame of which a piece waits, with the others of that piece's datagram; `false` if none of it does.
+    pub(super) fn count(&mut self, frame: FrameNo) -> bool {
+        let of_frame = self.datagrams.iter_mut().rev().find(|d| d.last == frame);
+        of_frame.map(|d| d.frames += 1).is_some()
+    }
+
+    /// Counts the frames whose pieces still wait.
     pub(super) fn count_waiting(&self, tally: &mut Tally) {
         for datagram in &self.datagrams {
             tally.add(MISSING, datagram.frames, datagram.first);
@@ -168,6 +174,7 @@ impl Fragments {
             key,
             begun: packet.time,
             first: packet.frame,
+            last: packet.frame,
             frames: 0,
             octets: self.spare.pop().unwrap_or_default(),
             ranges: Vec::new(),

@@ -52,6 +52,9 @@ struct Waiting {
     due: u32,
     begun: Timestamp,
     first: FrameNo,
+    /// Of the piece that came last.
+    last: FrameNo,
+    /// Those with a piece of it, save for those that count by another packet in them.
     frames: u64,
     octets: Vec<u8>,
 }
@@ -102,6 +105,7 @@ impl Pieces {
                 due: piece.number,
                 begun: packet.time,
                 first: packet.frame,
+                last: packet.frame,
                 frames: 0,
                 octets: Vec::new(),
             });
@@ -117,14 +121,21 @@ impl Pieces {
                 "link-layer fragments of more than any packet",
             ));
         }
-        waiting.frames += 1;
+        waiting.last = packet.frame;
         waiting.octets.extend_from_slice(octets);
         // PPP numbers have 24 bits; those of 802.11 end long before.
         waiting.due = (piece.number + 1) & 0x00FF_FFFF;
         Ok(piece.ends.then(|| self.waiting.remove(index).octets))
     }
 
-    /// Counts the pieces that still wait.
+    /// Counts a frame of which a piece waits, with the others of that piece's packet.
+    pub(super) fn count(&mut self, frame: FrameNo) {
+        if let Some(waiting) = self.waiting.iter_mut().rev().find(|w| w.last == frame) {
+            waiting.frames += 1;
+        }
+    }
+
+    /// Counts the frames whose pieces still wait.
     pub(super) fn count_waiting(&self, tally: &mut Tally) {
         for waiting in &self.waiting {
             tally.add(waiting.cutter.missing(), waiting.frames, waiting.first);
@@ -133,8 +144,6 @@ impl Pieces {
 
     fn give_up(&mut self, index: usize, tally: &mut Tally) {
         let waiting = self.waiting.remove(index);
-        if waiting.frames > 0 {
-            tally.add(waiting.cutter.missing(), waiting.frames, waiting.first);
-        }
+        tally.add(waiting.cutter.missing(), waiting.frames, waiting.first);
     }
 }

@@ -42,7 +42,11 @@ impl fmt::Display for Reason {
 pub(super) struct Tally(Vec<(Reason, u64, FrameNo)>);
 
 impl Tally {
+    /// Counts `frames` with this reason; none leaves no row.
     pub(super) fn add(&mut self, reason: Reason, frames: u64, first: FrameNo) {
+        if frames == 0 {
+            return;
+        }
         let reason = if self.0.len() < MAX_REASONS || self.0.iter().any(|r| r.0 == reason) {
             reason
         } else {

@@ -1340,6 +1340,86 @@ fn link_layers_cut_packets_too() {
 }
 
 #[test]
+fn a_frame_of_several_packets_counts_once() {
+    let cut = pieces(&[0, 16, 32], 5);
+    let piece = |n: usize| llc(&cut[n][14..]);
+    let other = |id: u16, more: u16, payload: &[u8]| llc(&ipv4_with(17, id, more << 13, payload));
+    let arp = join(&[&[0xaa, 0xaa, 3, 0, 0, 0, 8, 6], &[0; 28]]);
+    let whole = llc(&packet());
+    let missing = "1 x IP fragment whose other pieces are missing from 1";
+    for (name, parts, reasons, others, segments) in [
+        ("segments", vec![&whole, &whole], &[][..], 0, 2),
+        (
+            "pieces of one datagram",
+            vec![&piece(0), &piece(1)],
+            &[missing],
+            0,
+            0,
+        ),
+        (
+            "pieces of two datagrams",
+            vec![&piece(0), &other(9, 1, &[0; 8])],
+            &[missing],
+            0,
+            0,
+        ),
+        (
+            "a piece before what is no TCP",
+            vec![&piece(0), &arp],
+            &[],
+            1,
+            0,
+        ),
+        (
+            "a piece behind what is no TCP",
+            vec![&arp, &piece(0)],
+            &[],
+            1,
+            0,
+        ),
+        (
+            "all pieces of a segment",
+            vec![&piece(0), &piece(1), &piece(2)],
+            &[],
+            0,
+            1,
+        ),
+        (
+            "all pieces of what is no TCP",
+            vec![&other(9, 1, &[0; 8]), &llc(&ipv4_with(17, 9, 1, &[0; 8]))],
+            &[],
+            1,
+            0,
+        ),
+        (
+            "pieces that contradict each other",
+            vec![&other(9, 1, &[0; 8]), &other(9, 1, &[1; 8])],
+            &["1 x IP fragments that overlap and contradict each other from 1"],
+            0,
+            0,
+        ),
+        (
+            "a piece before what is cut short",
+            vec![&piece(0), &llc(&packet()[..30])],
+            &["1 x TCP header cut short from 1"],
+            0,
+            0,
+        ),
+    ] {
+        let mut body = vec![0x80, 0];
+        for part in parts {
+            body.resize((body.len() - 2).next_multiple_of(4) + 2, 0);
+            body.extend(join(&[&MACS, &(part.len() as u16).to_be_bytes(), part]));
+        }
+        let got = decode(105, &[dot11([0x88, 0x02], &body)]);
+        assert_eq!(got.reasons(), reasons, "{name}");
+        let other = got.decoder.other_packets();
+        assert_eq!(other.arp + other.udp, others, "{name}");
+        assert_eq!(got.batch.segments.len(), segments, "{name}");
+    }
+}
+
+#[test]
 fn a_first_fragment_that_is_cut_shows_its_header() {
     let p = pieces(&[0, 32], 5);
     let got = decode_cut(
