@@ -111,7 +111,36 @@ fn strays_do_not_lead_astray() {
             .ack(S2C)
             .wait_ms(50)
     };
-    let rows: [(&str, Convo, u64, u64, u64, &str); 15] = [
+    // Octets beyond the window, several times: how far beyond, and how many.
+    let many = |sent: &[(u32, usize)]| {
+        let mut convo = five(start());
+        let next = convo.next_seq(C2S);
+        for &(beyond, octets) in sent {
+            convo = convo
+                .send(C2S, b"")
+                .with(move |p| (p.seq, p.payload) = (next.wrapping_add(beyond), vec![b'x'; octets]))
+                .lost()
+                .wait_ms(50);
+        }
+        convo
+    };
+    let rows: [(&str, Convo, u64, u64, u64, &str); 17] = [
+        (
+            "octets beyond the window, three times",
+            ten(many(&[(1_000_000, 15); 3]), 5),
+            10,
+            1000,
+            0,
+            "open",
+        ),
+        (
+            "octets beyond the window, then some around them",
+            ten(many(&[(1_000_010, 10), (1_000_000, 50)]), 5),
+            10,
+            1000,
+            0,
+            "open",
+        ),
         (
             "a reset within the window that does not hit the next number",
             ten(near(RST, b"", 1_000), 5),
@@ -274,6 +303,7 @@ fn strays_do_not_lead_astray() {
             (data, unique, repeats, end),
             "{name}"
         );
+        assert_eq!(half.octets, unique + 100 * repeats, "{name}");
         sound(flow, name);
     }
 }

@@ -220,6 +220,10 @@ impl Track {
                     for half in &record.halves {
                         assert!(half.unique_octets <= half.octets);
                         assert!(half.retransmitted_segments <= half.data_segments);
+                        assert!(half.retransmitted_octets <= half.octets);
+                        let by = half.retransmissions;
+                        let split = by.fast + by.timeout + by.tail_probe + by.spurious + by.unknown;
+                        assert_eq!(split, half.retransmitted_segments);
                     }
                     let dialog = self
                         .dialogs

@@ -129,6 +129,38 @@ struct Leap {
     /// Time and frame of the segment that leapt.
     time: Timestamp,
     frame: FrameNo,
+    /// Repeats kept before it.
+    repeats: usize,
+    beyond: Beyond,
+}
+
+/// What was counted of a sender since a leap, beyond where it leapt from.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beyond {
+    octets: u64,
+    segments: u64,
+    repeated_octets: u64,
+    repeated_segments: u64,
+    late_segments: u64,
+}
+
+impl Leap {
+    /// Counts what of `start..end` lies beyond; the segments are those that begin there.
+    fn count(&mut self, start: u64, end: u64, segments: u64, verdict: Verdict) {
+        let octets = end.saturating_sub(start.max(self.from));
+        let segments = if start < self.from { 0 } else { segments };
+        let b = &mut self.beyond;
+        b.octets += octets;
+        b.segments += segments;
+        match verdict {
+            Verdict::Repeat(..) => {
+                b.repeated_octets += octets;
+                b.repeated_segments += segments;
+            }
+            Verdict::Reordered => b.late_segments += segments,
+            _ => {}
+        }
+    }
 }
 
 /// In which repair the sender is, as far as its segments show.
@@ -225,7 +257,8 @@ pub(super) struct Half {
     filled: u64,
     /// Segments in a row that fit no window.
     outside: u32,
-    leap: Option<Leap>,
+    /// Apart, as few flows have one.
+    leap: Option<Box<Leap>>,
     /// Where the last segment ends by a length that its frame had no room for, and whether such lengths were borne out.
     claimed: Option<u64>,
     pub(super) believed: bool,
@@ -329,6 +362,9 @@ impl Half {
         let missing = upto.saturating_sub(self.nxt);
         self.rec.octets += missing;
         self.rec.unique_octets += missing;
+        if let Some(leap) = &mut self.leap {
+            leap.beyond.octets += missing;
+        }
         if let Some(last) = self.sent.back_mut().filter(|s| s.end == self.nxt) {
             last.end = upto;
         }
@@ -416,6 +452,9 @@ impl Half {
             return self.move_on(seg, direction, events);
         }
         self.outside = 0;
+        if start > self.nxt {
+            self.borne_out(start);
+        }
         self.leaps(seg, start, ctx);
         let shut = ctx.peer_window == Some(0);
         // A probe of a closed window is one octet at the edge; a keep-alive lies one octet before it.
@@ -427,9 +466,6 @@ impl Half {
         if octets == 1 && start + 1 == self.nxt && self.una.is_some_and(|una| una >= self.nxt) {
             self.rec.keep_alives += 1;
             return Verdict::KeepAlive;
-        }
-        if start > self.nxt {
-            self.borne_out(start);
         }
         let segments = self.wire_segments(octets);
         if self.flight() == 0 {
@@ -464,12 +500,14 @@ impl Half {
     pub(super) fn leaps(&mut self, seg: &Segment, start: u64, ctx: &Context) {
         let most = ctx.peer_most.filter(|_| self.una.is_some());
         if self.leap.is_none() && most.is_some_and(|most| start > self.nxt.saturating_add(most)) {
-            self.leap = Some(Leap {
+            self.leap = Some(Box::new(Leap {
                 from: self.nxt,
                 anchor: self.anchor,
                 time: seg.time,
                 frame: seg.frame,
-            });
+                repeats: self.rec.repeats.len(),
+                beyond: Beyond::default(),
+            }));
         }
     }
 
@@ -479,16 +517,37 @@ impl Half {
     pub(super) fn take_back(&mut self, start: u64) -> Option<(FrameNo, Timestamp, u64)> {
         let leap = self.leap.take_if(|leap| leap.from == start)?;
         while let Some(s) = self.sent.pop_back_if(|s| s.start >= leap.from) {
-            let (octets, segments) = (s.end - s.start, u64::from(s.segments));
-            self.rec.octets = self.rec.octets.saturating_sub(octets);
-            self.rec.unique_octets = self.rec.unique_octets.saturating_sub(octets);
-            self.rec.data_segments = self.rec.data_segments.saturating_sub(segments);
+            self.rec.unique_octets = self.rec.unique_octets.saturating_sub(s.end - s.start);
         }
+        let (r, b) = (&mut self.rec, &leap.beyond);
+        r.octets = r.octets.saturating_sub(b.octets);
+        r.data_segments = r.data_segments.saturating_sub(b.segments);
+        r.retransmitted_octets = r.retransmitted_octets.saturating_sub(b.repeated_octets);
+        r.retransmitted_segments = r.retransmitted_segments.saturating_sub(b.repeated_segments);
+        r.out_of_order_segments = r.out_of_order_segments.saturating_sub(b.late_segments);
+        self.forget_repeats(&leap);
         self.acked_entries = self.acked_entries.min(self.sent.len());
         self.holes.retain(|h| h.start < leap.from);
         self.fin = self.fin.filter(|&fin| fin < leap.from);
         (self.nxt, self.anchor) = (leap.from, leap.anchor);
         Some((leap.frame, leap.time, leap.from))
+    }
+
+    /// Repeats of what a leap brought were no more of the sender than that.
+    fn forget_repeats(&mut self, leap: &Leap) {
+        let first = leap.repeats.min(self.rec.repeats.len());
+        let later = self.rec.repeats.split_off(first);
+        let open = self
+            .pending
+            .split_off(self.pending.partition_point(|&p| p < first));
+        for (was, repeat) in (first..).zip(later) {
+            if repeat.offset < leap.from {
+                if open.binary_search(&was).is_ok() {
+                    self.pending.push(self.rec.repeats.len());
+                }
+                self.rec.repeats.push(repeat);
+            }
+        }
     }
 
     /// Takes up the stream where the sender has got to: what lies between was never captured.
@@ -505,6 +564,7 @@ impl Half {
         self.scoreboard.clear();
         self.holes.clear();
         self.pending.clear();
+        self.leap = None;
         self.outside = 0;
         let (start, end) = (self.nxt, self.nxt + u64::from(seg.payload_octets));
         self.push_sent(seg, start, end);
@@ -1117,6 +1177,9 @@ impl Half {
         let n = u64::from(segments);
         r.octets += octets;
         r.data_segments += n;
+        if let Some(leap) = &mut self.leap {
+            leap.count(start, end, n, verdict);
+        }
         r.first_data.get_or_insert(seg.time);
         r.last_data = Some(seg.time);
         let per_segment = seg.payload_octets.div_ceil(segments.max(1));
@@ -1710,6 +1773,7 @@ impl Half {
             + (self.acked_holes.capacity() + self.edges.capacity()) * size_of::<(u64, u64)>()
             + self.stamps.capacity() * size_of::<(u32, Timestamp)>()
             + self.pending.capacity() * size_of::<usize>()
+            + self.leap.as_ref().map_or(0, |_| size_of::<Leap>())
             + self.rtts.heap()
             + self.echoes.heap()
     }
