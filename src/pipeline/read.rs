@@ -1,4 +1,4 @@
-//! Reads captures and decodes them, follows their flows, and listens to what they say: in a thread each.
+//! Reads captures and decodes them, follows their flows, listens to what they say, and looks for what is wrong: in a thread each.
 //!
 //! Takes:  a [`Plan`]
 //! Gives:  what was [`Followed`] to the [`Tracker`] (or batches of segments to whoever lists them), whose frames carry the index of
@@ -31,28 +31,38 @@ pub(super) struct Read {
 
 /// Reads all of it.
 pub(super) fn all(settings: &Settings, plan: &Plan, tracker: &mut Tracker) -> Result<Read, Error> {
-    let (mut upstream, mut downstream) = tracker.halves();
-    let [decode_alone, follow_alone] = match settings.jobs {
-        Some(1) => [true, true],
-        Some(2) => [true, false],
-        _ => [false, false],
+    let (mut upstream, dialogs, found) = tracker.parts();
+    let [decode_alone, follow_alone, listen_alone] = match settings.jobs {
+        Some(1) => [true, true, true],
+        Some(2) => [true, false, true],
+        Some(3) => [false, false, true],
+        _ => [false, false, false],
     };
     hand_over(
-        follow_alone,
+        listen_alone,
         move |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
             hand_over(
-                decode_alone,
+                follow_alone,
                 move |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
-                    walk(Timeline::new(settings, plan), &mut |step, followed| {
-                        followed.ends_capture = step == Step::EndOfStretch;
-                        give(followed).map(|()| true)
-                    })
+                    hand_over(
+                        decode_alone,
+                        move |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
+                            walk(Timeline::new(settings, plan), &mut |step, followed| {
+                                followed.ends_capture = step == Step::EndOfStretch;
+                                give(followed).map(|()| true)
+                            })
+                        },
+                        |followed| upstream.follow(followed, give),
+                    )
                 },
-                |followed| upstream.follow(followed, give),
+                |followed| {
+                    dialogs.listen(followed);
+                    give(followed)
+                },
             )
         },
         |followed| {
-            downstream.take(followed);
+            found.take(followed);
             Ok(())
         },
     )

@@ -4,7 +4,7 @@
 //! Gives:  flows as the report shows them, findings, what hosts give away of themselves
 //! Never:  keeps a segment
 //!
-//! The [`Tracker`] comes apart into two halves, for a thread each: the flow stage, and all that listens to it.
+//! The [`Tracker`] comes apart into three, for a thread each: the flow stage, the dialogs that listen to it, and what is found in both.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub(super) struct Follower {
 type OfNoUse = (u32, u64);
 
 /// The dialogs under way, by slot.
-struct Dialogs {
+pub(super) struct Dialogs {
     ports: Ports,
     show_addresses: bool,
     open: Vec<Option<Box<dyn Dialog>>>,
@@ -61,20 +61,16 @@ pub(super) struct Followed {
     observed: Vec<Observed>,
     /// The dialogs' answer.
     of_no_use: Vec<OfNoUse>,
+    /// Flows that have ended with this, and their dialogs.
+    ended: Vec<(Box<FlowRecord>, DialogRecord)>,
     /// The capture has ended with this; of segments on their way to the flow stage: before this, and there are none.
     pub(super) ends_capture: bool,
 }
 
-/// The half of a [`Tracker`] that fills [`Followed`].
+/// The part of a [`Tracker`] that fills [`Followed`].
 pub(super) struct Upstream<'a> {
     order: &'a mut Order,
     table: &'a mut FlowTable,
-}
-
-/// The half of a [`Tracker`] that empties [`Followed`].
-pub(super) struct Downstream<'a> {
-    dialogs: &'a mut Dialogs,
-    found: &'a mut Found,
 }
 
 /// Flow, protocol and detect stage: takes segments, keeps what was found.
@@ -85,7 +81,7 @@ pub(super) struct Tracker {
 }
 
 /// What was found so far.
-struct Found {
+pub(super) struct Found {
     detectors: Vec<Box<dyn Detector>>,
     fingerprints: Fingerprints,
     findings: Vec<Finding>,
@@ -161,18 +157,20 @@ impl Tracker {
         tracker
     }
 
-    /// Takes the next segments through both halves.
+    /// Takes the next segments through all parts.
     pub(super) fn push(&mut self, followed: &mut Followed) {
-        let (mut upstream, mut downstream) = self.halves();
+        let (mut upstream, dialogs, found) = self.parts();
         upstream.push(followed);
-        downstream.take(followed);
+        dialogs.listen(followed);
+        found.take(followed);
     }
 
     /// All flows end here.
     pub(super) fn end_of_capture(&mut self) -> Result<(), Error> {
-        let (mut upstream, mut downstream) = self.halves();
+        let (mut upstream, dialogs, found) = self.parts();
         upstream.end_of_capture(&mut Followed::default(), &mut |followed| {
-            downstream.take(followed);
+            dialogs.listen(followed);
+            found.take(followed);
             Ok(())
         })
     }
@@ -216,12 +214,11 @@ impl Tracker {
         u32::try_from(self.found.encapsulations.len()).unwrap_or(u32::MAX)
     }
 
-    /// Its two halves.
-    pub(super) fn halves(&mut self) -> (Upstream<'_>, Downstream<'_>) {
+    /// Its parts, in the order in which segments go through them.
+    pub(super) fn parts(&mut self) -> (Upstream<'_>, &mut Dialogs, &mut Found) {
         let Follower { table, dialogs, .. } = &mut self.follower;
-        let found = &mut self.found;
         let order = &mut self.order;
-        (Upstream { order, table }, Downstream { dialogs, found })
+        (Upstream { order, table }, dialogs, &mut self.found)
     }
 
     /// All captures were read.
@@ -336,7 +333,7 @@ impl Upstream<'_> {
         Ok(())
     }
 
-    /// The other half's answer to an earlier parcel.
+    /// The dialogs' answer to an earlier parcel.
     fn answered(&mut self, followed: &mut Followed) {
         for (slot, flow) in followed.of_no_use.drain(..) {
             self.table.lose_interest(slot, flow);
@@ -371,38 +368,26 @@ impl Upstream<'_> {
     }
 }
 
-impl Downstream<'_> {
-    /// Hands on to dialogs and detectors; leaves in `followed` what the other half is to know.
+impl Found {
+    /// Takes the flows that have ended; leaves the dialogs' answer in `followed`.
     pub(super) fn take(&mut self, followed: &mut Followed) {
-        let Followed {
-            batch,
-            encapsulations,
-            observed,
-            of_no_use,
-            ends_capture,
-            ..
-        } = followed;
-        let found = &mut *self.found;
-        found.encapsulations.append(encapsulations);
-        for note in &batch.notes {
-            for detector in &mut found.detectors {
+        self.encapsulations.append(&mut followed.encapsulations);
+        for note in &followed.batch.notes {
+            for detector in &mut self.detectors {
                 detector.note(note);
             }
-            if let Some(window) = &mut found.window {
+            if let Some(window) = &mut self.window {
                 window.note(note);
             }
         }
-        self.dialogs
-            .hand_on(batch, observed, of_no_use, &mut |record, dialog| {
-                found.ended(record, dialog);
-            });
-        if std::mem::take(ends_capture) {
-            found.encapsulations.clear();
+        for (record, dialog) in followed.ended.drain(..) {
+            self.ended(record, dialog);
+        }
+        if std::mem::take(&mut followed.ends_capture) {
+            self.encapsulations.clear();
         }
     }
-}
 
-impl Found {
     /// A flow has ended.
     fn ended(&mut self, record: Box<FlowRecord>, mut dialog: DialogRecord) {
         dialog.settle_network(&record);
@@ -522,6 +507,20 @@ impl Follower {
 }
 
 impl Dialogs {
+    /// Listens to what was observed; puts the flows that ended with it beside it, and what the flow stage is to know.
+    pub(super) fn listen(&mut self, followed: &mut Followed) {
+        let Followed {
+            batch,
+            observed,
+            of_no_use,
+            ended,
+            ..
+        } = followed;
+        self.hand_on(batch, observed, of_no_use, &mut |record, dialog| {
+            ended.push((record, dialog));
+        });
+    }
+
     /// Hands on what the flow stage observed in `batch`.
     fn hand_on(
         &mut self,
