@@ -1616,9 +1616,8 @@ impl Half {
 
     /// The edge that this end had offered by `time`; `None` where that is not remembered.
     pub(super) fn edge_at(&self, time: Timestamp) -> Option<u64> {
-        // In order of time, and asked for a round trip ago at most: that is near the end.
-        let known = self.edges.iter().rev().find(|e| e.0 <= time)?;
-        Some(known.1)
+        let known = self.edges.partition_point(|e| e.0 <= time);
+        self.edges.get(known.checked_sub(1)?).map(|e| e.1)
     }
 
     /// The other end echoes a timestamp of this end in a segment with payload (RFC 7323 section 4).

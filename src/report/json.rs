@@ -143,7 +143,10 @@ impl Lines {
         if !first {
             out.write_all(b",")?;
         }
-        self.line(out)
+        if self.depth <= Self::BROKEN {
+            self.line(out)?;
+        }
+        Ok(())
     }
 
     fn end<W: Write + ?Sized>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
@@ -218,9 +221,11 @@ impl<F: Formatter> Formatter for Harmless<F> {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        // Nearly all text is plain. To look at every octet is quicker than to stop at the first that is not: many are looked at in one step.
-        let is_plain = |b: u8| (b' '..0x7f).contains(&b);
-        if fragment.bytes().fold(true, |all, b| all & is_plain(b)) {
+        // Nearly all text is plain. To look at every octet is quicker than to stop at the first that is not: eight are looked at in one step.
+        let is_plain = |b: &u8| (b' '..0x7f).contains(b);
+        let (eights, rest) = fragment.as_bytes().as_chunks::<8>();
+        let plain = |eight: &[u8; 8]| eight.iter().fold(true, |all, b| all & is_plain(b));
+        if eights.iter().all(plain) && rest.iter().all(is_plain) {
             return writer.write_all(fragment.as_bytes());
         }
         let mut rest = fragment;
