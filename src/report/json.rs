@@ -39,20 +39,17 @@ impl Format for Json {
     }
 }
 
-/// The report with its flows behind all else. They are most of the text, so that several threads make it, some flows each in turn.
+/// The report with its flows behind all else. They are most of the text, so that several threads make it, a piece each in turn.
 fn whole(report: &Report, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
-    let mut rest = Vec::new();
-    write(report, Lines::default(), &mut rest)?;
-    let end = rest.len() - LAST.len();
-    rest.truncate(end);
-    out.write_all(&rest)?;
-    out.write_all(b",\n  \"flows\": [")?;
-    let mut first = true;
-    in_order(&report.flows, jobs, flows, |text| {
-        let comma = usize::from(std::mem::take(&mut first));
-        out.write_all(text?.get(comma..).unwrap_or_default())
+    let flows = report.flows.chunks(FLOWS).enumerate();
+    let flows = flows.map(|(place, flows)| Piece::Flows(place, flows));
+    let pieces = [Piece::Head(report)].into_iter().chain(flows);
+    in_order(pieces, jobs, Piece::text, |text| out.write_all(&text?))?;
+    out.write_all(if report.flows.is_empty() {
+        b"]"
+    } else {
+        b"\n  ]"
     })?;
-    out.write_all(if first { b"]" } else { b"\n  ]" })?;
     out.write_all(LAST)?;
     out.flush()
 }
@@ -60,38 +57,60 @@ fn whole(report: &Report, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
 /// What the object of a report ends with.
 const LAST: &[u8] = b"\n}\n";
 
-/// A line for each, a comma before it.
-fn flows(flows: &[Flow]) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    for flow in flows {
-        text.extend(b",\n    ");
-        let lines = Lines {
-            depth: Lines::BROKEN,
-            filled: false,
-        };
-        flow.serialize(&mut Serializer::with_formatter(&mut text, Harmless(lines)))?;
-    }
-    Ok(text)
+/// Flows of one piece.
+const FLOWS: usize = 64;
+
+/// A piece of the text of a report.
+#[derive(Clone, Copy)]
+enum Piece<'a> {
+    /// All members but the flows, and the beginning of their list.
+    Head(&'a Report),
+    /// The place of some flows among such pieces, and these, a line each.
+    Flows(usize, &'a [Flow]),
 }
 
-/// Things that one thread makes something of before another thread's turn.
-const TURN: usize = 64;
+impl Piece<'_> {
+    fn text(self) -> io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        match self {
+            Self::Head(report) => {
+                write(report, Lines::default(), &mut text)?;
+                text.truncate(text.len() - LAST.len());
+                text.extend(b",\n  \"flows\": [");
+            }
+            Self::Flows(place, flows) => {
+                for (n, flow) in flows.iter().enumerate() {
+                    let lines = Lines {
+                        depth: Lines::BROKEN,
+                        filled: false,
+                    };
+                    lines.element(&mut text, place == 0 && n == 0)?;
+                    flow.serialize(&mut Serializer::with_formatter(&mut text, Harmless(lines)))?;
+                }
+            }
+        }
+        Ok(text)
+    }
+}
 
-/// Makes something of all things, in so many threads; it is taken in order. The first error ends it.
-fn in_order<T: Sync, R: Send>(
-    things: &[T],
+/// Results that wait for those before them, of each thread.
+const WAITING: usize = 16;
+
+/// Makes something of each thing, in so many threads; it is taken in order. The first error ends it.
+fn in_order<T, R: Send>(
+    things: impl Iterator<Item = T> + Clone + Send,
     jobs: usize,
-    make: impl Fn(&[T]) -> R + Sync,
+    make: impl Fn(T) -> R + Sync,
     mut take: impl FnMut(R) -> io::Result<()>,
 ) -> io::Result<()> {
-    if jobs < 2 || things.len() <= TURN {
-        return things.chunks(TURN).try_for_each(|some| take(make(some)));
+    if jobs < 2 {
+        return things.map(make).try_for_each(take);
     }
     std::thread::scope(|scope| {
         let makers: Vec<_> = (0..jobs)
             .map(|place| {
-                let (send, made) = mpsc::sync_channel(1);
-                let its = things.chunks(TURN).skip(place).step_by(jobs);
+                let (send, made) = mpsc::sync_channel(WAITING);
+                let its = things.clone().skip(place).step_by(jobs);
                 let make = &make;
                 // Who takes nothing more has met an error.
                 scope.spawn(move || its.map(make).try_for_each(|made| send.send(made)));
@@ -139,7 +158,7 @@ impl Lines {
         out.write_all(bracket)
     }
 
-    fn element<W: Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+    fn element<W: Write + ?Sized>(&self, out: &mut W, first: bool) -> io::Result<()> {
         if !first {
             out.write_all(b",")?;
         }
@@ -310,28 +329,23 @@ mod tests {
 
     #[test]
     fn threads_take_turns() {
-        let things: Vec<usize> = (0..TURN * 7 + 3).collect();
         for jobs in 0..5 {
             let mut taken = Vec::new();
-            in_order(&things, jobs, <[usize]>::to_vec, |some| {
-                taken.extend(some);
+            let half = |n: i32| n / 2;
+            in_order(0..150, jobs, half, |n| {
+                taken.push(n);
                 Ok(())
             })
             .unwrap();
-            assert_eq!(taken, things, "{jobs}");
-            let mut turns = 0;
-            let refused = in_order(&things, jobs, <[usize]>::len, |_| {
-                turns += 1;
-                if turns == 3 {
-                    Err(io::Error::other("full"))
-                } else {
+            assert_eq!(taken, (0..150).map(half).collect::<Vec<_>>(), "{jobs}");
+            let refused = in_order(0..150, jobs, half, |n| match n {
+                3 => Err(io::Error::other("full")),
+                n => {
+                    assert!(n < 3, "{jobs}");
                     Ok(())
                 }
             });
-            assert_eq!(
-                (refused.unwrap_err().to_string(), turns),
-                ("full".to_owned(), 3)
-            );
+            assert_eq!(refused.unwrap_err().to_string(), "full", "{jobs}");
         }
     }
 
