@@ -1616,6 +1616,10 @@ impl Half {
 
     /// The edge that this end had offered by `time`; `None` where that is not remembered.
     pub(super) fn edge_at(&self, time: Timestamp) -> Option<u64> {
+        // Often it is the last one.
+        if let Some(last) = self.edges.back().filter(|e| e.0 <= time) {
+            return Some(last.1);
+        }
         let known = self.edges.partition_point(|e| e.0 <= time);
         self.edges.get(known.checked_sub(1)?).map(|e| e.1)
     }
