@@ -95,6 +95,8 @@ pub(super) struct Found {
     /// Octets that came again with other contents; the first frames that show it, and the copies before them.
     other_contents: u64,
     conflicts: Vec<(FrameNo, FrameNo)>,
+    /// Connections with more requests than are timed.
+    full: u64,
     /// ICMP errors that quote what was not on its way: how many, and the first.
     not_believed: (u64, Option<FrameNo>),
     /// Told of each flow that has ended, where somebody watches the run.
@@ -135,6 +137,7 @@ impl Tracker {
                 holes_omitted: 0,
                 other_contents: 0,
                 conflicts: Vec::new(),
+                full: 0,
                 not_believed: (0, None),
                 window: None,
                 chapters: None,
@@ -293,6 +296,13 @@ impl Tracker {
                 frames.join(", ")
             ));
         }
+        if found.full > 0 {
+            notes.push(format!(
+                "of {} connections only the first requests are timed (10,000, or 1,000 of a protocol that is not read): whether later ones \
+                 were answered late is not told",
+                found.full
+            ));
+        }
         if full {
             notes.push(format!(
                 "there are more pairs of hosts, services or attempts to connect than can be told apart ({} of a kind, in each direction), and \
@@ -402,6 +412,7 @@ impl Found {
             }
         }
         self.fingerprints.flow(seen);
+        self.full += u64::from(dialog.is_full());
         self.holes_omitted += record.halves.iter().map(|h| h.holes_omitted).sum::<u64>();
         for e in &record.events {
             match e.kind {

@@ -113,6 +113,18 @@ pub struct DialogRecord {
 }
 
 impl DialogRecord {
+    /// Whether it has no room for more exchanges, so that later ones may lack.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let is_read = self.smtp.is_some() || self.smb.is_some() || self.rpc.is_some();
+        let most = if is_read {
+            exchanges::MAX_EXCHANGES
+        } else {
+            turns::MAX_EXCHANGES
+        };
+        self.exchanges.len() >= most
+    }
+
     /// Tells the network's share of each wait with what TCP knows of the flow: to be done once both are known.
     pub fn settle_network(&mut self, flow: &FlowRecord) {
         if let Some(smtp) = &mut self.smtp {

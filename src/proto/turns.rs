@@ -8,7 +8,7 @@ use super::{Dialog, DialogRecord, Exchange, Interest, Piece};
 use crate::net::{Direction, FrameNo, Timestamp};
 
 /// Exchanges kept of a protocol that is not read.
-const MAX_EXCHANGES: usize = 1_000;
+pub(super) const MAX_EXCHANGES: usize = 1_000;
 
 /// Octets after which the flow of a protocol that is not read is let go.
 const MAX_OCTETS: u64 = 64 << 20;

@@ -38,19 +38,32 @@ pub struct Keeping<'a> {
 /// Why frames are kept, by their number.
 type Reasons = BTreeMap<u64, Vec<String>>;
 
-/// Frames cited, by capture, with what is said of each.
-fn cited(report: &Report) -> BTreeMap<u32, Reasons> {
+/// Frames cited, at most `most` of a capture, by capture, with what is said of each. The first one tells of those left out.
+fn cited(report: &Report, most: usize) -> BTreeMap<u32, Reasons> {
     let mut cited: BTreeMap<u32, Reasons> = BTreeMap::new();
+    let mut left_out: BTreeMap<u32, u64> = BTreeMap::new();
     for (number, finding) in (1..).zip(&report.findings) {
         for evidence in &finding.evidence {
             let frames = cited.entry(evidence.capture).or_default();
-            if frames.len() < MAX_FRAMES || frames.contains_key(&evidence.frame) {
+            if frames.len() < most || frames.contains_key(&evidence.frame) {
                 let text = format!("finding {number} {}: {}", finding.id, evidence.text);
                 frames
                     .entry(evidence.frame)
                     .or_default()
                     .push(escape::line(&text));
+            } else {
+                *left_out.entry(evidence.capture).or_default() += 1;
             }
+        }
+    }
+    for (capture, citations) in left_out {
+        let first = cited
+            .get_mut(&capture)
+            .and_then(|frames| frames.first_entry());
+        if let Some(mut said) = first {
+            said.get_mut().push(format!(
+                "left out: frames that are cited {citations} times, as {most} of a capture are kept"
+            ));
         }
     }
     cited
@@ -65,7 +78,7 @@ pub fn write(report: &Report, mut keeping: Keeping<'_>, out: &mut dyn Write) -> 
     let mut writer: Option<PcapngWriter<&mut dyn Write>> = None;
     let mut spare = Some(out);
     let several = report.captures.len() > 1;
-    for (index, mut frames) in cited(report) {
+    for (index, mut frames) in cited(report, MAX_FRAMES) {
         let (Some(capture), Some(path)) = (
             report.captures.get(index as usize),
             keeping.paths.get(index as usize),
@@ -288,6 +301,22 @@ mod tests {
 
         report.captures[0].path = "-".to_owned();
         assert!(write(&report, keeping(&report, true), &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn frames_left_out_are_told() {
+        let mut report = super::super::tests::sample("");
+        let all = &cited(&report, usize::MAX)[&0];
+        assert!(all.len() > 3 && !all.values().flatten().any(|said| said.contains("left out")));
+        let some = &cited(&report, 3)[&0];
+        assert_eq!(some.len(), 3);
+        let said = some.values().next().unwrap().last().unwrap();
+        assert!(
+            said.starts_with("left out: ") && said.contains(" 3 "),
+            "{said}"
+        );
+        report.findings.clear();
+        assert!(cited(&report, 0).is_empty());
     }
 
     #[test]

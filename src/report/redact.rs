@@ -52,6 +52,8 @@ pub struct Redaction {
     /// Addresses replaced so far, and paths, for whoever wants the key.
     addresses: BTreeMap<IpAddr, IpAddr>,
     macs: BTreeMap<[u8; 6], [u8; 6]>,
+    /// Replacements that the key has no room for; an address counts each time.
+    unkept: u64,
     paths: Vec<(String, String)>,
     /// Labels of hosts, in lower case, and what stands for them.
     labels: HashMap<String, String>,
@@ -86,6 +88,7 @@ impl Redaction {
             key,
             addresses: BTreeMap::new(),
             macs: BTreeMap::new(),
+            unkept: 0,
             paths: Vec::new(),
             labels: HashMap::new(),
             domains: HashMap::new(),
@@ -170,14 +173,23 @@ impl Redaction {
         for (kind, was, is) in names {
             writeln!(out, "{kind}\t{}\t{is}", escape::line(was))?;
         }
+        if self.unkept > 0 {
+            writeln!(
+                out,
+                "left out\t{} replacements of further addresses\t",
+                self.unkept
+            )?;
+        }
         Ok(())
     }
 
     /// What stands for an address, remembered for the key.
     fn address(&mut self, addr: IpAddr) -> IpAddr {
         let is = self.masked(addr);
-        if self.addresses.len() < MAX_KEYS {
+        if self.addresses.len() < MAX_KEYS || self.addresses.contains_key(&addr) {
             self.addresses.insert(addr, is);
+        } else {
+            self.unkept += 1;
         }
         is
     }
@@ -201,8 +213,10 @@ impl Redaction {
                 [(c | 2) & !1, d, e, f, g, h]
             }
         };
-        if self.macs.len() < MAX_KEYS {
+        if self.macs.len() < MAX_KEYS || self.macs.contains_key(&addr) {
             self.macs.insert(addr, is);
+        } else {
+            self.unkept += 1;
         }
         is
     }
@@ -708,6 +722,7 @@ mod tests {
             key: RandomState::new(),
             addresses: BTreeMap::new(),
             macs: BTreeMap::new(),
+            unkept: 0,
             paths: Vec::new(),
             labels: HashMap::new(),
             domains: HashMap::new(),
