@@ -603,6 +603,7 @@ impl Connection {
     }
 
     /// A segment was none of its sender's: what it did to the connection is undone.
+    #[cold]
     fn not_sent(&mut self, (frame, time, from): (FrameNo, Timestamp, u64), direction: Direction) {
         let own = direction.index();
         self.streams[own].forget_from(from);
@@ -648,6 +649,7 @@ impl Connection {
     }
 
     /// Without a SYN, the size of a full segment has to be told from the segments.
+    #[cold]
     fn guess_unit(&mut self, own: usize, seg: &Segment) {
         let ethernet = match seg.key.family {
             crate::net::Family::V4 => 1460,
@@ -672,6 +674,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     fn syn(&mut self, seg: &Segment, direction: Direction) {
         let own = direction.index();
         let ack = seg.flags.has(TcpFlags::ACK);
@@ -722,6 +725,7 @@ impl Connection {
     }
 
     /// What both SYNs together put in force (RFC 7323 section 2.2: scaling only if both offer it).
+    #[cold]
     fn agree(&mut self) {
         let [a, b] = &mut self.halves;
         let both = a.rec.syn_seen && b.rec.syn_seen;
@@ -816,6 +820,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     fn closed(&mut self, seg: &Segment, direction: Direction, how: End, before: &Before) {
         if self.close.frame.is_some() && how == End::Fin {
             return;
@@ -834,6 +839,7 @@ impl Connection {
         }
     }
 
+    #[cold]
     fn reset(&mut self, seg: &Segment, direction: Direction, before: &Before) {
         if self.resets == 0 {
             self.reset = Some(Reset {

@@ -534,6 +534,7 @@ impl Half {
     }
 
     /// Repeats of what a leap brought were no more of the sender than that.
+    #[cold]
     fn forget_repeats(&mut self, leap: &Leap) {
         let first = leap.repeats.min(self.rec.repeats.len());
         let later = self.rec.repeats.split_off(first);
@@ -551,6 +552,7 @@ impl Half {
     }
 
     /// Takes up the stream where the sender has got to: what lies between was never captured.
+    #[cold]
     fn move_on(&mut self, seg: &Segment, direction: Direction, events: &mut Events) -> Verdict {
         let jump = self
             .anchor
@@ -663,6 +665,7 @@ impl Half {
     }
 
     /// Octets before `start` were sent and have not come by: `seg` came first.
+    #[cold]
     fn open_hole(&mut self, seg: &Segment, start: u64, direction: Direction, events: &mut Events) {
         if self.holes.len() < MAX_HOLES {
             self.holes.push(Hole {
@@ -701,6 +704,7 @@ impl Half {
     }
 
     /// A segment that begins below what was sent already.
+    #[cold]
     fn backward(
         &mut self,
         seg: &Segment,
@@ -802,6 +806,7 @@ impl Half {
     }
 
     /// Notes that `start..end` was sent by `seg`, some of it not for the first time. `true`: it reached beyond all sent before.
+    #[cold]
     fn sent_again(&mut self, seg: &Segment, start: u64, end: u64) -> bool {
         let again = self.sent_within(start, end);
         for s in self.sent.range_mut(again) {
@@ -825,6 +830,7 @@ impl Half {
     }
 
     /// Takes `start..end` out of the holes, and notes the octets that filled some.
+    #[cold]
     fn fill_holes(&mut self, seg: &Segment, start: u64, end: u64) {
         let mut at = self.holes.partition_point(|h| h.end <= start);
         while let Some(hole) = self.holes.get(at).copied().filter(|h| h.start < end) {
@@ -853,6 +859,7 @@ impl Half {
     }
 
     /// A segment that begins in `hole`: a late original, or a repeat of one that was lost before the capture point.
+    #[cold]
     #[allow(clippy::too_many_arguments)]
     fn fills(
         &mut self,
@@ -1008,6 +1015,7 @@ impl Half {
     }
 
     /// What made the sender repeat `start..end` now; moves the phase on.
+    #[cold]
     fn trigger(
         &mut self,
         seg: &Segment,
@@ -1086,6 +1094,7 @@ impl Half {
         Trigger::Unknown
     }
 
+    #[cold]
     fn repeat(&mut self, seg: &Segment, start: u64, trigger: Trigger, known: &Repeated) -> Verdict {
         let segments = self.wire_segments(seg.payload_octets);
         self.last_repeat = Some((trigger, seg.time));
@@ -1159,6 +1168,7 @@ impl Half {
         self.sent.push_back(Self::entry(seg, start, end, segments));
     }
 
+    #[cold]
     fn insert_sent(&mut self, seg: &Segment, start: u64, end: u64) {
         let segments = self.wire_segments(seg.payload_octets);
         let at = self.sent.partition_point(|s| s.start < start);
@@ -1284,6 +1294,7 @@ impl Half {
     }
 
     /// Marks what SACK blocks cover, and what a D-SACK proves (RFC 2018, RFC 2883).
+    #[cold]
     fn selective(
         &mut self,
         seg: &Segment,
@@ -1362,6 +1373,7 @@ impl Half {
 
     /// Puts a block on the scoreboard, and marks what it covers and none before it had. Each range is marked once, however often
     /// blocks come round.
+    #[cold]
     fn sacked(&mut self, l: u64, r: u64, lowest_new: &mut u64) {
         let (mut start, mut end) = (l, r);
         if l >= r || self.scoreboard.len() >= MAX_BLOCKS {
@@ -1387,6 +1399,7 @@ impl Half {
     }
 
     /// Marks the ranges of `new` that lie within `all`.
+    #[cold]
     fn mark(&mut self, new: Range<u64>, all: Range<u64>, lowest_new: &mut u64) {
         if new.is_empty() {
             return;
@@ -1401,6 +1414,7 @@ impl Half {
     }
 
     /// What was sent before the octets from `upto` on, which are SACKed now, and is not, was passed over.
+    #[cold]
     fn pass_over(&mut self, upto: u64, ack: u64, now: Timestamp) {
         let from = self
             .sent
@@ -1431,6 +1445,7 @@ impl Half {
     }
 
     /// Holes below an acknowledgement will not be filled: the capture missed those octets.
+    #[cold]
     fn give_up_holes(
         &mut self,
         ack: u64,
@@ -1616,12 +1631,9 @@ impl Half {
 
     /// The edge that this end had offered by `time`; `None` where that is not remembered.
     pub(super) fn edge_at(&self, time: Timestamp) -> Option<u64> {
-        // Often it is the last one.
-        if let Some(last) = self.edges.back().filter(|e| e.0 <= time) {
-            return Some(last.1);
-        }
-        let known = self.edges.partition_point(|e| e.0 <= time);
-        self.edges.get(known.checked_sub(1)?).map(|e| e.1)
+        // In order of time, and asked for a round trip ago at most: that is near the end.
+        let known = self.edges.iter().rev().find(|e| e.0 <= time)?;
+        Some(known.1)
     }
 
     /// The other end echoes a timestamp of this end in a segment with payload (RFC 7323 section 4).
@@ -1799,6 +1811,7 @@ pub(super) struct Events {
 }
 
 impl Events {
+    #[cold]
     pub(super) fn add(&mut self, seg: &Segment, direction: Direction, kind: EventKind) {
         self.push(Event {
             time: seg.time,
