@@ -2,6 +2,7 @@
 //!
 //! Foreign text keeps every character, but what would act on a terminal is written as `\u` escapes, which mean the same.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::sync::mpsc;
 
@@ -9,7 +10,7 @@ use serde::Serialize;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 use super::beside::Shape;
-use super::model::{Flow, Report};
+use super::model::{Capture, Finding, Flow, Mail, Remedy, Report, Service, Totals, Verdict};
 use super::{Format, Look, escape};
 
 /// JSON for programs.
@@ -74,7 +75,7 @@ impl Piece<'_> {
         let mut text = Vec::new();
         match self {
             Self::Head(report) => {
-                write(report, Lines::default(), &mut text)?;
+                write(&Head::from(report), Lines::default(), &mut text)?;
                 text.truncate(text.len() - LAST.len());
                 text.extend(b",\n  \"flows\": [");
             }
@@ -90,6 +91,54 @@ impl Piece<'_> {
             }
         }
         Ok(text)
+    }
+}
+
+/// A report without its flows.
+#[derive(Serialize)]
+struct Head<'a> {
+    schema: &'a str,
+    captures: &'a [Capture],
+    totals: &'a Totals,
+    findings: &'a [Finding],
+    remediations: &'a [Remedy],
+    verdict: &'a Verdict,
+    names: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail: Option<&'a Mail>,
+    services: &'a [Service],
+    notes: &'a [String],
+}
+
+impl<'a> From<&'a Report> for Head<'a> {
+    fn from(report: &'a Report) -> Self {
+        let Report {
+            schema,
+            captures,
+            totals,
+            findings,
+            remediations,
+            verdict,
+            names,
+            mail,
+            services,
+            notes,
+            flows: _,
+            plots: _,
+            beside: _,
+        } = report;
+        Self {
+            schema,
+            captures,
+            totals,
+            findings,
+            remediations,
+            verdict,
+            names,
+            mail: mail.as_ref(),
+            services,
+            notes,
+        }
     }
 }
 
@@ -325,6 +374,35 @@ mod tests {
             serde_json::from_str::<serde_json::Value>(&text).unwrap(),
             object
         );
+    }
+
+    #[test]
+    fn pieces_make_the_whole_report() {
+        let sample = super::super::tests::sample("");
+        let mut many = sample.clone();
+        many.flows = sample
+            .flows
+            .iter()
+            .cycle()
+            .take(3 * FLOWS + 1)
+            .cloned()
+            .collect();
+        let mut none = sample.clone();
+        none.flows.clear();
+        for (name, report) in [("some flows", sample), ("many", many), ("none", none)] {
+            for jobs in [1, 3] {
+                let mut text = Vec::new();
+                whole(&report, jobs, &mut text).unwrap();
+                let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+                assert_eq!(json, serde_json::to_value(&report).unwrap(), "{name}");
+                let lines = String::from_utf8(text).unwrap();
+                let flows = lines
+                    .lines()
+                    .filter(|l| l.starts_with("    {\"index\": "))
+                    .count();
+                assert_eq!(flows, report.flows.len(), "{name}");
+            }
+        }
     }
 
     #[test]

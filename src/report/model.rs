@@ -40,9 +40,6 @@ pub struct Report {
     /// What was left out, could not be joined, or was given up, in sentences.
     pub notes: Vec<String>,
     /// The flows; all of them up to 100,000, beyond that those with findings and the longest-lived.
-    // Written by itself: see `json`.
-    #[serde(skip_serializing_if = "apart")]
-    #[schemars(required)]
     pub flows: Vec<Flow>,
     /// What graphs are drawn of, where a format with graphs is wanted; in no other.
     #[serde(skip)]
@@ -50,10 +47,6 @@ pub struct Report {
     /// What a comparison or a verification adds.
     #[serde(skip)]
     pub beside: Beside,
-}
-
-fn apart(_: &Vec<Flow>) -> bool {
-    true
 }
 
 /// What the SMTP dialogs that are listed say together.
