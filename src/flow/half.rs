@@ -1254,7 +1254,9 @@ impl Half {
         self.leap.take_if(|leap| ack > leap.from);
         let una = self.una.unwrap_or(ack);
         let newly = ack.saturating_sub(una);
-        self.selective(seg, sacks, ack, direction, events);
+        if !sacks.is_empty() {
+            self.selective(seg, sacks, ack, direction, events);
+        }
         if !self.holes.is_empty() {
             if let Some((val, _)) = seg.timestamps {
                 // The newest ones are the last.
