@@ -29,7 +29,7 @@ use tcptriage::capture;
 use tcptriage::detect::Severity;
 use tcptriage::pipeline::{self, Settings};
 use tcptriage::report::evidence::Keeping;
-use tcptriage::report::{self, Redaction, escape, model};
+use tcptriage::report::{self, Look, Redaction, escape, model};
 
 use args::{Cli, Command, Talk, Telling};
 use output::Held;
@@ -343,6 +343,8 @@ struct Writing {
     paths: Vec<String>,
     payload: bool,
     redaction: Option<Redaction>,
+    /// Threads to write with.
+    jobs: usize,
 }
 
 impl Writing {
@@ -352,6 +354,7 @@ impl Writing {
             paths: report.captures.iter().map(|c| c.path.clone()).collect(),
             payload: settings.show_addresses,
             redaction: settings.redact.then(|| report::redact(report)),
+            jobs: settings.threads(),
         }
     }
 }
@@ -365,6 +368,11 @@ fn write_files(
     held: &Held,
 ) -> anyhow::Result<()> {
     let read: Vec<PathBuf> = writing.paths.iter().map(PathBuf::from).collect();
+    let look = Look {
+        full: talk.verbose > 0,
+        jobs: writing.jobs,
+        ..Look::default()
+    };
     let mut all = Ok(());
     for path in &telling.output {
         let keeping = Keeping {
@@ -375,7 +383,7 @@ fn write_files(
         let is_held = held.iter().any(|(held, _)| held == path);
         let done = match output::check_target(path, &read) {
             Err(error) if !is_held => Err(error),
-            _ => output::write_report(path, report, keeping, talk.verbose > 0, held),
+            _ => output::write_report(path, report, keeping, look, held),
         };
         if done.is_ok() && talk.verbose > 0 {
             note(talk, &format!("wrote {}", path.display()));

@@ -124,14 +124,10 @@ pub(crate) fn write_report(
     path: &Path,
     report: &Report,
     keeping: evidence::Keeping<'_>,
-    full: bool,
+    look: Look,
     held: &Held,
 ) -> anyhow::Result<()> {
     let format = format_of(path);
-    let look = Look {
-        full,
-        ..Look::default()
-    };
     let write = |out: &mut dyn Write| match format {
         _ if is_evidence(path) => evidence::write(report, keeping, out),
         Some(format) => format.write(report, look, out),

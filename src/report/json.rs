@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::sync::mpsc;
+use std::thread;
 
 use serde::Serialize;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter, PrettyFormatter, Serializer};
@@ -155,17 +156,17 @@ fn in_order<T, R: Send>(
     if jobs < 2 {
         return things.map(make).try_for_each(take);
     }
-    std::thread::scope(|scope| {
-        let makers: Vec<_> = (0..jobs)
-            .map(|place| {
-                let (send, made) = mpsc::sync_channel(WAITING);
-                let its = things.clone().skip(place).step_by(jobs);
-                let make = &make;
-                // Who takes nothing more has met an error.
-                scope.spawn(move || its.map(make).try_for_each(|made| send.send(made)));
-                made
-            })
-            .collect();
+    thread::scope(|scope| {
+        let mut makers = Vec::with_capacity(jobs);
+        for place in 0..jobs {
+            let (send, made) = mpsc::sync_channel(WAITING);
+            let its = things.clone().skip(place).step_by(jobs);
+            let make = &make;
+            // Who takes nothing more has met an error.
+            let maker = move || its.map(make).try_for_each(|made| send.send(made));
+            thread::Builder::new().spawn_scoped(scope, maker)?;
+            makers.push(made);
+        }
         // A maker that panicked sends nothing; the scope hands its panic on.
         let mut made = makers.iter().cycle().map_while(|maker| maker.recv().ok());
         made.try_for_each(&mut take)
