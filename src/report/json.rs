@@ -143,10 +143,13 @@ impl<'a> From<&'a Report> for Head<'a> {
     }
 }
 
+/// Threads that make text: more would wait for whoever writes it.
+const MOST: usize = 8;
+
 /// Results that wait for those before them, of each thread.
 const WAITING: usize = 16;
 
-/// Makes something of each thing, in so many threads; it is taken in order. The first error ends it.
+/// Makes something of each thing, in so many threads, up to [`MOST`]; it is taken in order. The first error ends it.
 fn in_order<T, R: Send>(
     things: impl Iterator<Item = T> + Clone + Send,
     jobs: usize,
@@ -156,6 +159,7 @@ fn in_order<T, R: Send>(
     if jobs < 2 {
         return things.map(make).try_for_each(take);
     }
+    let jobs = jobs.min(MOST);
     thread::scope(|scope| {
         let mut makers = Vec::with_capacity(jobs);
         for place in 0..jobs {
@@ -405,7 +409,7 @@ mod tests {
 
     #[test]
     fn threads_take_turns() {
-        for jobs in 0..5 {
+        for jobs in [0, 1, 2, 3, MOST + 1] {
             let mut taken = Vec::new();
             let half = |n: i32| n / 2;
             in_order(0..150, jobs, half, |n| {
