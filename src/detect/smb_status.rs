@@ -97,6 +97,9 @@ impl Detector for Errors {
                 ("status", name),
                 ("command", commands.join(" ")),
             ];
+            if let Some(remedy) = known.and_then(|known| known.remedy) {
+                f.words.push(("remedy", remedy.to_owned()));
+            }
             out.push(f);
         }
     }

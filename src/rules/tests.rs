@@ -200,6 +200,7 @@ fn everything(system: &str, product: Option<&str>) -> Vec<Remedy> {
             "reply",
             "verb",
             "status",
+            "remedy",
             "command",
             "option",
             "cause",
@@ -518,6 +519,45 @@ fn four_cases_four_lists() {
         list(&[]),
     ];
     assert_eq!(lists.iter().collect::<BTreeSet<_>>().len(), 4, "{lists:#?}");
+}
+
+#[test]
+fn an_error_of_a_file_server_gets_the_remedy_that_the_table_names() {
+    let table = include_str!("../proto/smb/status.tsv")
+        .lines()
+        .filter(|line| !line.starts_with('#'));
+    let mut remedies = BTreeSet::new();
+    for line in table {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let [_, status, weight, area, _, remedy, ..] = cells[..] else {
+            panic!("{line}");
+        };
+        // What a client's own stack says never travels.
+        if !remedy.starts_with("smb-") || weight == "normal" || area == "network" {
+            continue;
+        }
+        let mut error = finding("smb.errors");
+        error.words = [
+            ("status", status),
+            ("remedy", remedy),
+            ("command", "CREATE"),
+        ]
+        .map(|(name, word)| (name, word.to_owned()))
+        .into();
+        // Handles are lost where connections break.
+        let findings = [error, finding("close.reset")];
+        let advice = engine().advise(&findings, &facts(&[("smb.dialect", "3.0")]), None);
+        let of_error = |r: &&Remedy| r.findings.contains(&0);
+        let ids: Vec<&str> = advice
+            .iter()
+            .filter(of_error)
+            .map(|r| r.id.as_str())
+            .collect();
+        assert!(ids.contains(&remedy), "{status}: {ids:?} lack {remedy}");
+        assert!(ids.contains(&"smb-errors-log"), "{status}: {ids:?}");
+        remedies.insert(remedy);
+    }
+    assert!(remedies.len() > 10, "{remedies:?}");
 }
 
 #[test]

@@ -195,6 +195,10 @@ const MEASURES: &[(&str, &str)] = &[
     ("rate", "messages taken before the refusal, or a minute"),
     ("recipients", "recipients"),
     ("refused", "refusals for want of a resource"),
+    (
+        "remedy",
+        "remedy that the table of NTSTATUS values names for the status",
+    ),
     ("repeats", "segments sent again with need"),
     ("reply", "SMTP reply: code and text"),
     ("rtt_ms", "round trip, milliseconds"),
