@@ -5,7 +5,7 @@
 //! Never:  takes what is not known for false
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::host::{HostFacts, Known};
@@ -141,10 +141,12 @@ pub struct Stories<'a> {
     of: HashMap<IpAddr, Vec<usize>>,
     /// Of those that accuse none: they may concern any.
     of_anyone: Vec<usize>,
+    /// Of each symptom.
+    by_id: BTreeMap<&'static str, Vec<usize>>,
 }
 
 impl<'a> Stories<'a> {
-    /// Sorts `findings` by host.
+    /// Sorts `findings` by host and by symptom.
     #[must_use]
     pub fn new(findings: &'a [Finding]) -> Self {
         let mut stories = Self {
@@ -152,6 +154,7 @@ impl<'a> Stories<'a> {
             ..Self::default()
         };
         for (index, finding) in findings.iter().enumerate() {
+            stories.by_id.entry(finding.id).or_default().push(index);
             let Some(subject) = finding.subject else {
                 stories.of_anyone.push(index);
                 continue;
@@ -164,6 +167,26 @@ impl<'a> Stories<'a> {
             }
         }
         stories
+    }
+
+    /// The findings that one of the tests is passed by, or may be: not surely failed.
+    pub(super) fn passing(&self, tests: &[&SymptomTest]) -> Vec<&'a Finding> {
+        let mut passing: Vec<usize> = Vec::new();
+        for test in tests {
+            let named = self.by_id.iter().filter(|(id, _)| test.names(id));
+            let may_pass = |at: &usize| {
+                self.all
+                    .get(*at)
+                    .is_some_and(|f| test.matches(f) != Truth::No)
+            };
+            passing.extend(named.flat_map(|(_, all)| all).copied().filter(may_pass));
+        }
+        passing.sort_unstable();
+        passing.dedup();
+        passing
+            .into_iter()
+            .filter_map(|at| self.all.get(at))
+            .collect()
     }
 
     /// The findings of a host's story, with their indices; without a host, all.
@@ -384,7 +407,7 @@ impl SymptomTest {
     fn eval(&self, world: &World<'_>, trace: &mut Trace) -> Truth {
         let mut whole = Truth::No;
         for (index, finding) in world.findings.of(world.subject) {
-            if !self.names(finding) {
+            if !self.names(finding.id) {
                 continue;
             }
             let one = self.matches(finding);
@@ -400,10 +423,10 @@ impl SymptomTest {
     }
 
     /// Whether a finding has the id, or is of the family, that is asked for.
-    fn names(&self, finding: &Finding) -> bool {
+    fn names(&self, id: &str) -> bool {
         match self.id.strip_suffix('*') {
-            Some(family) => finding.id.starts_with(family),
-            None => finding.id == self.id,
+            Some(family) => id.starts_with(family),
+            None => id == self.id,
         }
     }
 
@@ -412,7 +435,7 @@ impl SymptomTest {
     pub fn matches(&self, finding: &Finding) -> Truth {
         let strong = finding.confidence >= self.confidence
             && self.severity.is_none_or(|least| finding.severity >= least);
-        if !strong || !self.names(finding) {
+        if !strong || !self.names(finding.id) {
             return Truth::No;
         }
         let mut whole = Truth::Yes;

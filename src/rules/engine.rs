@@ -297,7 +297,7 @@ impl Case<'_> {
     /// Hosts that a finding which this rule asks for suspects, each with its peer (or the other way round, where the rule says
     /// so); and hosts with facts, where those alone may call for it: whether only they may, stands last.
     fn suspects(&self) -> Vec<(Option<IpAddr>, Option<IpAddr>, bool)> {
-        let mut anchors: Vec<&Finding> = self.anchors().collect();
+        let mut anchors = self.anchors();
         anchors.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
         let mut hosts = Vec::new();
         let mut seen = BTreeSet::new();
@@ -331,12 +331,12 @@ impl Case<'_> {
     }
 
     /// Findings that the rule asks for.
-    fn anchors(&self) -> impl Iterator<Item = &Finding> {
+    fn anchors(&self) -> Vec<&Finding> {
         let mut tests = Vec::new();
         if let Some(when) = &self.rule.when {
             when.each_symptom(&mut |t| tests.push(t));
         }
-        (self.findings.iter()).filter(move |f| tests.iter().any(|t| t.matches(f) != Truth::No))
+        self.stories.passing(&tests)
     }
 
     /// The remedy for one host: for each adapter of which its facts speak, as if that were its only one. Where some of them
