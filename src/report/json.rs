@@ -285,6 +285,20 @@ fn write<T: Serialize + ?Sized>(
     gathered.flush()
 }
 
+/// Whether all octets are below 0x7f, eight at a time: nearly all text is. What is below a space JSON escapes.
+fn is_plain(text: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGHEST_BITS: u64 = ONES << 7;
+    let is_plain = |eight: &[u8; 8]| {
+        let eight = u64::from_ne_bytes(*eight);
+        (eight | eight.wrapping_add(ONES)) & HIGHEST_BITS == 0
+    };
+    match text.last_chunk() {
+        Some(last) => is_plain(last) && text.as_chunks().0.iter().all(is_plain),
+        None => text.iter().all(|b| *b < 0x7f),
+    }
+}
+
 /// A formatter that escapes more in strings than JSON asks for.
 struct Harmless<F>(F);
 
@@ -294,8 +308,7 @@ impl<F: Formatter> Formatter for Harmless<F> {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        // Nearly all text is plain. What is below a space never comes here: JSON escapes it.
-        if fragment.bytes().all(|b| b < 0x7f) {
+        if is_plain(fragment.as_bytes()) {
             return writer.write_all(fragment.as_bytes());
         }
         let mut rest = fragment;
@@ -426,6 +439,19 @@ mod tests {
                 }
             });
             assert_eq!(refused.unwrap_err().to_string(), "full", "{jobs}");
+        }
+    }
+
+    #[test]
+    fn one_octet_makes_text_not_plain() {
+        for length in 0..40 {
+            let plain = vec![b'~'; length];
+            assert!(is_plain(&plain), "{length}");
+            for (at, octet) in (0..length).flat_map(|at| [(at, 0x7f), (at, 0x80), (at, 0xff)]) {
+                let mut text = plain.clone();
+                text[at] = octet;
+                assert!(!is_plain(&text), "{octet:x} at {at} of {length}");
+            }
         }
     }
 
