@@ -20,11 +20,10 @@ impl Epoch {
         let magnitude = nanos.unsigned_abs();
         let (whole, part) = (magnitude / 1_000_000_000, magnitude % 1_000_000_000);
         let sign = if nanos < 0 { "-" } else { "" };
-        if part == 0 {
-            return format!("{sign}{whole}");
-        }
-        let digits = format!("{part:09}");
-        format!("{sign}{whole}.{}", digits.trim_end_matches('0'))
+        let mut text = format!("{sign}{whole}.{part:09}");
+        let telling = text.trim_end_matches('0').trim_end_matches('.').len();
+        text.truncate(telling);
+        text
     }
 }
 
