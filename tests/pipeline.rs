@@ -159,12 +159,12 @@ fn ids(report: &Report) -> Vec<&str> {
 }
 
 /// The same whatever the number of threads.
-fn in_one_thread(captures: &[String], report: &Report) {
-    let alone = run(captures, |s| s.jobs = Some(1));
-    assert_eq!(
-        serde_json::to_value(report).unwrap(),
-        serde_json::to_value(&alone).unwrap()
-    );
+fn in_any_threads(captures: &[String], report: &Report) {
+    let report = serde_json::to_value(report).unwrap();
+    for jobs in 1..=4 {
+        let other = run(captures, |s| s.jobs = Some(jobs));
+        assert_eq!(serde_json::to_value(&other).unwrap(), report, "{jobs}");
+    }
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_capture_given_twice_counts_once() {
         ] {
             assert!(notes.contains(part), "{name}: {notes}");
         }
-        in_one_thread(&paths, &report);
+        in_any_threads(&paths, &report);
     }
     let path = folder.write("same.pcap", &octets);
     let report = run(&[path.clone(), path], |_| ());
@@ -468,7 +468,7 @@ fn parts_of_one_capture_give_the_report_of_the_whole() {
                 assert!((1..=capture.frames).contains(&e.frame), "{name}: {e:?}");
             }
         }
-        in_one_thread(&paths, &report);
+        in_any_threads(&paths, &report);
     }
 }
 
@@ -532,7 +532,7 @@ fn captures_that_overlap_count_what_both_show_once() {
             report.notes.join("\n").contains("at the same time"),
             "{name}"
         );
-        in_one_thread(&paths, &report);
+        in_any_threads(&paths, &report);
     }
 }
 
@@ -607,7 +607,7 @@ fn hosts_that_have_nothing_to_do_with_each_other() {
     assert_eq!(figures(&report), by_start(want));
     assert_eq!(seen_twice(&report), [0, 0]);
     assert!(report.notes.is_empty(), "{:?}", report.notes);
-    in_one_thread(&paths, &report);
+    in_any_threads(&paths, &report);
 }
 
 #[test]
@@ -675,7 +675,7 @@ fn both_ends_of_a_path_are_followed_at_one_of_them() {
             );
             let said = notes.contains("the clock of capture 2 is");
             assert_eq!(said, offset != 0, "{name}, {order}: {notes}");
-            in_one_thread(&paths, &report);
+            in_any_threads(&paths, &report);
         }
     }
 }
