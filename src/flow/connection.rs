@@ -48,6 +48,8 @@ pub(super) struct Connection {
     start: Timestamp,
     pub(super) end: Timestamp,
     handshake: Handshake,
+    /// Nanoseconds that an offer of the receiver takes to show in the data here: to the sender of each half and back. 0 where that is not known.
+    lags: [i64; 2],
     syn: Option<(Timestamp, SeqNum)>,
     first_syn: Option<Timestamp>,
     first_syn_ecn: bool,
@@ -133,6 +135,7 @@ impl Connection {
             start: seg.time,
             end: seg.time,
             handshake: Handshake::default(),
+            lags: [0; 2],
             syn: None,
             first_syn: None,
             first_syn_ecn: false,
@@ -237,14 +240,14 @@ impl Connection {
         }
     }
 
-    /// How long an offer of the receiver takes to show in the data here: to the sender of half `n` and back.
     fn lag(&self, n: usize) -> i64 {
-        let part = if n == 0 {
-            self.handshake.to_client
-        } else {
-            self.handshake.to_server
-        };
-        part.map_or(0, nanos)
+        self.lags[usize::from(n != 0)]
+    }
+
+    /// A part of the handshake's round trip was measured.
+    fn set_lags(&mut self) {
+        let parts = [self.handshake.to_client, self.handshake.to_server];
+        self.lags = parts.map(|part| part.map_or(0, nanos));
     }
 
     /// Whether the capture was taken beside the sender of half `n`: nearly all of its checksums are left to its adapter, or its part
@@ -269,9 +272,7 @@ impl Connection {
             return false;
         };
         let unit = u64::from(data.unit.max(1));
-        owner
-            .edge_at(last.plus_nanos(-self.lag(n)))
-            .is_some_and(|edge| data.nxt.saturating_add(unit) > edge)
+        owner.is_beyond_edge(data.nxt.saturating_add(unit), last.plus_nanos(-self.lag(n)))
     }
 
     fn before(&self) -> Before {
@@ -703,6 +704,7 @@ impl Connection {
                 && self.handshake.syn_retries == 0
             {
                 self.handshake.to_server = seg.time.since(at);
+                self.set_lags();
             }
         } else {
             self.handshake.syn_seen = true;
@@ -769,6 +771,7 @@ impl Connection {
             self.connected = Some((seg.frame, seg.time));
             self.handshake.complete = self.syn.is_some();
             self.handshake.to_client = seg.time.since(at);
+            self.set_lags();
             self.handshake.rtt = self
                 .syn
                 .and_then(|(t, _)| seg.time.since(t))

@@ -285,6 +285,8 @@ pub(super) struct Half {
     pub(super) first_ttl: Option<u8>,
     /// Right edges of the window that this end offered: when, and up to which offset of the other direction. Thinned.
     edges: VecDeque<(Timestamp, u64)>,
+    /// Whether one of them was ever before the one before it, as RFC 9293 section 3.8.6 discourages.
+    retreated: bool,
     /// TSvals of this end and when each was first seen.
     stamps: VecDeque<(u32, Timestamp)>,
     /// Round trips from a TSval of this end to the first data that echoes it: through the other end and back.
@@ -1627,12 +1629,20 @@ impl Half {
             if self.edges.len() >= REMEMBERED {
                 self.edges.pop_front();
             }
+            self.retreated |= self.edges.back().is_some_and(|last| edge < last.1);
             self.edges.push_back((time, edge));
         }
     }
 
+    /// Whether octets up to `end` are beyond the edge that this end had offered by `time`. `false` where that is not remembered.
+    pub(super) fn is_beyond_edge(&self, end: u64, time: Timestamp) -> bool {
+        // Mostly nothing comes near any of them.
+        let least = self.edges.front().filter(|_| !self.retreated);
+        least.is_none_or(|least| end > least.1) && self.edge_at(time).is_some_and(|edge| end > edge)
+    }
+
     /// The edge that this end had offered by `time`; `None` where that is not remembered.
-    pub(super) fn edge_at(&self, time: Timestamp) -> Option<u64> {
+    fn edge_at(&self, time: Timestamp) -> Option<u64> {
         // In order of time, and asked for a round trip ago at most: that is near the end.
         let known = self.edges.iter().rev().find(|e| e.0 <= time)?;
         Some(known.1)
