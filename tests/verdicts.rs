@@ -124,7 +124,24 @@ fn strays_do_not_lead_astray() {
         }
         convo
     };
-    let rows: [(&str, Convo, u64, u64, u64, &str); 17] = [
+    let apart: Vec<(u32, usize)> = (0..17_000).map(|n| (1_000_000 + 10 * n, 10)).collect();
+    let rows: [(&str, Convo, u64, u64, u64, &str); 19] = [
+        (
+            "more octets beyond the window than ranges are remembered",
+            ten(many(&apart), 5),
+            10,
+            1000,
+            0,
+            "open",
+        ),
+        (
+            "octets beyond the window more often than repeats are kept",
+            ten(many(&[(1_000_000, 15); 4_500]), 5),
+            10,
+            1000,
+            0,
+            "open",
+        ),
         (
             "octets beyond the window, three times",
             ten(many(&[(1_000_000, 15); 3]), 5),
@@ -304,6 +321,9 @@ fn strays_do_not_lead_astray() {
             "{name}"
         );
         assert_eq!(half.octets, unique + 100 * repeats, "{name}");
+        let r = &half.retransmissions;
+        let by_trigger = r.fast + r.timeout + r.tail_probe + r.spurious + r.unknown;
+        assert_eq!(by_trigger, repeats, "{name}");
         sound(flow, name);
     }
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::ipid::IpIds;
 use super::record::{
-    Event, EventKind, HalfRecord, IpIdUse, MAX_EVENTS, MAX_HOLES, Repeat, Trigger,
+    Event, EventKind, HalfRecord, IpIdUse, MAX_EVENTS, MAX_HOLES, Repeat, RetransmissionCounts,
+    Trigger,
 };
 use super::rounds::Rounds;
 use super::rtt::Estimator;
@@ -138,19 +139,24 @@ struct Leap {
 #[derive(Clone, Copy, Debug, Default)]
 struct Beyond {
     octets: u64,
+    unique_octets: u64,
     segments: u64,
     repeated_octets: u64,
     repeated_segments: u64,
     late_segments: u64,
+    /// Repeats for which there was no room, and their segments by trigger.
+    repeats_omitted: u64,
+    omitted: RetransmissionCounts,
 }
 
 impl Leap {
-    /// Counts what of `start..end` lies beyond; the segments are those that begin there.
-    fn count(&mut self, start: u64, end: u64, segments: u64, verdict: Verdict) {
+    /// Counts what of `start..end` lies beyond, `unique` octets of it for the first time; the segments are those that begin there.
+    fn count(&mut self, start: u64, end: u64, unique: u64, segments: u64, verdict: Verdict) {
         let octets = end.saturating_sub(start.max(self.from));
         let segments = if start < self.from { 0 } else { segments };
         let b = &mut self.beyond;
         b.octets += octets;
+        b.unique_octets += unique.min(octets);
         b.segments += segments;
         match verdict {
             Verdict::Repeat(..) => {
@@ -366,6 +372,7 @@ impl Half {
         self.rec.unique_octets += missing;
         if let Some(leap) = &mut self.leap {
             leap.beyond.octets += missing;
+            leap.beyond.unique_octets += missing;
         }
         if let Some(last) = self.sent.back_mut().filter(|s| s.end == self.nxt) {
             last.end = upto;
@@ -518,11 +525,12 @@ impl Half {
     /// which offset on nothing holds.
     pub(super) fn take_back(&mut self, start: u64) -> Option<(FrameNo, Timestamp, u64)> {
         let leap = self.leap.take_if(|leap| leap.from == start)?;
-        while let Some(s) = self.sent.pop_back_if(|s| s.start >= leap.from) {
-            self.rec.unique_octets = self.rec.unique_octets.saturating_sub(s.end - s.start);
-        }
+        while self.sent.pop_back_if(|s| s.start >= leap.from).is_some() {}
         let (r, b) = (&mut self.rec, &leap.beyond);
         r.octets = r.octets.saturating_sub(b.octets);
+        r.unique_octets = r.unique_octets.saturating_sub(b.unique_octets);
+        r.repeats_omitted = r.repeats_omitted.saturating_sub(b.repeats_omitted);
+        r.retransmissions.take_back(&b.omitted);
         r.data_segments = r.data_segments.saturating_sub(b.segments);
         r.retransmitted_octets = r.retransmitted_octets.saturating_sub(b.repeated_octets);
         r.retransmitted_segments = r.retransmitted_segments.saturating_sub(b.repeated_segments);
@@ -532,6 +540,12 @@ impl Half {
         self.holes.retain(|h| h.start < leap.from);
         self.fin = self.fin.filter(|&fin| fin < leap.from);
         (self.nxt, self.anchor) = (leap.from, leap.anchor);
+        // Nor did it repair anything up to there.
+        if let Some(Phase::Recovery { until } | Phase::Loss { until }) = self.phase
+            && until > leap.from
+        {
+            self.phase = Some(Phase::Open);
+        }
         Some((leap.frame, leap.time, leap.from))
     }
 
@@ -1100,16 +1114,13 @@ impl Half {
     fn repeat(&mut self, seg: &Segment, start: u64, trigger: Trigger, known: &Repeated) -> Verdict {
         let segments = self.wire_segments(seg.payload_octets);
         self.last_repeat = Some((trigger, seg.time));
-        let counts = &mut self.rec.retransmissions;
         if self.rec.repeats.len() >= MAX_EVENTS {
             // Past the limit the first judgement stands.
             self.rec.repeats_omitted += 1;
-            let n = u64::from(segments);
-            match trigger {
-                Trigger::Fast => counts.fast += n,
-                Trigger::Timeout => counts.timeout += n,
-                Trigger::TailProbe => counts.tail_probe += n,
-                Trigger::Unknown => counts.unknown += n,
+            self.rec.retransmissions.add(trigger, u64::from(segments));
+            if let Some(leap) = self.leap.as_mut().filter(|leap| start >= leap.from) {
+                leap.beyond.repeats_omitted += 1;
+                leap.beyond.omitted.add(trigger, u64::from(segments));
             }
             return Verdict::Repeat(None, trigger);
         }
@@ -1189,9 +1200,6 @@ impl Half {
         let n = u64::from(segments);
         r.octets += octets;
         r.data_segments += n;
-        if let Some(leap) = &mut self.leap {
-            leap.count(start, end, n, verdict);
-        }
         r.first_data.get_or_insert(seg.time);
         r.last_data = Some(seg.time);
         let per_segment = seg.payload_octets.div_ceil(segments.max(1));
@@ -1199,21 +1207,25 @@ impl Half {
         if segments > 1 {
             r.super_segments += 1;
         }
-        match verdict {
+        let unique = match verdict {
             Verdict::Repeat(..) => {
                 r.retransmitted_segments += n;
                 r.retransmitted_octets += octets;
                 // What of it had not been captured before is new to this capture.
                 let beyond = end.saturating_sub(self.nxt.max(start));
-                r.unique_octets += beyond + std::mem::take(&mut self.filled);
+                beyond + self.filled
             }
             Verdict::Reordered => {
                 r.out_of_order_segments += n;
-                r.unique_octets += octets;
+                octets
             }
-            _ => r.unique_octets += octets,
-        }
+            _ => octets,
+        };
+        r.unique_octets += unique;
         self.filled = 0;
+        if let Some(leap) = &mut self.leap {
+            leap.count(start, end, unique, n, verdict);
+        }
     }
 
     /// The other end acknowledges `ack`, with its SACK blocks; `bare` tells whether its segment carried nothing else.
@@ -1763,10 +1775,7 @@ impl Half {
             let c = &mut r.retransmissions;
             match (p.spurious, p.trigger) {
                 (true, _) => c.spurious += n,
-                (_, Trigger::Fast) => c.fast += n,
-                (_, Trigger::Timeout) => c.timeout += n,
-                (_, Trigger::TailProbe) => c.tail_probe += n,
-                (_, Trigger::Unknown) => c.unknown += n,
+                (_, trigger) => c.add(trigger, n),
             }
         }
         r.rtt = super::rtt::stats(&self.rtts);
@@ -1847,6 +1856,30 @@ impl Events {
             self.kept.push(event);
         } else {
             self.omitted += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_that_shrank_counts_as_it_was_then() {
+        let mut half = Half::default();
+        for (second, edge) in [(1, 1_000), (2, 500), (3, 1_500)] {
+            half.remember_edge(Timestamp(second), edge, 0);
+        }
+        for (name, end, second, want) in [
+            ("before the first", 2_000, 0, false),
+            ("within the first", 1_000, 1, false),
+            ("beyond the first", 1_001, 1, true),
+            ("within the first, beyond the second", 600, 2, true),
+            ("within the second", 500, 2, false),
+            ("within the third", 1_500, 9, false),
+            ("beyond the third", 1_501, 9, true),
+        ] {
+            assert_eq!(half.is_beyond_edge(end, Timestamp(second)), want, "{name}");
         }
     }
 }

@@ -342,6 +342,27 @@ pub struct RetransmissionCounts {
     pub unknown: u64,
 }
 
+impl RetransmissionCounts {
+    /// `n` segments that were not needless.
+    pub(super) const fn add(&mut self, trigger: Trigger, n: u64) {
+        match trigger {
+            Trigger::Fast => self.fast += n,
+            Trigger::Timeout => self.timeout += n,
+            Trigger::TailProbe => self.tail_probe += n,
+            Trigger::Unknown => self.unknown += n,
+        }
+    }
+
+    /// Without those that are no more the sender's.
+    pub(super) const fn take_back(&mut self, others: &Self) {
+        self.fast = self.fast.saturating_sub(others.fast);
+        self.timeout = self.timeout.saturating_sub(others.timeout);
+        self.tail_probe = self.tail_probe.saturating_sub(others.tail_probe);
+        self.spurious = self.spurious.saturating_sub(others.spurious);
+        self.unknown = self.unknown.saturating_sub(others.unknown);
+    }
+}
+
 /// What made the sender repeat a segment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Trigger {

@@ -301,7 +301,7 @@ impl Judgement {
             Judged::Repeat(trigger) => (
                 name(trigger),
                 0.6,
-                "octets sent before; one of more repeats than the flow's record holds",
+                "octets sent before; one of more repeats than the flow's record holds, or of octets that their sender does not stand by",
             ),
             Judged::Reordered => (
                 "reordered",
