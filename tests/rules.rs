@@ -154,6 +154,8 @@ const MULTICAST: [u8; 6] = [0x03, 0xbf, 192, 0, 2, 25];
 const FILE_CLOSED: u32 = 0xC000_0128;
 const ACCESS_DENIED: u32 = 0xC000_0022;
 const SHARING: u32 = 0xC000_0043;
+const DISK_FULL: u32 = 0xC000_007F;
+const NO_SUCH_NAME: u32 = 0xC000_0034;
 
 /// A storm with checksums that nobody filled in.
 fn storm() -> Given {
@@ -605,6 +607,8 @@ fn smb_rows() -> Vec<Row> {
             on(smb(READ, 2_000, 0, 5)),
         ),
         ("smb-resources", status(0xC000_0205), status(SHARING)),
+        ("smb-storage-fault", status(DISK_FULL), status(SHARING)),
+        ("smb-errors-log", status(DISK_FULL), status(NO_SUCH_NAME)),
         (
             "smb-samba-sockopts",
             sockopts("socket options = TCP_NODELAY SO_RCVBUF=8192"),

@@ -447,8 +447,8 @@ impl SymptomTest {
             for (_, word) in finding.words.iter().filter(|(n, _)| n == name) {
                 one = test.holds(name, word, None);
             }
-            // A finding without the word is not of the application, or the reply, that is asked for.
-            let told = test.known || matches!(name.as_str(), "application" | "reply");
+            // A finding without the word is not of the application, the remedy or the reply that is asked for.
+            let told = test.known || matches!(name.as_str(), "application" | "remedy" | "reply");
             if one == Truth::Unknown && told {
                 one = Truth::No;
             }

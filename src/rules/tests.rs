@@ -557,7 +557,59 @@ fn an_error_of_a_file_server_gets_the_remedy_that_the_table_names() {
         assert!(ids.contains(&"smb-errors-log"), "{status}: {ids:?}");
         remedies.insert(remedy);
     }
-    assert!(remedies.len() > 10, "{remedies:?}");
+    assert!(remedies.len() > 8, "{remedies:?}");
+}
+
+#[test]
+fn an_error_without_a_remedy_calls_for_the_log_alone() {
+    let error = |status: &str, remedy: Option<&str>, severity| {
+        let mut error = finding("smb.errors");
+        error.severity = severity;
+        let command = Some(("command", "IOCTL"));
+        let words = [
+            Some(("status", status)),
+            remedy.map(|r| ("remedy", r)),
+            command,
+        ];
+        let words = words.into_iter().flatten();
+        error.words = words.map(|(name, word)| (name, word.to_owned())).collect();
+        error
+    };
+    for (name, finding, want) in [
+        (
+            "a status without one",
+            error("STATUS_INVALID_PARAMETER", None, Severity::Warning),
+            &["smb-errors-log"][..],
+        ),
+        (
+            "a status that is not in the table",
+            error("STATUS_0xC0001234", None, Severity::Warning),
+            &["smb-errors-log"],
+        ),
+        (
+            "a full disk",
+            error(
+                "STATUS_DISK_FULL",
+                Some("smb-storage-fault"),
+                Severity::Warning,
+            ),
+            &["smb-storage-fault", "smb-errors-log"],
+        ),
+        (
+            "a lock, once",
+            error(
+                "STATUS_LOCK_NOT_GRANTED",
+                Some("smb-oplock-break"),
+                Severity::Info,
+            ),
+            &[],
+        ),
+    ] {
+        let advice = engine().advise(&[finding], &facts(&[("os", "ws2022")]), None);
+        let of_error = advice.iter().filter(|r| r.findings.contains(&0));
+        let ids: Vec<&str> = of_error.map(|r| r.id.as_str()).collect();
+        assert_eq!(ids, want, "{name}");
+    }
 }
 
 #[test]
