@@ -113,16 +113,15 @@ pub struct DialogRecord {
 }
 
 impl DialogRecord {
-    /// Whether it has no room for more exchanges, so that later ones may lack.
+    /// Whether it has no room for more exchanges, so that later ones lack. Of SMB and DCE/RPC the slowest are kept, however many there are.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let is_read = self.smtp.is_some() || self.smb.is_some() || self.rpc.is_some();
-        let most = if is_read {
-            exchanges::MAX_EXCHANGES
-        } else {
-            turns::MAX_EXCHANGES
+        let keeps_slowest = self.smb.is_some() || self.rpc.is_some();
+        let most = match self.smtp {
+            Some(_) => exchanges::MAX_EXCHANGES,
+            None => turns::MAX_EXCHANGES,
         };
-        self.exchanges.len() >= most
+        !keeps_slowest && self.exchanges.len() >= most
     }
 
     /// Tells the network's share of each wait with what TCP knows of the flow: to be done once both are known.

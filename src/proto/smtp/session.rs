@@ -14,6 +14,7 @@ use memchr::memmem::Finder;
 use super::phases::PhaseTime;
 use super::records::{self, Command, Hop};
 use crate::net::{Direction, FrameNo, Timestamp};
+use crate::proto::exchanges::MAX_EXCHANGES;
 use crate::proto::tls::{self, Kind, Mark, Outline, Record};
 use crate::proto::turns::{Turn, TurnTaker, length};
 use crate::proto::{
@@ -29,8 +30,6 @@ const MAX_REPLY_LINES: usize = 128;
 const MAX_PENDING: usize = 5_000;
 /// Steps kept.
 const MAX_STEPS: usize = 5_000;
-/// Exchanges kept.
-const MAX_EXCHANGES: usize = 10_000;
 /// Messages kept.
 const MAX_MESSAGES: usize = 1_000;
 /// Refusals kept.
