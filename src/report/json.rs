@@ -147,7 +147,7 @@ impl<'a> From<&'a Report> for Head<'a> {
 const MOST: usize = 8;
 
 /// Results that wait for those before them, of each thread.
-const WAITING: usize = 16;
+const WAITING: usize = 2;
 
 /// Makes something of each thing, in so many threads, up to [`MOST`]; it is taken in order. The first error ends it.
 fn in_order<T, R: Send>(

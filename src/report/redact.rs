@@ -176,7 +176,7 @@ impl Redaction {
         if self.unkept > 0 {
             writeln!(
                 out,
-                "left out\t{} replacements of further addresses\t",
+                "# left out: {} replacements of further addresses",
                 self.unkept
             )?;
         }
