@@ -14,7 +14,7 @@ use crate::net::Timestamp;
 use super::hand_over::hand_over;
 use super::merge::{Aside, Timeline};
 use super::plan::{Indexed, Plan};
-use super::track::{Followed, Tracker};
+use super::track::{Followed, Give, Tracker};
 use super::{Error, Progress, ProgressFn, Settings};
 
 /// What was read.
@@ -38,34 +38,27 @@ pub(super) fn all(settings: &Settings, plan: &Plan, tracker: &mut Tracker) -> Re
         Some(3) => [false, false, true],
         _ => [false, false, false],
     };
-    hand_over(
-        listen_alone,
-        move |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
-            hand_over(
-                follow_alone,
-                move |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
-                    hand_over(
-                        decode_alone,
-                        move |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
-                            walk(Timeline::new(settings, plan), &mut |step, followed| {
-                                followed.ends_capture = step == Step::EndOfStretch;
-                                give(followed).map(|()| true)
-                            })
-                        },
-                        |followed| upstream.follow(followed, give),
-                    )
-                },
-                |followed| {
-                    dialogs.listen(followed);
-                    give(followed)
-                },
-            )
-        },
-        |followed| {
-            found.take(followed);
-            Ok(())
-        },
-    )
+    let read = |give: Give<'_>| {
+        walk(Timeline::new(settings, plan), &mut |step, followed| {
+            followed.ends_capture = step == Step::EndOfStretch;
+            give(followed).map(|()| true)
+        })
+    };
+    let follow = move |give: Give<'_>| {
+        hand_over(decode_alone, read, |followed| {
+            upstream.follow(followed, give)
+        })
+    };
+    let listen = move |give: Give<'_>| {
+        hand_over(follow_alone, follow, |followed| {
+            dialogs.listen(followed);
+            give(followed)
+        })
+    };
+    hand_over(listen_alone, listen, |followed| {
+        found.take(followed);
+        Ok(())
+    })
 }
 
 /// Reads the segments of all of it, flows aside.
@@ -76,7 +69,7 @@ pub(super) fn segments_of(
 ) -> Result<Read, Error> {
     hand_over(
         settings.jobs == Some(1),
-        move |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
+        move |give: Give<'_>| {
             walk(
                 Timeline::new(settings, plan),
                 &mut |step, followed| match step {
@@ -143,7 +136,7 @@ pub(super) fn one(
     };
     hand_over(
         settings.jobs == Some(1),
-        |give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>| {
+        |give: Give<'_>| {
             let files = [(0, file)];
             let mut lane = Lane::new(settings, &files, 1);
             let mut followed = Followed::default();

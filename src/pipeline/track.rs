@@ -67,6 +67,9 @@ pub(super) struct Followed {
     pub(super) ends_capture: bool,
 }
 
+/// Who takes it next, and leaves an earlier one in its place.
+pub(super) type Give<'a> = &'a mut dyn FnMut(&mut Followed) -> Result<(), Error>;
+
 /// The part of a [`Tracker`] that fills [`Followed`].
 pub(super) struct Upstream<'a> {
     order: &'a mut Order,
@@ -329,11 +332,7 @@ impl Tracker {
 
 impl Upstream<'_> {
     /// Takes what was decoded, and gives it on with what is observed in it.
-    pub(super) fn follow(
-        &mut self,
-        followed: &mut Followed,
-        give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    pub(super) fn follow(&mut self, followed: &mut Followed, give: Give<'_>) -> Result<(), Error> {
         if followed.ends_capture {
             return self.end_of_capture(followed, give);
         }
@@ -361,11 +360,7 @@ impl Upstream<'_> {
 
     /// The last file of a capture was read: its flows end with it, and the next one's are others even where addresses and ports are the
     /// same. Gives as often as it takes.
-    fn end_of_capture(
-        &mut self,
-        followed: &mut Followed,
-        give: &mut dyn FnMut(&mut Followed) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn end_of_capture(&mut self, followed: &mut Followed, give: Give<'_>) -> Result<(), Error> {
         self.order.end_of_capture();
         let mut more = true;
         while more {
