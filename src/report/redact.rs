@@ -46,7 +46,7 @@ pub fn redact(report: &mut Report) -> Redaction {
 }
 
 /// What stands for what.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Redaction {
     key: RandomState,
     /// Addresses replaced so far, and paths, for whoever wants the key.
@@ -86,16 +86,8 @@ impl Redaction {
     fn new(report: &Report, key: RandomState) -> Self {
         let mut redactor = Self {
             key,
-            addresses: BTreeMap::new(),
-            macs: BTreeMap::new(),
-            unkept: 0,
-            paths: Vec::new(),
-            labels: HashMap::new(),
-            domains: HashMap::new(),
-            users: HashMap::new(),
             ids: report.findings.iter().map(|f| f.id.clone()).collect(),
-            hosts: HashSet::new(),
-            numbers: HashSet::new(),
+            ..Self::default()
         };
         let smtp = report.flows.iter().filter_map(|f| f.smtp.as_ref());
         let said = smtp.flat_map(|s| [&s.client_name, &s.server_name]);
@@ -186,11 +178,7 @@ impl Redaction {
     /// What stands for an address, remembered for the key.
     fn address(&mut self, addr: IpAddr) -> IpAddr {
         let is = self.masked(addr);
-        if self.addresses.len() < MAX_KEYS || self.addresses.contains_key(&addr) {
-            self.addresses.insert(addr, is);
-        } else {
-            self.unkept += 1;
-        }
+        self.unkept += u64::from(!keep(&mut self.addresses, addr, is));
         is
     }
 
@@ -213,11 +201,7 @@ impl Redaction {
                 [(c | 2) & !1, d, e, f, g, h]
             }
         };
-        if self.macs.len() < MAX_KEYS || self.macs.contains_key(&addr) {
-            self.macs.insert(addr, is);
-        } else {
-            self.unkept += 1;
-        }
+        self.unkept += u64::from(!keep(&mut self.macs, addr, is));
         is
     }
 
@@ -598,6 +582,15 @@ impl Redaction {
     }
 }
 
+/// Remembers what stands for something; `false` where there is no room.
+fn keep<K: Ord>(key: &mut BTreeMap<K, K>, was: K, is: K) -> bool {
+    let room = key.len() < MAX_KEYS || key.contains_key(&was);
+    if room {
+        key.insert(was, is);
+    }
+    room
+}
+
 impl Mask for Redaction {
     fn ip(&mut self, addr: IpAddr) -> IpAddr {
         self.address(addr)
@@ -719,17 +712,8 @@ mod tests {
 
     fn redactor() -> Redaction {
         let mut redactor = Redaction {
-            key: RandomState::new(),
-            addresses: BTreeMap::new(),
-            macs: BTreeMap::new(),
-            unkept: 0,
-            paths: Vec::new(),
-            labels: HashMap::new(),
-            domains: HashMap::new(),
-            users: HashMap::new(),
             ids: vec!["smtp.tarpit".to_owned()],
-            hosts: HashSet::new(),
-            numbers: HashSet::new(),
+            ..Redaction::default()
         };
         redactor.learn("HUB1.testdomain.com");
         redactor
