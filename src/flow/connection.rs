@@ -240,10 +240,6 @@ impl Connection {
         }
     }
 
-    fn lag(&self, n: usize) -> i64 {
-        self.lags[usize::from(n != 0)]
-    }
-
     /// A part of the handshake's round trip was measured.
     fn set_lags(&mut self) {
         let parts = [self.handshake.to_client, self.handshake.to_server];
@@ -257,7 +253,7 @@ impl Connection {
         if h.unfilled_checksums >= 2 && h.good_checksums * 5 < h.frames {
             return true;
         }
-        let (near, far) = (self.lag(n), self.lag(1 - n));
+        let (near, far) = (self.lags[n], self.lags[1 - n]);
         far > 0 && near.saturating_mul(5) < far
     }
 
@@ -272,7 +268,10 @@ impl Connection {
             return false;
         };
         let unit = u64::from(data.unit.max(1));
-        owner.is_beyond_edge(data.nxt.saturating_add(unit), last.plus_nanos(-self.lag(n)))
+        owner.is_beyond_edge(
+            data.nxt.saturating_add(unit),
+            last.plus_nanos(-self.lags[n]),
+        )
     }
 
     fn before(&self) -> Before {
@@ -298,7 +297,7 @@ impl Connection {
             last_data: self.last_data,
             rtt: rtt.map(|r| r.max(usual)),
             least_rtt: rtt,
-            lag: [self.lag(1), self.lag(0)],
+            lag: [self.lags[1], self.lags[0]],
             small: [a.last_octets < a.unit, b.last_octets < b.unit],
         }
     }
@@ -541,7 +540,7 @@ impl Connection {
             }
             self.handshake_ack(seg, direction, syn);
             if let (Some(una), Some(window)) = (self.halves[other].una, self.halves[own].window) {
-                let grain = self.lag(other) / 16;
+                let grain = self.lags[other] / 16;
                 self.halves[own].remember_edge(time, una.saturating_add(window), grain);
             }
         }
