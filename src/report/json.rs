@@ -2,16 +2,16 @@
 //!
 //! Foreign text keeps every character, but what would act on a terminal is written as `\u` escapes, which mean the same.
 
-use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::sync::mpsc;
 use std::thread;
 
-use serde::Serialize;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer as _};
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 use super::beside::Shape;
-use super::model::{Capture, Finding, Flow, Mail, Remedy, Report, Service, Totals, Verdict};
+use super::model::{Flow, Report};
 use super::{Format, Look, escape};
 
 /// JSON for programs.
@@ -43,89 +43,55 @@ impl Format for Json {
 
 /// The report with its flows behind all else. They are most of the text, so that several threads make it, a piece each in turn.
 fn whole(report: &Report, jobs: usize, out: &mut dyn Write) -> io::Result<()> {
-    let flows = report.flows.chunks(FLOWS).enumerate();
-    let flows = flows.map(|(place, flows)| Piece::Flows(place, flows));
-    let pieces = [Piece::Head(report)].into_iter().chain(flows);
-    in_order(pieces, jobs, Piece::text, |text| out.write_all(&text?))?;
+    head(report, out)?;
+    out.write_all(b",\n  \"flows\": [")?;
+    let pieces = report.flows.chunks(FLOWS).enumerate();
+    let text = |(place, flows)| text(flows, place == 0);
+    in_order(pieces, jobs, text, |text| out.write_all(&text?))?;
     out.write_all(if report.flows.is_empty() {
         b"]"
     } else {
         b"\n  ]"
     })?;
-    out.write_all(LAST)?;
+    out.write_all(b"\n}\n")?;
     out.flush()
 }
 
-/// What the object of a report ends with.
-const LAST: &[u8] = b"\n}\n";
+/// Writes all members of a report but its flows, and leaves the object open: a test holds it to have all.
+fn head(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let mut gathered = gathered(out);
+    let mut json = Serializer::with_formatter(&mut gathered, Harmless(Lines::default()));
+    let mut members = json.serialize_map(None)?;
+    members.serialize_entry("schema", report.schema)?;
+    members.serialize_entry("captures", &report.captures)?;
+    members.serialize_entry("totals", &report.totals)?;
+    members.serialize_entry("findings", &report.findings)?;
+    members.serialize_entry("remediations", &report.remediations)?;
+    members.serialize_entry("verdict", &report.verdict)?;
+    members.serialize_entry("names", &report.names)?;
+    if let Some(mail) = &report.mail {
+        members.serialize_entry("mail", mail)?;
+    }
+    members.serialize_entry("services", &report.services)?;
+    members.serialize_entry("notes", &report.notes)?;
+    gathered.flush()
+}
 
 /// Flows of one piece.
 const FLOWS: usize = 64;
 
-/// A piece of the text of a report.
-#[derive(Clone, Copy)]
-enum Piece<'a> {
-    /// All members but the flows, and the beginning of their list.
-    Head(&'a Report),
-    /// The place of some flows among such pieces, and these, a line each.
-    Flows(usize, &'a [Flow]),
-}
-
-impl Piece<'_> {
-    fn text(self) -> io::Result<Vec<u8>> {
-        let mut text = Vec::new();
-        match self {
-            Self::Head(report) => {
-                write(&Head::from(report), Lines::default(), &mut text)?;
-                text.truncate(text.len() - LAST.len());
-                text.extend(b",\n  \"flows\": [");
-            }
-            Self::Flows(place, flows) => {
-                for (n, flow) in flows.iter().enumerate() {
-                    let lines = Lines {
-                        depth: Lines::BROKEN,
-                        filled: false,
-                    };
-                    lines.element(&mut text, place == 0 && n == 0)?;
-                    flow.serialize(&mut Serializer::with_formatter(&mut text, Harmless(lines)))?;
-                }
-            }
-        }
-        Ok(text)
+/// Some flows, a line each. `first`: none stand before them.
+fn text(flows: &[Flow], first: bool) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for (n, flow) in flows.iter().enumerate() {
+        let lines = Lines {
+            depth: Lines::BROKEN,
+            filled: false,
+        };
+        lines.element(&mut text, first && n == 0)?;
+        flow.serialize(&mut Serializer::with_formatter(&mut text, Harmless(lines)))?;
     }
-}
-
-/// A report without its flows: a test holds it to have all else.
-#[derive(Serialize)]
-struct Head<'a> {
-    schema: &'a str,
-    captures: &'a [Capture],
-    totals: &'a Totals,
-    findings: &'a [Finding],
-    remediations: &'a [Remedy],
-    verdict: &'a Verdict,
-    names: &'a BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mail: Option<&'a Mail>,
-    services: &'a [Service],
-    notes: &'a [String],
-}
-
-impl<'a> From<&'a Report> for Head<'a> {
-    fn from(report: &'a Report) -> Self {
-        Self {
-            schema: report.schema,
-            captures: &report.captures,
-            totals: &report.totals,
-            findings: &report.findings,
-            remediations: &report.remediations,
-            verdict: &report.verdict,
-            names: &report.names,
-            mail: report.mail.as_ref(),
-            services: &report.services,
-            notes: &report.notes,
-        }
-    }
+    Ok(text)
 }
 
 /// Threads that make text: more would wait for whoever writes it.
@@ -256,12 +222,16 @@ impl Formatter for Lines {
 }
 
 /// Gathers the many small pieces before they go to `out`, which may be slow with each.
+fn gathered(out: &mut dyn Write) -> BufWriter<&mut dyn Write> {
+    BufWriter::with_capacity(64 << 10, out)
+}
+
 fn write<T: Serialize + ?Sized>(
     object: &T,
     formatter: impl Formatter,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut gathered = BufWriter::with_capacity(64 << 10, out);
+    let mut gathered = gathered(out);
     object.serialize(&mut Serializer::with_formatter(
         &mut gathered,
         Harmless(formatter),
