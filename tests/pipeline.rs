@@ -242,7 +242,7 @@ fn names_of_tunnels_and_the_time_to_the_greeting_reach_the_report() {
         assert_eq!(flow.encapsulation.as_deref(), Some(vlan));
         assert_eq!(flow.last_capture, 1);
         let phases = &flow.smtp.as_ref().unwrap().phases;
-        let greeting = &phases["greeting"];
+        let greeting = phases.get("greeting").unwrap();
         assert_eq!(greeting.count, 1);
         assert!((3.0..3.1).contains(&greeting.sum), "{}", greeting.sum);
     }

@@ -144,7 +144,10 @@ impl Trace {
         };
         let evidence = &mut self.parts().evidence;
         if evidence.len() < MAX_PROOF && !evidence.iter().any(|e| e.at == at) {
-            evidence.push(Evidence { at, text: text() });
+            // There may be hundreds of thousands, and a text that was put together has up to twice the room that it takes.
+            let mut text = text();
+            text.shrink_to_fit();
+            evidence.push(Evidence { at, text });
         }
     }
 

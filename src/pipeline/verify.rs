@@ -76,7 +76,7 @@ fn sample(flow: &Flow) -> Option<Sample> {
         .sum();
     // The direction that carries the data tells how steady it is.
     let main = halves.iter().max_by_key(|h| h.unique_octets)?;
-    let service = match flow.application.as_str() {
+    let service = match flow.application {
         "unknown" => format!("tcp/{}", server.port()),
         known => known.to_owned(),
     };

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::beside::Beside;
 use super::model::{
-    Capture, Evidence, Finding, Flow, Goodput, Half, Handshake, Hop, Message, Phase, Problem,
+    Capture, Evidence, Few, Finding, Flow, Goodput, Half, Handshake, Hop, Message, Phase, Problem,
     Refusal, Remedy, Report, Retransmissions, Rpc, RpcInterface, RpcOperation, Rtt, SCHEMA, Smb,
     SmbCommand, Smtp, Stall, Step, TimeShare, Totals, Undecoded,
 };
@@ -438,9 +438,9 @@ pub fn flow(record: &FlowRecord, dialog: &DialogRecord, encapsulation: Option<&s
         server: record.server.to_string(),
         encapsulation: encapsulation.map(str::to_owned),
         application: if dialog.application.is_empty() {
-            "unknown".to_owned()
+            "unknown"
         } else {
-            dialog.application.to_owned()
+            dialog.application
         },
         first_frame: record.first_frame.number(),
         last_frame: record.last_frame.number(),
@@ -457,9 +457,9 @@ pub fn flow(record: &FlowRecord, dialog: &DialogRecord, encapsulation: Option<&s
         end: end_name(record.close.how),
         ended_by: record.close.by.map(side_name),
         vantage: vantage_name(record.vantage),
-        vantage_basis: record.vantage_basis.to_owned(),
-        client_to_server: half(record, Direction::ClientToServer),
-        server_to_client: half(record, Direction::ServerToClient),
+        vantage_basis: record.vantage_basis,
+        client_to_server: Box::new(half(record, Direction::ClientToServer)),
+        server_to_client: Box::new(half(record, Direction::ServerToClient)),
         time: record
             .time
             .iter()
@@ -476,6 +476,10 @@ pub fn flow(record: &FlowRecord, dialog: &DialogRecord, encapsulation: Option<&s
         disordered_segments: record.disordered,
         given_up: record.evicted,
     }
+}
+
+fn few<K: Clone + Ord>(counts: &BTreeMap<K, u64>) -> Few<K, u64> {
+    counts.iter().map(|(k, n)| (k.clone(), *n)).collect()
 }
 
 fn secs(time: Duration) -> f64 {
@@ -553,12 +557,8 @@ fn smtp(record: &SmtpRecord) -> Smtp {
         } else {
             record.tls
         },
-        commands: record.commands.clone(),
-        replies: record
-            .replies
-            .iter()
-            .map(|(code, count)| (code.to_string(), *count))
-            .collect(),
+        commands: few(&record.commands),
+        replies: few(&record.replies),
         phases: record
             .phases
             .iter()
@@ -644,7 +644,7 @@ fn smb_command(command: &proto::SmbCommand) -> SmbCommand {
     SmbCommand {
         count: times.count,
         unanswered: command.unanswered,
-        errors: command.errors.clone(),
+        errors: few(&command.errors),
         min: seen(times.min),
         median: seen(times.median),
         p95: seen(times.p95),
@@ -660,7 +660,7 @@ fn rpc(record: &RpcRecord) -> Rpc {
         RpcOperation {
             count: times.count,
             unanswered: o.unanswered,
-            faults: o.faults.clone(),
+            faults: few(&o.faults),
             min: seen(times.min),
             median: seen(times.median),
             p95: seen(times.p95),

@@ -87,7 +87,7 @@ fn row(flow: &Flow, findings: &str, out: &mut dyn Write) -> io::Result<()> {
         flow.capture,
         escape::csv(&flow.client),
         escape::csv(&flow.server),
-        escape::csv(&flow.application),
+        escape::csv(flow.application),
         flow.first_frame,
         flow.last_frame,
         flow.start.decimal(),

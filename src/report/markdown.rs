@@ -283,7 +283,7 @@ fn flows(view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
             flow.index.to_string(),
             esc(&flow.client),
             esc(&flow.server),
-            esc(&flow.application),
+            esc(flow.application),
             octets(flow.client_to_server.octets),
             octets(flow.server_to_client.octets),
             duration(flow.duration),

@@ -11,6 +11,7 @@ mod csv;
 mod epoch;
 pub mod escape;
 pub mod evidence;
+mod few;
 mod html;
 pub mod json;
 mod mail;

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::beside::Beside;
 pub use super::epoch::Epoch;
+pub use super::few::Few;
 
 /// Name of this shape of the report.
 pub const SCHEMA: &str = "tcptriage.report/1";
@@ -241,7 +242,7 @@ pub struct Flow {
     /// VLANs and tunnels around it, in words.
     pub encapsulation: Option<String>,
     /// `smtp`, `smb`, `tls`, `unknown`, …
-    pub application: String,
+    pub application: &'static str,
     /// First frame.
     pub first_frame: u64,
     /// Last frame.
@@ -261,11 +262,11 @@ pub struct Flow {
     /// `client`, `server`, `middle`, `unknown`.
     pub vantage: &'static str,
     /// Why so.
-    pub vantage_basis: String,
+    pub vantage_basis: &'static str,
     /// One direction.
-    pub client_to_server: Half,
+    pub client_to_server: Box<Half>,
     /// The other.
-    pub server_to_client: Half,
+    pub server_to_client: Box<Half>,
     /// The whole life of the flow.
     pub time: Vec<TimeShare>,
     /// SMTP in depth.
@@ -426,11 +427,11 @@ pub struct Smtp {
     /// `none`, `starttls`, `implicit`.
     pub tls: &'static str,
     /// By verb.
-    pub commands: BTreeMap<String, u64>,
+    pub commands: Few<String, u64>,
     /// By code.
-    pub replies: BTreeMap<String, u64>,
+    pub replies: Few<u16, u64>,
     /// By phase.
-    pub phases: BTreeMap<&'static str, Phase>,
+    pub phases: Few<&'static str, Phase>,
     /// Mail transactions.
     pub messages: Vec<Message>,
     /// Replies of class 4 and 5.
@@ -527,7 +528,7 @@ pub struct Smb {
     /// Seconds without a credit.
     pub credit_starved_seconds: f64,
     /// By command.
-    pub commands: BTreeMap<String, SmbCommand>,
+    pub commands: Few<String, SmbCommand>,
     /// Name that the server gave.
     pub server_name: Option<String>,
     /// Mean octets of a READ or WRITE.
@@ -565,7 +566,7 @@ pub struct Rpc {
     /// Most calls under way.
     pub max_outstanding: u64,
     /// By interface and operation: name or number.
-    pub operations: BTreeMap<String, RpcOperation>,
+    pub operations: Few<String, RpcOperation>,
 }
 
 /// An interface of DCE/RPC.
@@ -587,7 +588,7 @@ pub struct RpcOperation {
     /// Never answered.
     pub unanswered: u64,
     /// By status.
-    pub faults: BTreeMap<String, u64>,
+    pub faults: Few<String, u64>,
     /// Seconds.
     pub min: Option<f64>,
     /// Seconds.
@@ -608,7 +609,7 @@ pub struct SmbCommand {
     /// Never answered.
     pub unanswered: u64,
     /// By NTSTATUS name.
-    pub errors: BTreeMap<String, u64>,
+    pub errors: Few<String, u64>,
     /// Seconds.
     pub min: Option<f64>,
     /// Seconds.

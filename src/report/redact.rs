@@ -571,10 +571,12 @@ impl Redaction {
                 .flat_map(|r| [&mut r.verb, &mut r.text]);
             let said = smtp.banner.iter_mut().chain(&mut smtp.capabilities);
             self.texts(said.chain(refused), Words::Others);
+            let mut commands = BTreeMap::<String, u64>::new();
             for (mut verb, count) in std::mem::take(&mut smtp.commands) {
                 self.text(&mut verb, Words::Others);
-                *smtp.commands.entry(verb).or_default() += count;
+                *commands.entry(verb).or_default() += count;
             }
+            smtp.commands = commands.into_iter().collect();
         }
         if let Some(name) = flow.smb.as_mut().and_then(|smb| smb.server_name.as_mut()) {
             self.called(name);

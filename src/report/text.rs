@@ -487,7 +487,7 @@ impl Page<'_> {
                 flow.index.to_string(),
                 escape::line(&flow.client),
                 escape::line(&flow.server),
-                escape::line(&flow.application),
+                escape::line(flow.application),
                 octets(flow.client_to_server.octets),
                 octets(flow.server_to_client.octets),
                 repeats_shown(flow),

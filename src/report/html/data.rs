@@ -103,7 +103,7 @@ fn row(view: &View<'_>, flow: &Flow, words: &mut Words) -> Value {
         client_port,
         words.place(server),
         server_port,
-        words.place(&flow.application),
+        words.place(flow.application),
         flow.client_to_server.octets,
         flow.server_to_client.octets,
         view::repeats(flow),
