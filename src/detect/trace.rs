@@ -49,7 +49,7 @@ impl<K: Hash + Ord, G: Default> Groups<K, G> {
 
     /// All of them in the order of their keys; none is left.
     pub(super) fn take(&mut self) -> BTreeMap<K, G> {
-        self.0.drain().collect()
+        std::mem::take(&mut self.0).into_iter().collect()
     }
 }
 
