@@ -186,7 +186,7 @@ pub fn build(parts: Parts) -> Report {
         loads,
         ..
     } = flows;
-    listed.sort_by_key(|f| f.index);
+    listed.sort_unstable_by_key(|f| f.index);
     let omitted = seen.saturating_sub(listed.len() as u64);
 
     let mut names = BTreeMap::new();
