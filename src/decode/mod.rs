@@ -287,6 +287,20 @@ impl SegmentBatch {
         self.octets_of(segment.payload)
     }
 
+    /// What [`overlong`](Self::overlong) says of the segment at this place.
+    pub(crate) fn overlong_at(&self, place: usize) -> Option<u32> {
+        if self.overlong.is_empty() {
+            return None;
+        }
+        let found = self
+            .overlong
+            .binary_search_by_key(&place, |(n, _)| *n as usize);
+        found
+            .ok()
+            .and_then(|n| self.overlong.get(n))
+            .map(|(_, room)| *room)
+    }
+
     /// The octets that a reference points to; empty where it points outside.
     #[must_use]
     pub fn octets_of(&self, at: OctetRef) -> &[u8] {

@@ -17,6 +17,7 @@ mod reuse;
 mod rounds;
 mod rtt;
 mod series;
+pub mod share;
 mod table;
 mod vantage;
 

@@ -15,10 +15,13 @@ use super::half::Verdict;
 use super::reassembly::Ready;
 use super::reuse::{Belongs, Numbers, Rival};
 use super::series::Moment;
+use super::share::{Given, Place as Begins, Share, is_as_filed};
 use super::{
     Chunk, Close, End, FlowRecord, HalfRecord, Handshake, Judged, Observed, Vantage, vantage,
 };
-use crate::decode::{Checksum, FlowKey, NoteKind, Segment, SegmentBatch, TcpFlags, flow_hash};
+use crate::decode::{
+    Checksum, FlowKey, Note, NoteKind, Segment, SegmentBatch, TcpFlags, flow_hash,
+};
 use crate::net::{Direction, FrameNo, StreamOffset, Timestamp};
 
 /// Twice the longest segment lifetime of RFC 9293 section 3.4.2.
@@ -50,10 +53,27 @@ impl Default for Limits {
     }
 }
 
-/// Flows that are over are looked for this often by the capture's clock, once there are so many that their memory matters: as long as they
-/// are kept, what comes for one later still finds it.
+impl Limits {
+    /// The limits of each of so many tables that share flows out.
+    #[must_use]
+    pub fn shared_by(self, tables: u8) -> Self {
+        let tables = usize::from(tables.max(1));
+        Self {
+            flows: self.flows / tables,
+            octets: self.octets / tables,
+            ..self
+        }
+    }
+
+    /// So many flows that the memory of those that are over matters.
+    const fn many(&self) -> usize {
+        self.flows / 256
+    }
+}
+
+/// Flows that are over are looked for this often by the capture's clock, once there are [`Limits::many`]: as long as they are kept, what
+/// comes for one later still finds it.
 const CHECK_EVERY: i64 = 30_000_000_000;
-const MANY: usize = 4_096;
 
 /// With [`Limits::settle`], a flow that waits for an answer is given up after this silence: several times what any stack waits between two
 /// retransmissions (four minutes, seen from Windows).
@@ -65,8 +85,8 @@ const IDLE: Duration = Duration::from_secs(7_440);
 /// With [`Limits::settle`], closed and silent flows are looked for this often by the capture's clock.
 const SETTLE_EVERY: i64 = 1_000_000_000;
 
-/// Flows retired at one time: more than a batch of segments can open, so that the table gets no fuller meanwhile.
-const AT_ONCE: usize = 4_096;
+/// Flows retired at one time: so many, and twice as many as came segments, so that the table gets no fuller meanwhile.
+const AT_ONCE: usize = 512;
 /// Flows retired at one time when the capture has ended: so few that others can judge them while the next are retired.
 const AT_ITS_END: usize = 256;
 
@@ -184,6 +204,11 @@ fn grow_rival(rival: &Rival) -> Box<Connection> {
         c.segment(seg, &[], &[], &mut [Vec::new(), Vec::new()]);
     }
     c
+}
+
+/// Whether a note stands before a segment, in order of time.
+fn comes_before(note: &Note, seg: &Segment) -> bool {
+    (note.time, note.frame) < (seg.time, seg.frame)
 }
 
 /// Closes the books of a SYN from which nothing followed. It has an index, and no place in the table.
@@ -323,6 +348,9 @@ pub struct FlowTable {
     /// Numbers of flows still to come. Wireshark gives a number to a flow that an ICMP error quotes, and goes by the order of the file
     /// where that is not the order of time.
     reserved: HashTable<(FlowKey, u64)>,
+    /// Numbers given to flows, where several tables share them out: kept as long as nobody takes them.
+    pub given: Vec<Given>,
+    shares: bool,
     limits: Limits,
     /// Ports on which servers listen, beyond those of custom; used where no SYN tells.
     pub ports: Vec<u16>,
@@ -365,6 +393,8 @@ impl FlowTable {
             find: HashTable::new(),
             next_index: 0,
             reserved: HashTable::new(),
+            given: Vec::new(),
+            shares: false,
             limits,
             ports: Vec::new(),
             last: None,
@@ -386,41 +416,58 @@ impl FlowTable {
 
     /// Takes a batch of segments; what is observed goes to `out` in order. References in `out` point into `batch`.
     pub fn push(&mut self, batch: &SegmentBatch, out: &mut Vec<Observed>) {
-        if !batch
-            .segments
-            .is_sorted_by(|a, b| !b.frame.stands_before(a.frame))
-        {
-            self.number_as_filed(batch);
+        self.take(batch, None, out);
+    }
+
+    /// Takes the segments of one share of a batch, as [`push`](Self::push) takes all. [`given`](Self::given) are the numbers of the flows
+    /// that begin in it.
+    pub fn push_share(&mut self, batch: &SegmentBatch, share: Share<'_>, out: &mut Vec<Observed>) {
+        self.shares = true;
+        self.take(batch, Some(share), out);
+    }
+
+    fn take(&mut self, batch: &SegmentBatch, share: Option<Share<'_>>, out: &mut Vec<Observed>) {
+        if !share.map_or_else(|| is_as_filed(batch), |share| share.is_as_filed()) {
+            self.number_as_filed(batch, share);
         }
-        let mut notes = batch.notes.iter().peekable();
-        let mut overlong = batch.overlong.iter().peekable();
-        for (n, seg) in batch.segments.iter().enumerate() {
-            while let Some(note) =
-                notes.next_if(|n| n.time < seg.time || (n.time == seg.time && n.frame < seg.frame))
-            {
-                self.note(note);
+        let before = self.segments;
+        let mut notes = batch.notes.iter().enumerate().peekable();
+        let mut segment = |table: &mut Self, n: usize, seg: &Segment| {
+            while let Some((k, note)) = notes.next_if(|(_, note)| comes_before(note, seg)) {
+                table.note_of(batch, share, note, k);
             }
-            match overlong.next_if(|(index, _)| *index as usize == n) {
-                Some(&(_, room)) => self.overlong(batch, seg, room, out),
-                None => self.segment(batch, seg, out),
+            if let Some(share) = share {
+                table.next_index = share.number(Begins::Segment(n));
+            }
+            match batch.overlong_at(n) {
+                Some(room) => table.overlong(batch, seg, room, out),
+                None => table.segment(batch, seg, out),
+            }
+            table.taken += size_of::<Segment>() + seg.payload.len as usize;
+        };
+        if let Some(share) = share {
+            for &n in share.segments() {
+                if let Some(seg) = batch.segments.get(n as usize) {
+                    segment(self, n as usize, seg);
+                }
+            }
+        } else {
+            for (n, seg) in batch.segments.iter().enumerate() {
+                segment(self, n, seg);
             }
         }
-        for note in notes {
-            self.note(note);
+        for (k, note) in notes {
+            self.note_of(batch, share, note, k);
         }
         self.since_check += 1;
-        self.taken += batch.segments.len() * size_of::<Segment>()
-            + batch
-                .segments
-                .iter()
-                .map(|s| s.payload.len as usize)
-                .sum::<usize>();
+        let came = usize::try_from(self.segments - before).unwrap_or(usize::MAX);
         let crowded = self.taken > self.limits.octets / 8
             || self.find.len() > self.limits.flows
             || self.full * size_of::<Connection>() + self.find.len() * LONE_OCTETS
                 > self.limits.octets;
         let due = self.since_check >= 256
-            || (self.full >= MANY && self.now.nanos_since(self.checked) >= CHECK_EVERY);
+            || (self.full >= self.limits.many()
+                && self.now.nanos_since(self.checked) >= CHECK_EVERY);
         if self.leaving.is_empty() && (due || crowded) {
             (self.since_check, self.taken) = (0, 0);
             self.checked = self.now;
@@ -432,7 +479,7 @@ impl FlowTable {
             self.settled = self.now;
             self.settle(silence, out);
         }
-        self.leave(AT_ONCE, out);
+        self.leave(AT_ONCE.max(2 * came), u64::MAX, out);
     }
 
     /// A segment that is longer by its IP header than its frame had room for. The capture may have forgotten how long the frame was,
@@ -512,10 +559,11 @@ impl FlowTable {
         }
     }
 
-    /// Retires as many of those that have to go.
-    fn leave(&mut self, most: usize, out: &mut Vec<Observed>) {
+    /// Retires as many of those that have to go, as far as their numbers are below this one.
+    fn leave(&mut self, most: usize, below: u64, out: &mut Vec<Observed>) {
         for _ in 0..most {
-            let Some((slot, index, evicted)) = self.leaving.pop_front() else {
+            let next = self.leaving.pop_front_if(|(_, index, _)| *index < below);
+            let Some((slot, index, evicted)) = next else {
                 return;
             };
             let still_there = self.slots[slot as usize]
@@ -528,7 +576,31 @@ impl FlowTable {
         }
     }
 
-    fn note(&mut self, note: &crate::decode::Note) {
+    /// A note, the batch's of this number, where its flow is of this share.
+    #[cold]
+    fn note_of(
+        &mut self,
+        batch: &SegmentBatch,
+        share: Option<Share<'_>>,
+        note: &Note,
+        number: usize,
+    ) {
+        if let Some(share) = share {
+            let NoteKind::IcmpError { key, .. } = &note.kind else {
+                return;
+            };
+            if !share.has_flow(key) {
+                return;
+            }
+            let behind = batch
+                .segments
+                .partition_point(|seg| !comes_before(note, seg));
+            self.next_index = share.number(Begins::Note(number, behind));
+        }
+        self.note(note);
+    }
+
+    fn note(&mut self, note: &Note) {
         let NoteKind::IcmpError { key, flags, .. } = &note.kind else {
             return;
         };
@@ -549,20 +621,36 @@ impl FlowTable {
         if self.reserved.find(hash, |r| r.0 == *key).is_some() {
             return;
         }
-        if self.reserved.len() < MAX_RESERVED {
-            let number = (*key, self.next_index);
+        let kept = self.reserved.len() < MAX_RESERVED;
+        let number = self.give(kept);
+        if kept {
             self.reserved
-                .insert_unique(hash, number, |r| flow_hash(&r.0));
+                .insert_unique(hash, (*key, number), |r| flow_hash(&r.0));
         }
+    }
+
+    /// The next number. `kept`: a flow bears it, or is to.
+    fn give(&mut self, kept: bool) -> u64 {
+        let number = self.next_index;
         self.next_index += 1;
+        if self.shares {
+            self.given.push(Given { number, kept });
+        }
+        number
     }
 
     /// Numbers the flows that begin in a batch that had to be put in order of time, in the order of the file.
     #[cold]
-    fn number_as_filed(&mut self, batch: &SegmentBatch) {
+    fn number_as_filed(&mut self, batch: &SegmentBatch, share: Option<Share<'_>>) {
         let mut filed: Vec<&Segment> = batch.segments.iter().collect();
         filed.sort_unstable_by_key(|s| s.frame);
-        for seg in filed {
+        for (place, seg) in filed.into_iter().enumerate() {
+            if let Some(share) = share {
+                if !share.has_flow(&seg.key) {
+                    continue;
+                }
+                self.next_index = share.number(Begins::Filed(place));
+            }
             if self.slot_of(&seg.key, seg.hash).is_none() {
                 self.reserve(&seg.key, seg.hash);
             }
@@ -574,8 +662,7 @@ impl FlowTable {
         if let Ok(known) = self.reserved.find_entry(seg.hash, |r| r.0 == seg.key) {
             return known.remove().0.1;
         }
-        self.next_index += 1;
-        self.next_index - 1
+        self.give(true)
     }
 
     /// The connection in a slot; a lone SYN becomes one.
@@ -730,7 +817,6 @@ impl FlowTable {
 
     /// Which connection on its ports a segment belongs to.
     fn place(&mut self, slot: u32, seg: &Segment, out: &mut Vec<Observed>) -> Place {
-        let next_index = self.next_index;
         if let Some(Some(Slot::Past(past))) = self.slots.get_mut(slot as usize) {
             if past.numbers.reopened_by(seg) {
                 return Place::Anew;
@@ -748,16 +834,19 @@ impl FlowTable {
                 return Place::Anew;
             }
             c.numbers = Numbers::begin(seg);
+            let before = c.rival.take();
+            if let Some(before) = before {
+                out.push(dismiss(c, &before));
+            }
             let rival = Box::new(Rival {
                 syn: *seg,
-                index: next_index,
+                index: self.give(true),
                 more: Vec::new(),
                 outlived: false,
             });
-            if let Some(before) = c.rival.replace(rival) {
-                out.push(dismiss(c, &before));
+            if let Some(c) = self.grown(slot) {
+                c.rival = Some(rival);
             }
-            self.next_index += 1;
             return Place::Aside;
         }
         if c.rival.is_some()
@@ -882,6 +971,15 @@ impl FlowTable {
     /// The capture has ended: all flows end with it, in order of their first segment. Another capture may follow, with a clock of its
     /// own. Some flows are retired at each call; `true` means that there are more, and that it has to be called again.
     pub fn finish(&mut self, out: &mut Vec<Observed>) -> bool {
+        self.finish_some(AT_ITS_END, u64::MAX, out)
+    }
+
+    /// The same for flows with a number below this one; where several tables share flows out, so that they end in the same order.
+    pub fn finish_below(&mut self, number: u64, out: &mut Vec<Observed>) -> bool {
+        self.finish_some(usize::MAX, number, out)
+    }
+
+    fn finish_some(&mut self, most: usize, below: u64, out: &mut Vec<Observed>) -> bool {
         if !self.ending {
             self.ending = true;
             let mut all: Vec<_> = (0u32..)
@@ -894,9 +992,11 @@ impl FlowTable {
                 .map(|(index, slot)| (slot, index, false))
                 .collect();
         }
-        self.leave(AT_ITS_END, out);
+        self.leave(most, below, out);
         if self.leaving.is_empty() {
             self.ending = false;
+            self.slots.clear();
+            self.free.clear();
             self.reserved.clear();
             self.now = Timestamp(i64::MIN);
         }
@@ -1110,7 +1210,8 @@ pub(super) mod tests {
 
     #[test]
     fn closed_flows_leave_in_time_where_there_are_many() {
-        for (name, flows, left) in [("few", MANY - 1, MANY), ("many", MANY, 1)] {
+        let many = Limits::default().many();
+        for (name, flows, left) in [("few", many - 1, many), ("many", many, 1)] {
             let mut table = FlowTable::new(Limits::default());
             let mut out = Vec::new();
             let mut push = |segments: Vec<Segment>| {
@@ -1134,7 +1235,12 @@ pub(super) mod tests {
                 time: start.plus_nanos(300_000_000_000),
                 ..syn(u32::MAX)
             };
-            assert_eq!(push(vec![later]), left, "{name}");
+            push(vec![later]);
+            // Some at a time.
+            for _ in 0..many / AT_ONCE {
+                push(Vec::new());
+            }
+            assert_eq!(push(Vec::new()), left, "{name}");
         }
     }
 

@@ -397,8 +397,7 @@ impl Run {
         now: Timestamp,
         dropped: u64,
     ) -> (Report, Vec<Flow>, Snapshot) {
-        // Nothing in it can fail.
-        let _ = self.tracker.end_of_capture();
+        self.tracker.end_of_capture();
         let snapshot = self.look(now, dropped, &[], true);
         let flows = self.ended();
         self.undecoded.push(self.decoder.undecoded());

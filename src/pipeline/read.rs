@@ -14,7 +14,7 @@ use crate::net::Timestamp;
 use super::hand_over::hand_over;
 use super::merge::{Aside, Timeline};
 use super::plan::{Indexed, Plan};
-use super::track::{Followed, Give, Tracker};
+use super::track::{Followed, Follower, Give, Tracker};
 use super::{Error, Progress, ProgressFn, Settings};
 
 /// What was read.
@@ -29,37 +29,84 @@ pub(super) struct Read {
     pub(super) aside: Aside,
 }
 
+/// Reading and decoding is as much work as so many followers have, looking for what is wrong (with all that comes after it) as so many more.
+const READING: usize = 4;
+const FINDING: usize = 4;
+
+/// What each of so many threads follows, so that all have about as much to do: the first reads besides, the last looks for what is wrong.
+/// Threads between them that have nothing to do are left out.
+fn shares(mut followers: &mut [Follower], threads: usize) -> Vec<&mut [Follower]> {
+    let all = followers.len();
+    let upto = |thread: usize| match (READING + all + FINDING) * thread / threads {
+        _ if thread == threads => all,
+        work => work.saturating_sub(READING).min(all),
+    };
+    let share = |thread| {
+        let (share, rest) =
+            std::mem::take(&mut followers).split_at_mut(upto(thread + 1) - upto(thread));
+        followers = rest;
+        share
+    };
+    let mut shares: Vec<_> = (0..threads).map(share).collect();
+    let mut place = 0..;
+    shares.retain(|share| {
+        let between = place.next().is_some_and(|n| n > 0 && n + 1 < threads);
+        !between || !share.is_empty()
+    });
+    shares
+}
+
 /// Reads all of it.
 pub(super) fn all(settings: &Settings, plan: &Plan, tracker: &mut Tracker) -> Result<Read, Error> {
-    let (mut upstream, dialogs, found) = tracker.parts();
-    let [decode_alone, follow_alone, listen_alone] = match settings.jobs {
-        Some(1) => [true, true, true],
-        Some(2) => [true, false, true],
-        Some(3) => [false, false, true],
-        _ => [false, false, false],
+    let (dealer, followers, found) = tracker.parts();
+    // Shares are not quite the same: with more threads than processors the system evens them out.
+    let threads = settings.jobs.unwrap_or_else(|| 2 * settings.threads());
+    let mut shares = shares(followers, threads);
+    let last = shares.pop().unwrap_or_default();
+    let mut shares = shares.into_iter();
+    let (alone, first) = match shares.next() {
+        Some(first) => (false, first),
+        None => (true, Default::default()),
     };
-    let read = |give: Give<'_>| {
-        walk(Timeline::new(settings, plan), &mut |step, followed| {
-            followed.ends_capture = step == Step::EndOfStretch;
-            give(followed).map(|()| true)
-        })
+    let take = |share: &mut [Follower], followed: &mut Followed| {
+        for follower in share {
+            follower.take(followed);
+        }
     };
-    let follow = move |give: Give<'_>| {
-        hand_over(decode_alone, read, |followed| {
-            upstream.follow(followed, give)
-        })
-    };
-    let listen = move |give: Give<'_>| {
-        hand_over(follow_alone, follow, |followed| {
-            dialogs.listen(followed);
+    let mut line: Make<'_> = Box::new(move |give| {
+        let mut give = |followed: &mut Followed| {
+            take(first, followed);
             give(followed)
+        };
+        walk(Timeline::new(settings, plan), &mut |step, followed| {
+            if step == Step::Batch {
+                dealer.deal(followed);
+                give(followed)?;
+            } else {
+                while dealer.end_of_capture(followed) {
+                    give(followed)?;
+                }
+            }
+            Ok(true)
         })
-    };
-    hand_over(listen_alone, listen, |followed| {
+    });
+    for share in shares {
+        line = Box::new(move |give| {
+            hand_over(false, line, |followed| {
+                take(share, followed);
+                give(followed)
+            })
+        });
+    }
+    hand_over(alone, line, |followed| {
+        take(last, followed);
         found.take(followed);
         Ok(())
     })
 }
+
+/// Reads, and gives on what was read.
+type Make<'a> = Box<dyn FnOnce(Give<'_>) -> Result<Read, Error> + Send + 'a>;
 
 /// Reads the segments of all of it, flows aside.
 pub(super) fn segments_of(

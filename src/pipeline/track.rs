@@ -4,15 +4,19 @@
 //! Gives:  flows as the report shows them, findings, what hosts give away of themselves
 //! Never:  keeps a segment
 //!
-//! The [`Tracker`] comes apart into three, for a thread each: the flow stage, the dialogs that listen to it, and what is found in both.
+//! The [`Tracker`] comes apart for as many threads as there are: a [`Dealer`] shares flows out, each [`Follower`] follows its own with the
+//! dialogs that listen to them, and what all of them give ends in [`Found`]. However many threads, the shares are the same.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::decode::SegmentBatch;
+use crate::decode::{Segment, SegmentBatch, TcpFlags};
 use crate::detect::{self, Detector, Finding, Seen};
 use crate::flow::{
-    ChunkData, EventKind, FlowRecord, FlowTable, Limits, MAX_HOLES, Observed, order::Order,
+    ChunkData, EventKind, FlowIndex, FlowRecord, FlowTable, Limits, MAX_HOLES, Observed,
+    order::Order,
+    share::{Deal, Given, Indices, number_at},
 };
 use crate::net::{FrameNo, FrameRef, Timestamp};
 use crate::proto::{self, Dialog, DialogRecord, Interest, Piece, Ports};
@@ -31,25 +35,30 @@ const MAX_SPANS: usize = 1_000_000;
 /// Repeats with other contents that are named.
 const MAX_CONFLICTS: usize = 4;
 
+/// Followers among whom flows are shared out.
+pub(super) const FOLLOWERS: u8 = 8;
+
 /// Flow and protocol stage: takes segments, hands on each flow that has ended with its dialog.
 pub(super) struct Follower {
     pub(super) table: FlowTable,
     dialogs: Dialogs,
     observed: Vec<Observed>,
     of_no_use: Vec<OfNoUse>,
+    /// Its number among those who share flows out.
+    own: u8,
 }
 
 /// Slot and index of a flow whose octets are of no more use to its dialog.
 type OfNoUse = (u32, u64);
 
 /// The dialogs under way, by slot.
-pub(super) struct Dialogs {
+struct Dialogs {
     ports: Ports,
     show_addresses: bool,
     open: Vec<Option<Box<dyn Dialog>>>,
 }
 
-/// A batch of segments on its way through the stages, and what was observed in it.
+/// A batch of segments on its way through the stages, and what became of it.
 #[derive(Default)]
 pub(super) struct Followed {
     /// Frames that it was decoded from.
@@ -57,29 +66,53 @@ pub(super) struct Followed {
     pub(super) batch: SegmentBatch,
     /// Names of the encapsulations that it shows first.
     pub(super) encapsulations: Vec<String>,
-    /// What the flow stage observed.
-    observed: Vec<Observed>,
-    /// The dialogs' answer.
-    of_no_use: Vec<OfNoUse>,
-    /// Flows that have ended with this, and their dialogs.
-    ended: Vec<(Box<FlowRecord>, DialogRecord)>,
-    /// The capture has ended with this; of segments on their way to the flow stage: before this, and there are none.
-    pub(super) ends_capture: bool,
+    /// Whose each segment is.
+    deal: Deal,
+    turn: Turn,
+    /// Numbers of the flows that begin in it.
+    given: Vec<Given>,
+    /// Flows that have ended with it, and their dialogs.
+    ended: Vec<Option<(Box<FlowRecord>, DialogRecord)>>,
 }
 
-/// Who takes it next, and leaves an earlier one in its place.
+/// At the end of a capture about so many flows are let go of at a time, so few that they are judged while the processor still has them at
+/// hand. How many there are is not known here: each SYN may have begun one, and so may one segment in so many others.
+const AT_ONCE: u64 = 256;
+const SEGMENTS: u64 = 64;
+
+/// What followers are to do.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Turn {
+    /// To take the segments.
+    #[default]
+    Take,
+    /// The same; the capture's clock has stepped back in them.
+    ClockStepped,
+    /// The capture has ended: to let go of flows with numbers below this one.
+    LetGo(u64),
+    /// The same, of all that are left.
+    LetGoAll,
+}
+
+/// Who takes it next, and may leave an earlier one in its place.
 pub(super) type Give<'a> = &'a mut dyn FnMut(&mut Followed) -> Result<(), Error>;
 
-/// The part of a [`Tracker`] that fills [`Followed`].
-pub(super) struct Upstream<'a> {
-    order: &'a mut Order,
-    table: &'a mut FlowTable,
+/// Deals batches out among followers.
+pub(super) struct Dealer {
+    order: Order,
+    followers: u8,
+    /// Places in the capture so far.
+    places: u64,
+    /// SYNs in them.
+    syns: u64,
+    /// Places whose flows were let go of, once it has ended.
+    let_go: u64,
 }
 
 /// Flow, protocol and detect stage: takes segments, keeps what was found.
 pub(super) struct Tracker {
-    order: Order,
-    follower: Follower,
+    dealer: Dealer,
+    followers: Vec<Follower>,
     found: Found,
 }
 
@@ -89,6 +122,7 @@ pub(super) struct Found {
     fingerprints: Fingerprints,
     findings: Vec<Finding>,
     flows: FlowList,
+    indices: Indices,
     /// Names of the encapsulations of the capture being followed: the first one's number is 1.
     encapsulations: Vec<String>,
     /// Ends and times of flows, where logs are to be joined with them.
@@ -127,14 +161,30 @@ impl Tracker {
         if let Some(most) = settings.max_memory {
             limits.octets = usize::try_from(most).unwrap_or(usize::MAX) / 2;
         }
+        Self::of(settings, limits, FOLLOWERS)
+    }
+
+    fn of(settings: &Settings, limits: Limits, followers: u8) -> Self {
+        let limits = limits.shared_by(followers);
+        let follower = |own| Follower {
+            own,
+            ..Follower::new(settings, limits)
+        };
         Self {
-            order: Order::default(),
-            follower: Follower::new(settings, limits),
+            dealer: Dealer {
+                order: Order::default(),
+                followers,
+                places: 0,
+                syns: 0,
+                let_go: 0,
+            },
+            followers: (0..followers).map(follower).collect(),
             found: Found {
                 detectors: detect::all(&settings.pools),
                 fingerprints: Fingerprints::default(),
                 findings: Vec::new(),
                 flows: FlowList::default(),
+                indices: Indices::default(),
                 encapsulations: Vec::new(),
                 spans: (!settings.logs.is_empty()).then(Vec::new),
                 holes_omitted: 0,
@@ -148,15 +198,14 @@ impl Tracker {
         }
     }
 
-    /// For a run that may go on for days: other limits, and somebody who watches it.
+    /// For a run that may go on for days, in one thread: other limits, and somebody who watches it.
     pub(super) fn watched(
         settings: &Settings,
         limits: Limits,
         listed: usize,
         window: Window,
     ) -> Self {
-        let mut tracker = Self::new(settings);
-        tracker.follower = Follower::new(settings, limits);
+        let mut tracker = Self::of(settings, limits, 1);
         tracker.found.flows = FlowList::with_room_for(listed);
         tracker.found.window = Some(window);
         tracker.found.chapters = Some(Chapters::new(&settings.pools));
@@ -165,20 +214,23 @@ impl Tracker {
 
     /// Takes the next segments through all parts.
     pub(super) fn push(&mut self, followed: &mut Followed) {
-        let (mut upstream, dialogs, found) = self.parts();
-        upstream.push(followed);
-        dialogs.listen(followed);
-        found.take(followed);
+        self.dealer.deal(followed);
+        self.take(followed);
     }
 
     /// All flows end here.
-    pub(super) fn end_of_capture(&mut self) -> Result<(), Error> {
-        let (mut upstream, dialogs, found) = self.parts();
-        upstream.end_of_capture(&mut Followed::default(), &mut |followed| {
-            dialogs.listen(followed);
-            found.take(followed);
-            Ok(())
-        })
+    pub(super) fn end_of_capture(&mut self) {
+        let mut followed = Followed::default();
+        while self.dealer.end_of_capture(&mut followed) {
+            self.take(&mut followed);
+        }
+    }
+
+    fn take(&mut self, followed: &mut Followed) {
+        for follower in &mut self.followers {
+            follower.take(followed);
+        }
+        self.found.take(followed);
     }
 
     /// Who watches the run.
@@ -193,26 +245,38 @@ impl Tracker {
         most: usize,
         patience: Duration,
     ) -> Vec<(FlowRecord, DialogRecord)> {
-        let Follower { table, dialogs, .. } = &self.follower;
-        let with_dialog = |(slot, record): (u32, FlowRecord)| {
-            let dialog = dialogs.open.get(slot as usize).and_then(Option::as_ref);
-            let mut dialog =
-                dialog.map_or_else(DialogRecord::default, |d| d.copy().finish(record.end));
-            dialog.settle_network(&record);
-            (record, dialog)
-        };
-        let flows = table.so_far(now, most, patience);
-        flows.into_iter().map(with_dialog).collect()
+        let mut all = Vec::new();
+        for Follower { table, dialogs, .. } in &self.followers {
+            for (slot, mut record) in table.so_far(now, most, patience) {
+                let dialog = dialogs.open.get(slot as usize).and_then(Option::as_ref);
+                let mut dialog =
+                    dialog.map_or_else(DialogRecord::default, |d| d.copy().finish(record.end));
+                dialog.settle_network(&record);
+                record.index = self.found.indices.of(record.index);
+                all.push((record, dialog));
+            }
+        }
+        if all.len() > most {
+            all.sort_by_key(|(record, _)| (Reverse(record.end), record.index));
+            all.truncate(most);
+        }
+        all.sort_by_key(|(record, _)| record.index);
+        all
+    }
+
+    /// A count of all followers.
+    fn sum(&self, count: impl Fn(&FlowTable) -> u64) -> u64 {
+        self.followers.iter().map(|f| count(&f.table)).sum()
     }
 
     /// Flows under way.
     pub(super) fn under_way(&self) -> usize {
-        self.follower.table.len()
+        self.followers.iter().map(|f| f.table.len()).sum()
     }
 
     /// TCP segments so far.
     pub(super) fn segments(&self) -> u64 {
-        self.follower.table.segments
+        self.sum(|table| table.segments)
     }
 
     /// Encapsulations that have a name.
@@ -221,22 +285,29 @@ impl Tracker {
     }
 
     /// Its parts, in the order in which segments go through them.
-    pub(super) fn parts(&mut self) -> (Upstream<'_>, &mut Dialogs, &mut Found) {
-        let Follower { table, dialogs, .. } = &mut self.follower;
-        let order = &mut self.order;
-        (Upstream { order, table }, dialogs, &mut self.found)
+    pub(super) fn parts(&mut self) -> (&mut Dealer, &mut [Follower], &mut Found) {
+        (&mut self.dealer, &mut self.followers, &mut self.found)
     }
 
     /// All captures were read.
     pub(super) fn finish(self) -> Tracked {
+        let segments = self.segments();
+        let [stragglers, silent, evicted, overlong] = [
+            self.sum(|table| table.stragglers),
+            self.sum(|table| table.silent),
+            self.sum(|table| table.evicted),
+            self.sum(|table| table.overlong),
+        ];
         let Self {
-            order,
-            follower,
+            dealer,
+            followers,
             mut found,
         } = self;
+        // No flow is under way any more, and what comes now wants room.
+        drop(followers);
         let full = found.detectors.iter().any(|d| d.is_full());
         for detector in &mut found.detectors {
-            detector.order(&order);
+            detector.order(&dealer.order);
             detector.finish(&mut found.findings);
         }
         let (inferred, names) = found.fingerprints.finish();
@@ -247,30 +318,30 @@ impl Tracker {
             findings = all;
             notes.extend(note);
         }
-        if follower.table.stragglers > 0 {
+        if stragglers > 0 {
             notes.push(format!(
                 "{} segments came for connections that had been closed and silent for a while; they are counted with no flow",
-                follower.table.stragglers
+                stragglers
             ));
         }
-        if follower.table.silent > 0 {
+        if silent > 0 {
             notes.push(format!(
                 "{} connections are told of as they stood when they had been silent for ten minutes with something unanswered, or for two \
                  hours; what came of them later counts as further flows",
-                follower.table.silent
+                silent
             ));
         }
-        if follower.table.evicted > 0 {
+        if evicted > 0 {
             notes.push(format!(
                 "{} flows were given up before their end to stay within the limits of memory; what came of them later counts as \
                  further flows",
-                follower.table.evicted
+                evicted
             ));
         }
-        if follower.table.overlong > 0 {
+        if overlong > 0 {
             notes.push(format!(
                 "{} segments claim more octets than their frame had room for, and nothing bears that out; no more than the room was counted",
-                follower.table.overlong
+                overlong
             ));
         }
         if found.holes_omitted > 0 {
@@ -320,7 +391,7 @@ impl Tracker {
         }
         Tracked {
             flows: found.flows,
-            segments: follower.table.segments,
+            segments,
             findings,
             inferred,
             names,
@@ -330,53 +401,55 @@ impl Tracker {
     }
 }
 
-impl Upstream<'_> {
-    /// Takes what was decoded, and gives it on with what is observed in it.
-    pub(super) fn follow(&mut self, followed: &mut Followed, give: Give<'_>) -> Result<(), Error> {
-        if followed.ends_capture {
-            return self.end_of_capture(followed, give);
-        }
-        self.push(followed);
-        give(followed)?;
-        self.answered(followed);
-        Ok(())
+impl Dealer {
+    /// Deals the next segments out.
+    pub(super) fn deal(&mut self, followed: &mut Followed) {
+        let stepped = self.order.put(&mut followed.batch);
+        followed.turn = if stepped {
+            Turn::ClockStepped
+        } else {
+            Turn::Take
+        };
+        let begins = |seg: &&Segment| seg.flags.has(TcpFlags::SYN);
+        self.syns += followed.batch.segments.iter().filter(begins).count() as u64;
+        self.places = followed
+            .deal
+            .deal(&followed.batch, self.places, self.followers);
     }
 
-    /// The dialogs' answer to an earlier parcel.
-    fn answered(&mut self, followed: &mut Followed) {
-        for (slot, flow) in followed.of_no_use.drain(..) {
-            self.table.lose_interest(slot, flow);
-        }
-    }
-
-    /// The next segments: adds what is observed in them.
-    pub(super) fn push(&mut self, followed: &mut Followed) {
-        self.answered(followed);
-        if self.order.put(&mut followed.batch) {
-            self.table.clock_stepped();
-        }
-        self.table.push(&followed.batch, &mut followed.observed);
-    }
-
-    /// The last file of a capture was read: its flows end with it, and the next one's are others even where addresses and ports are the
-    /// same. Gives as often as it takes.
-    fn end_of_capture(&mut self, followed: &mut Followed, give: Give<'_>) -> Result<(), Error> {
+    /// The last file of a capture was read: its flows end with it, in the order in which they began, and the next one's are others even
+    /// where addresses and ports are the same. To be called until there is nothing to be taken any more.
+    pub(super) fn end_of_capture(&mut self, followed: &mut Followed) -> bool {
         self.order.end_of_capture();
-        let mut more = true;
-        while more {
-            *followed = Followed::default();
-            more = self.table.finish(&mut followed.observed);
-            followed.ends_capture = !more;
-            give(followed)?;
+        if self.let_go > self.places {
+            (self.places, self.syns, self.let_go) = (0, 0, 0);
+            return false;
         }
-        Ok(())
+        followed.batch = SegmentBatch::default();
+        let parts = (self.syns + self.places / SEGMENTS) / AT_ONCE + 1;
+        self.let_go += self.places / parts + 1;
+        followed.turn = if self.let_go > self.places {
+            Turn::LetGoAll
+        } else {
+            Turn::LetGo(number_at(self.let_go))
+        };
+        true
     }
 }
 
 impl Found {
-    /// Takes the flows that have ended; leaves the dialogs' answer in `followed`.
+    /// Takes the flows that have ended.
     pub(super) fn take(&mut self, followed: &mut Followed) {
         self.encapsulations.append(&mut followed.encapsulations);
+        self.indices.begin(&mut followed.given);
+        let mut in_order: Vec<(FlowIndex, usize)> = Vec::with_capacity(followed.ended.len());
+        for (n, ended) in followed.ended.iter_mut().enumerate() {
+            if let Some((record, _)) = ended {
+                record.index = self.indices.end(record.index);
+                in_order.push((record.index, n));
+            }
+        }
+        in_order.sort_unstable();
         for note in &followed.batch.notes {
             for detector in &mut self.detectors {
                 detector.note(note);
@@ -385,11 +458,15 @@ impl Found {
                 window.note(note);
             }
         }
-        for (record, dialog) in followed.ended.drain(..) {
-            self.ended(record, dialog);
+        for (_, n) in in_order {
+            if let Some((record, dialog)) = followed.ended.get_mut(n).and_then(Option::take) {
+                self.ended(record, dialog);
+            }
         }
-        if std::mem::take(&mut followed.ends_capture) {
+        followed.ended.clear();
+        if followed.turn == Turn::LetGoAll {
             self.encapsulations.clear();
+            self.indices.end_of_capture();
         }
     }
 
@@ -485,7 +562,38 @@ impl Follower {
             },
             observed: Vec::new(),
             of_no_use: Vec::new(),
+            own: 0,
         }
+    }
+
+    /// Takes its share; puts the flows that ended with it beside it.
+    pub(super) fn take(&mut self, followed: &mut Followed) {
+        let Followed {
+            batch,
+            deal,
+            turn,
+            given,
+            ended,
+            ..
+        } = followed;
+        match turn {
+            Turn::ClockStepped => self.table.clock_stepped(),
+            Turn::Take => {}
+            Turn::LetGo(number) => {
+                self.table.finish_below(*number, &mut self.observed);
+            }
+            Turn::LetGoAll => {
+                self.table.finish_below(u64::MAX, &mut self.observed);
+            }
+        }
+        if matches!(turn, Turn::Take | Turn::ClockStepped) {
+            self.table
+                .push_share(batch, deal.share(self.own), &mut self.observed);
+        }
+        given.append(&mut self.table.given);
+        self.hand_on(batch, &mut |record, dialog| {
+            ended.push(Some((record, dialog)))
+        });
     }
 
     /// The next segments, in order of time.
@@ -513,20 +621,6 @@ impl Follower {
 }
 
 impl Dialogs {
-    /// Listens to what was observed; puts the flows that ended with it beside it, and what the flow stage is to know.
-    pub(super) fn listen(&mut self, followed: &mut Followed) {
-        let Followed {
-            batch,
-            observed,
-            of_no_use,
-            ended,
-            ..
-        } = followed;
-        self.hand_on(batch, observed, of_no_use, &mut |record, dialog| {
-            ended.push((record, dialog));
-        });
-    }
-
     /// Hands on what the flow stage observed in `batch`.
     fn hand_on(
         &mut self,

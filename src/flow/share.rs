@@ -1,0 +1,324 @@
+//! Shares flows out among several tables, and numbers them all the same as one table would.
+//!
+//! Takes:  [`SegmentBatch`]es in order of time
+//! Gives:  whose each segment is, and the numbers of flows
+//! Never:  lets it be seen which table followed a flow
+//!
+//! A table gives a flow the place of its first segment in the capture for a number. These are in the right order, though not without holes;
+//! once all tables have taken a batch, [`Indices`] turns them into [`FlowIndex`]es.
+
+use std::collections::BTreeMap;
+
+use super::FlowIndex;
+use crate::decode::{FlowKey, SegmentBatch};
+
+/// Places in the capture are apart by this in the numbers that tables give, for notes between segments.
+const PLACE: u64 = 1 << 16;
+
+/// What the numbers of flows are less than that begin at this place or behind it.
+#[must_use]
+pub const fn number_at(place: u64) -> u64 {
+    place * PLACE
+}
+
+/// Whose flow this is, of so many tables. Not the keyed hash of the table of flows: results are to be the same in each run, also where a
+/// table has reached its limits.
+fn owner(key: &FlowKey, tables: usize) -> usize {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let word = |octets: &[u8; 16], at: usize| {
+        let octets = octets.get(at..).and_then(|o| o.first_chunk());
+        octets.map_or(0, |o| u64::from_be_bytes(*o))
+    };
+    let [a, b] = &key.addrs;
+    let ports = u64::from(key.ports[0]) << 16 | u64::from(key.ports[1]);
+    let addrs = [word(a, 0), word(a, 8), word(b, 0), word(b, 8)];
+    let mixed = addrs.iter().fold(ports, |mixed, word| {
+        (mixed ^ word).wrapping_mul(ODD).rotate_left(29)
+    });
+    let mixed = mixed.wrapping_mul(ODD) >> 32;
+    usize::try_from(mixed * tables as u64 >> 32).unwrap_or(0)
+}
+
+/// A batch dealt out.
+#[derive(Debug, Default)]
+pub struct Deal {
+    /// Of each table, its segments by their place in the batch.
+    shares: Vec<Vec<u32>>,
+    /// Places in the capture of its segments in the order of the file, and in that of time, which are the same where the orders are.
+    filed: u64,
+    in_time: u64,
+}
+
+impl Deal {
+    /// Deals a batch that begins at this place out among so many tables; gives the place of what comes behind it.
+    pub fn deal(&mut self, batch: &SegmentBatch, place: u64, tables: u8) -> u64 {
+        let segments = batch.segments.len() as u64;
+        self.shares.resize_with(tables.into(), Vec::new);
+        self.shares.iter_mut().for_each(Vec::clear);
+        for (n, seg) in (0..).zip(&batch.segments) {
+            let owner = owner(&seg.key, self.shares.len());
+            if let Some(share) = self.shares.get_mut(owner) {
+                share.push(n);
+            }
+        }
+        self.filed = place;
+        self.in_time = place + if is_as_filed(batch) { 0 } else { segments };
+        self.in_time + segments + 1
+    }
+
+    /// The part of one of the tables.
+    #[must_use]
+    pub fn share(&self, own: u8) -> Share<'_> {
+        Share {
+            deal: self,
+            own: own.into(),
+        }
+    }
+}
+
+/// Whether a batch that is in order of time stands in the order of the file.
+pub(super) fn is_as_filed(batch: &SegmentBatch) -> bool {
+    let segments = &batch.segments;
+    segments.is_sorted_by(|a, b| !b.frame.stands_before(a.frame))
+}
+
+/// The part of a batch that one table follows.
+#[derive(Clone, Copy, Debug)]
+pub struct Share<'a> {
+    deal: &'a Deal,
+    own: usize,
+}
+
+impl<'a> Share<'a> {
+    /// Its segments, by their place in the batch.
+    pub(super) fn segments(self) -> &'a [u32] {
+        self.deal.shares.get(self.own).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the batch stands in the order of the file.
+    pub(super) fn is_as_filed(&self) -> bool {
+        self.deal.filed == self.deal.in_time
+    }
+
+    /// Whether the flow does.
+    pub(super) fn has_flow(&self, key: &FlowKey) -> bool {
+        owner(key, self.deal.shares.len()) == self.own
+    }
+
+    /// The number of a flow that begins at this place.
+    pub(super) fn number(&self, place: Place) -> u64 {
+        let Deal { filed, in_time, .. } = self.deal;
+        match place {
+            Place::Filed(place) => number_at(filed + place as u64),
+            Place::Note(note, before) => {
+                number_at(in_time + before as u64) + (note as u64).min(PLACE - 2)
+            }
+            Place::Segment(place) => number_at(in_time + place as u64) + PLACE - 1,
+        }
+    }
+}
+
+/// Where in its batch a flow begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// So many segments stand before it in the file, whose order is not that of time.
+    Filed(usize),
+    /// At this note, which comes before this segment.
+    Note(usize, usize),
+    /// At this segment.
+    Segment(usize),
+}
+
+/// A number that a table gave.
+#[derive(Clone, Copy, Debug)]
+pub struct Given {
+    /// The number.
+    pub number: u64,
+    /// Whether a flow bears it, or is to. A number that was not kept leaves a hole.
+    pub kept: bool,
+}
+
+/// The numbers of all tables' flows.
+#[derive(Debug, Default)]
+pub struct Indices {
+    next: FlowIndex,
+    /// Of flows under way, by the number that their table gave.
+    known: BTreeMap<u64, FlowIndex>,
+}
+
+impl Indices {
+    /// Takes what all tables gave in one batch.
+    pub fn begin(&mut self, given: &mut Vec<Given>) {
+        given.sort_unstable_by_key(|g| g.number);
+        for g in given.drain(..) {
+            if g.kept {
+                self.known.insert(g.number, self.next);
+            }
+            self.next += 1;
+        }
+    }
+
+    /// The index of a flow under way.
+    #[must_use]
+    pub fn of(&self, number: u64) -> FlowIndex {
+        self.known.get(&number).copied().unwrap_or(number)
+    }
+
+    /// The index of a flow that has ended.
+    pub fn end(&mut self, number: u64) -> FlowIndex {
+        self.known.remove(&number).unwrap_or(number)
+    }
+
+    /// The flows of the next capture are others.
+    pub fn end_of_capture(&mut self) {
+        self.known.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::net::Ipv6Addr;
+
+    use super::super::table::tests::syn;
+    use super::super::{FlowTable, Limits, Observed};
+    use super::*;
+    use crate::decode::{Note, NoteKind, TcpFlags};
+    use crate::net::{Family, FrameNo, SeqNum, Timestamp};
+
+    /// Batches in which ports are used again, ICMP errors quote flows before they are seen, and the order of the file is not that of time.
+    fn games(round: u64) -> Vec<SegmentBatch> {
+        let mut state = round;
+        let mut random = |n: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) % n
+        };
+        let (ack, rst) = (TcpFlags::ACK, TcpFlags::RST);
+        let flags = [TcpFlags::SYN, TcpFlags::SYN.with(ack), ack, rst];
+        let mut batches: Vec<SegmentBatch> = Vec::new();
+        for batch in 0..4 {
+            let disordered = random(2) == 0;
+            let mut made = SegmentBatch::default();
+            for n in 0..40 {
+                let place = batch * 40 + n;
+                let mut seg = syn(random(6) as u32);
+                seg.frame = FrameNo(if disordered { place ^ 3 } else { place } + 1);
+                seg.time = Timestamp(place as i64 * 1_000_000);
+                seg.from_first = random(2) == 0;
+                seg.flags = flags[random(4) as usize];
+                seg.seq = SeqNum([1_000, 5_000_000, 3_000_000_000][random(3) as usize]);
+                seg.payload_octets = random(3) as u32;
+                if random(8) == 0 {
+                    made.notes.push(Note {
+                        frame: seg.frame,
+                        time: seg.time,
+                        from: Ipv6Addr::LOCALHOST.into(),
+                        to: Ipv6Addr::LOCALHOST.into(),
+                        kind: NoteKind::IcmpError {
+                            family: Family::V6,
+                            icmp_type: 1,
+                            code: 0,
+                            mtu: None,
+                            key: syn(random(9) as u32).key,
+                            from_first: true,
+                            seq: seg.seq,
+                            flags: Some(ack),
+                        },
+                    });
+                } else {
+                    made.segments.push(seg);
+                }
+            }
+            batches.push(made);
+        }
+        batches
+    }
+
+    /// What is to be the same: number, frames, events.
+    type Told = (FlowIndex, FrameNo, FrameNo, [u64; 2], usize);
+
+    fn told(out: Vec<Observed>, index: impl Fn(u64) -> FlowIndex) -> Vec<Told> {
+        let records = out.into_iter().filter_map(|o| match o {
+            Observed::Closed { record, .. } => Some(record),
+            _ => None,
+        });
+        let mut told: Vec<Told> = records
+            .map(|r| {
+                let frames = [r.halves[0].frames, r.halves[1].frames];
+                let index = index(r.index);
+                (index, r.first_frame, r.last_frame, frames, r.events.len())
+            })
+            .collect();
+        told.sort_unstable();
+        told
+    }
+
+    #[test]
+    fn however_many_tables_flows_are_the_same() {
+        for round in 0..100 {
+            let batches = games(round);
+            let (mut table, mut out) = (FlowTable::new(Limits::default()), Vec::new());
+            for batch in &batches {
+                table.push(batch, &mut out);
+            }
+            while table.finish(&mut out) {}
+            let want = told(out, |index| index);
+            for tables in [1, 3, 8] {
+                let mut shared: Vec<FlowTable> = (0..tables)
+                    .map(|_| FlowTable::new(Limits::default()))
+                    .collect();
+                let (mut deal, mut indices) = (Deal::default(), Indices::default());
+                let (mut out, mut given) = (Vec::new(), Vec::new());
+                let mut place = 0;
+                for batch in &batches {
+                    place = deal.deal(batch, place, tables);
+                    for (own, table) in (0..).zip(&mut shared) {
+                        table.push_share(batch, deal.share(own), &mut out);
+                        given.append(&mut table.given);
+                    }
+                    indices.begin(&mut given);
+                }
+                for table in &mut shared {
+                    while table.finish(&mut out) {}
+                }
+                let got = told(out, |number| indices.of(number));
+                assert_eq!(got, want, "round {round}, {tables} tables");
+            }
+        }
+    }
+
+    #[test]
+    fn flows_end_in_the_order_in_which_they_began() {
+        let (mut deal, mut indices) = (Deal::default(), Indices::default());
+        let mut shared: [FlowTable; 3] = std::array::from_fn(|_| FlowTable::new(Limits::default()));
+        let (mut given, mut places) = (Vec::new(), vec![0]);
+        for batch in 0..3u32 {
+            let segments = (0..50).map(|n| syn(batch * 50 + n)).collect();
+            let made = SegmentBatch {
+                segments,
+                ..SegmentBatch::default()
+            };
+            places.push(deal.deal(&made, places[batch as usize], 3));
+            for (own, table) in (0..).zip(&mut shared) {
+                table.push_share(&made, deal.share(own), &mut Vec::new());
+                given.append(&mut table.given);
+            }
+        }
+        indices.begin(&mut given);
+        for (batch, more) in [(0, true), (1, true), (2, false)] {
+            let upto = number_at(places[batch as usize + 1]);
+            let mut out = Vec::new();
+            for table in &mut shared {
+                assert_eq!(table.finish_below(upto, &mut out), more);
+            }
+            let ended: Vec<FlowIndex> = told(out, |number| indices.of(number))
+                .iter()
+                .map(|t| t.0)
+                .collect();
+            let began: Vec<FlowIndex> = (batch * 50..).take(50).collect();
+            assert_eq!(ended, began, "batch {batch}");
+        }
+    }
+}
