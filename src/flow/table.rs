@@ -38,7 +38,8 @@ pub struct Limits {
     pub linger: Duration,
     /// After this silence a closed flow with nothing on its way is given up, and only what it takes to know its stragglers is kept of it;
     /// they count as [`FlowTable::stragglers`], and are in no record; flows that have fallen silent are given up too, and count as
-    /// [`FlowTable::silent`]. `None`: they are kept as a whole.
+    /// [`FlowTable::silent`]. `None`: they are kept as a whole, closed ones until there are [`many`](Self::many) and they were silent for
+    /// a minute.
     pub settle: Option<Duration>,
 }
 
@@ -67,13 +68,17 @@ impl Limits {
 
     /// So many flows that the memory of those that are over matters.
     const fn many(&self) -> usize {
-        self.flows / 256
+        self.flows / 1_024
     }
 }
 
 /// Flows that are over are looked for this often by the capture's clock, once there are [`Limits::many`]: as long as they are kept, what
 /// comes for one later still finds it.
 const CHECK_EVERY: i64 = 30_000_000_000;
+
+/// Then only what it takes to know its stragglers is kept of a closed flow that has been silent for so long, with nothing on its way: as long
+/// as Linux keeps one (TIME-WAIT).
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// With [`Limits::settle`], a flow that waits for an answer is given up after this silence: several times what any stack waits between two
 /// retransmissions (four minutes, seen from Windows).
@@ -526,37 +531,43 @@ impl FlowTable {
         let nanos = i64::try_from(silence.as_nanos()).unwrap_or(i64::MAX);
         let may_leave = self.leaving.is_empty();
         for n in 0..self.slots.len() {
-            let settled = self.slots[n].take_if(|s| s.is_settled(self.now, silence));
-            let Some(Slot::Full(c)) = settled else {
-                let Some(slot) = &mut self.slots[n] else {
-                    continue;
-                };
-                if may_leave && slot.has_fallen_silent(self.now) {
-                    let at = u32::try_from(n).unwrap_or(u32::MAX);
-                    self.leaving.push_back((at, slot.index(), false));
-                    self.silent += 1;
-                } else if let Slot::Full(c) = slot
-                    // Once or twice in a silence.
-                    && (nanos..nanos + 2 * SETTLE_EVERY).contains(&self.now.nanos_since(c.end))
-                {
-                    c.rest();
-                }
+            let at = u32::try_from(n).unwrap_or(u32::MAX);
+            let Some(slot) = &mut self.slots[n] else {
                 continue;
             };
-            self.full -= 1;
-            self.past += 1;
-            self.slots[n] = Some(Slot::Past(Box::new(Past {
-                key: c.key,
-                hash: c.hash,
-                index: c.index,
-                end: c.end,
-                numbers: c.numbers,
-            })));
-            out.push(Observed::Closed {
-                slot: u32::try_from(n).unwrap_or(u32::MAX),
-                record: Box::new(c.finish(false)),
-            });
+            if slot.is_settled(self.now, silence) {
+                self.settle_one(at, out);
+            } else if may_leave && slot.has_fallen_silent(self.now) {
+                self.leaving.push_back((at, slot.index(), false));
+                self.silent += 1;
+            } else if let Slot::Full(c) = slot
+                // Once or twice in a silence.
+                && (nanos..nanos + 2 * SETTLE_EVERY).contains(&self.now.nanos_since(c.end))
+            {
+                c.rest();
+            }
         }
+    }
+
+    /// Hands on the record of a closed flow, and keeps of it what it takes to know its stragglers.
+    fn settle_one(&mut self, slot: u32, out: &mut Vec<Observed>) {
+        let place = &mut self.slots[slot as usize];
+        let Some(Slot::Full(c)) = place.take_if(|s| matches!(s, Slot::Full(_))) else {
+            return;
+        };
+        self.full -= 1;
+        self.past += 1;
+        *place = Some(Slot::Past(Box::new(Past {
+            key: c.key,
+            hash: c.hash,
+            index: c.index,
+            end: c.end,
+            numbers: c.numbers,
+        })));
+        out.push(Observed::Closed {
+            slot,
+            record: Box::new(c.finish(false)),
+        });
     }
 
     /// Retires as many of those that have to go, as far as their numbers are below this one.
@@ -566,10 +577,16 @@ impl FlowTable {
             let Some((slot, index, evicted)) = next else {
                 return;
             };
-            let still_there = self.slots[slot as usize]
-                .as_ref()
-                .is_some_and(|s| s.index() == index);
-            if still_there {
+            let there = self.slots[slot as usize].as_ref();
+            let Some(there) = there.filter(|s| s.index() == index) else {
+                continue;
+            };
+            let stragglers_may_come = !self.ending
+                && there.is_settled(self.now, SETTLED)
+                && !there.is_over(self.now, self.limits.linger);
+            if stragglers_may_come && !evicted {
+                self.settle_one(slot, out);
+            } else {
                 self.evicted += u64::from(evicted);
                 self.retire(slot, evicted, out);
             }
@@ -941,13 +958,18 @@ impl FlowTable {
 
     /// Marks flows that are over for retiring; where that is not enough, those that have been silent longest.
     fn keep_within_limits(&mut self) {
+        // Who wants to know of each segment wants to know of stragglers too.
+        let may_settle =
+            self.full >= self.limits.many() && self.judged.is_none() && self.moments.is_none();
         let mut held = 0;
         let mut over = Vec::new();
         let mut live = Vec::new();
         for (n, s) in self.slots.iter().enumerate() {
             let Some(s) = s else { continue };
             let slot = u32::try_from(n).unwrap_or(u32::MAX);
-            if s.is_over(self.now, self.limits.linger) {
+            if s.is_over(self.now, self.limits.linger)
+                || (may_settle && s.is_settled(self.now, SETTLED))
+            {
                 over.push((s.index(), slot));
             } else {
                 held += s.memory();
@@ -1211,7 +1233,13 @@ pub(super) mod tests {
     #[test]
     fn closed_flows_leave_in_time_where_there_are_many() {
         let many = Limits::default().many();
-        for (name, flows, left) in [("few", many - 1, many), ("many", many, 1)] {
+        // Closed flows, seconds later: flows under way, and what is kept of others.
+        for (name, flows, later, want) in [
+            ("few", many - 1, 300, (many, 0)),
+            ("many", many, 300, (1, 0)),
+            ("many, a minute ago", many, 61, (1, many)),
+            ("many, just now", many, 59, (many + 1, 0)),
+        ] {
             let mut table = FlowTable::new(Limits::default());
             let mut out = Vec::new();
             let mut push = |segments: Vec<Segment>| {
@@ -1220,7 +1248,7 @@ pub(super) mod tests {
                     ..SegmentBatch::default()
                 };
                 table.push(&batch, &mut out);
-                table.len()
+                (table.len(), table.past)
             };
             let opened: Vec<Segment> = (0..flows as u32).map(syn).collect();
             let start = opened[0].time;
@@ -1232,7 +1260,7 @@ pub(super) mod tests {
             });
             push(opened.iter().copied().chain(refused).collect());
             let later = Segment {
-                time: start.plus_nanos(300_000_000_000),
+                time: start.plus_nanos(later * 1_000_000_000),
                 ..syn(u32::MAX)
             };
             push(vec![later]);
@@ -1240,7 +1268,7 @@ pub(super) mod tests {
             for _ in 0..many / AT_ONCE {
                 push(Vec::new());
             }
-            assert_eq!(push(Vec::new()), left, "{name}");
+            assert_eq!(push(Vec::new()), want, "{name}");
         }
     }
 
