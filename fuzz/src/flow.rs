@@ -216,7 +216,7 @@ impl Track {
                         dialog.acked(direction, upto, time);
                     }
                 }
-                Observed::Closed { slot, record } => {
+                Observed::Closed { slot, record, .. } => {
                     for half in &record.halves {
                         assert!(half.unique_octets <= half.octets);
                         assert!(half.retransmitted_segments <= half.data_segments);

@@ -104,7 +104,7 @@ pub(crate) struct Reading {
     /// Leave out what was captured at or after this moment
     #[arg(long, value_name = "TIME", value_parser = values::moment)]
     to: Option<Timestamp>,
-    /// Threads to work with; 1 reads and analyses in turn [default: one a processor]
+    /// Threads to work with; 1 reads and analyses in turn [default: as many as keep all processors at work]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// Stay below this much memory: 500M, 2GiB

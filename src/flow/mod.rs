@@ -86,6 +86,8 @@ pub enum Observed {
         slot: u32,
         /// Its life.
         record: Box<FlowRecord>,
+        /// The number that a flow would have which began as this one ended: tells in what order flows of several tables ended.
+        at: u64,
     },
 }
 

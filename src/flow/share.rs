@@ -2,7 +2,7 @@
 //!
 //! Takes:  [`SegmentBatch`]es in order of time
 //! Gives:  whose each segment is, and the numbers of flows
-//! Never:  lets it be seen which table followed a flow
+//! Never:  has two tables follow one flow
 //!
 //! A table gives a flow the place of its first segment in the capture for a number. These are in the right order, though not without holes;
 //! once all tables have taken a batch, [`Indices`] turns them into [`FlowIndex`]es.
@@ -10,12 +10,12 @@
 use std::collections::BTreeMap;
 
 use super::FlowIndex;
-use crate::decode::{FlowKey, SegmentBatch};
+use crate::decode::{FlowKey, Note, NoteKind, Segment, SegmentBatch};
 
 /// Places in the capture are apart by this in the numbers that tables give, for notes between segments.
 const PLACE: u64 = 1 << 16;
 
-/// What the numbers of flows are less than that begin at this place or behind it.
+/// Flows that begin before this place in the capture have numbers below this one.
 #[must_use]
 pub const fn number_at(place: u64) -> u64 {
     place * PLACE
@@ -36,43 +36,82 @@ fn owner(key: &FlowKey, tables: usize) -> usize {
         (mixed ^ word).wrapping_mul(ODD).rotate_left(29)
     });
     let mixed = mixed.wrapping_mul(ODD) >> 32;
-    usize::try_from(mixed * tables as u64 >> 32).unwrap_or(0)
+    usize::try_from((mixed * tables as u64) >> 32).unwrap_or(0)
 }
 
 /// A batch dealt out.
 #[derive(Debug, Default)]
 pub struct Deal {
-    /// Of each table, its segments by their place in the batch.
-    shares: Vec<Vec<u32>>,
-    /// Places in the capture of its segments in the order of the file, and in that of time, which are the same where the orders are.
-    filed: u64,
-    in_time: u64,
+    shares: Vec<Share>,
+}
+
+/// The part of a batch that one table follows.
+#[derive(Debug, Default)]
+pub struct Share {
+    /// Where the file's order is not that of time: its segments in the order of the file, each by its place in the batch, with the number
+    /// of a flow that begins there.
+    pub(super) filed: Vec<(u32, u64)>,
+    /// Its segments in order of time; the same.
+    pub(super) segments: Vec<(u32, u64)>,
+    /// Its ICMP errors by their place among the notes; the same, and the place of the first segment behind.
+    pub(super) notes: Vec<(u32, u64, u32)>,
+    /// What the numbers of all flows that begin in this batch or before are less than.
+    pub(super) behind: u64,
 }
 
 impl Deal {
     /// Deals a batch that begins at this place out among so many tables; gives the place of what comes behind it.
-    pub fn deal(&mut self, batch: &SegmentBatch, place: u64, tables: u8) -> u64 {
-        let segments = batch.segments.len() as u64;
-        self.shares.resize_with(tables.into(), Vec::new);
-        self.shares.iter_mut().for_each(Vec::clear);
-        for (n, seg) in (0..).zip(&batch.segments) {
-            let owner = owner(&seg.key, self.shares.len());
-            if let Some(share) = self.shares.get_mut(owner) {
-                share.push(n);
+    pub fn deal(&mut self, batch: &SegmentBatch, mut place: u64, tables: u8) -> u64 {
+        self.shares.resize_with(tables.into(), Share::default);
+        for share in &mut self.shares {
+            share.filed.clear();
+            share.segments.clear();
+            share.notes.clear();
+        }
+        if !is_as_filed(batch) {
+            let mut filed: Vec<(u32, &Segment)> = (0..).zip(&batch.segments).collect();
+            filed.sort_unstable_by_key(|(_, seg)| seg.frame);
+            for (at, seg) in filed {
+                if let Some(share) = self.owner(&seg.key) {
+                    share.filed.push((at, number_at(place)));
+                }
+                place += 1;
             }
         }
-        self.filed = place;
-        self.in_time = place + if is_as_filed(batch) { 0 } else { segments };
-        self.in_time + segments + 1
+        for (at, seg) in (0..).zip(&batch.segments) {
+            let number = number_at(place + u64::from(at)) + PLACE - 1;
+            if let Some(share) = self.owner(&seg.key) {
+                share.segments.push((at, number));
+            }
+        }
+        let mut behind = 0;
+        for (at, note) in (0..).zip(&batch.notes) {
+            let later = batch.segments.get(behind..).unwrap_or(&[]);
+            behind += later.iter().take_while(|s| !comes_before(note, s)).count();
+            if let NoteKind::IcmpError { key, .. } = &note.kind
+                && let Some(share) = self.owner(key)
+            {
+                let number = number_at(place + behind as u64) + u64::from(at).min(PLACE - 2);
+                let behind = u32::try_from(behind).unwrap_or(u32::MAX);
+                share.notes.push((at, number, behind));
+            }
+        }
+        place += batch.segments.len() as u64 + 1;
+        for share in &mut self.shares {
+            share.behind = number_at(place);
+        }
+        place
     }
 
-    /// The part of one of the tables.
+    fn owner(&mut self, key: &FlowKey) -> Option<&mut Share> {
+        let owner = owner(key, self.shares.len());
+        self.shares.get_mut(owner)
+    }
+
+    /// The part of one of the tables; `None` for one that there is not.
     #[must_use]
-    pub fn share(&self, own: u8) -> Share<'_> {
-        Share {
-            deal: self,
-            own: own.into(),
-        }
+    pub fn share(&self, own: u8) -> Option<&Share> {
+        self.shares.get(usize::from(own))
     }
 }
 
@@ -82,51 +121,9 @@ pub(super) fn is_as_filed(batch: &SegmentBatch) -> bool {
     segments.is_sorted_by(|a, b| !b.frame.stands_before(a.frame))
 }
 
-/// The part of a batch that one table follows.
-#[derive(Clone, Copy, Debug)]
-pub struct Share<'a> {
-    deal: &'a Deal,
-    own: usize,
-}
-
-impl<'a> Share<'a> {
-    /// Its segments, by their place in the batch.
-    pub(super) fn segments(self) -> &'a [u32] {
-        self.deal.shares.get(self.own).map_or(&[], Vec::as_slice)
-    }
-
-    /// Whether the batch stands in the order of the file.
-    pub(super) fn is_as_filed(&self) -> bool {
-        self.deal.filed == self.deal.in_time
-    }
-
-    /// Whether the flow does.
-    pub(super) fn has_flow(&self, key: &FlowKey) -> bool {
-        owner(key, self.deal.shares.len()) == self.own
-    }
-
-    /// The number of a flow that begins at this place.
-    pub(super) fn number(&self, place: Place) -> u64 {
-        let Deal { filed, in_time, .. } = self.deal;
-        match place {
-            Place::Filed(place) => number_at(filed + place as u64),
-            Place::Note(note, before) => {
-                number_at(in_time + before as u64) + (note as u64).min(PLACE - 2)
-            }
-            Place::Segment(place) => number_at(in_time + place as u64) + PLACE - 1,
-        }
-    }
-}
-
-/// Where in its batch a flow begins.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
-    /// So many segments stand before it in the file, whose order is not that of time.
-    Filed(usize),
-    /// At this note, which comes before this segment.
-    Note(usize, usize),
-    /// At this segment.
-    Segment(usize),
+/// Whether a note stands before a segment, in order of time.
+pub(super) fn comes_before(note: &Note, seg: &Segment) -> bool {
+    (note.time, note.frame) < (seg.time, seg.frame)
 }
 
 /// A number that a table gave.
@@ -166,7 +163,9 @@ impl Indices {
 
     /// The index of a flow that has ended.
     pub fn end(&mut self, number: u64) -> FlowIndex {
-        self.known.remove(&number).unwrap_or(number)
+        let index = self.known.remove(&number);
+        debug_assert!(index.is_some(), "no table gave {number}");
+        index.unwrap_or(number)
     }
 
     /// The flows of the next capture are others.
@@ -180,14 +179,16 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::net::Ipv6Addr;
 
+    use super::super::order::Order;
     use super::super::table::tests::syn;
     use super::super::{FlowTable, Limits, Observed};
     use super::*;
     use crate::decode::{Note, NoteKind, TcpFlags};
     use crate::net::{Family, FrameNo, SeqNum, Timestamp};
 
-    /// Batches in which ports are used again, ICMP errors quote flows before they are seen, and the order of the file is not that of time.
-    fn games(round: u64) -> Vec<SegmentBatch> {
+    /// Batches in which ports are used again, ICMP errors quote flows before they are seen, the order of the file is not that of time, and
+    /// the clock steps back; whether it does.
+    fn games(round: u64) -> Vec<(SegmentBatch, bool)> {
         let mut state = round;
         let mut random = |n: u64| {
             state = state
@@ -197,15 +198,18 @@ mod tests {
         };
         let (ack, rst) = (TcpFlags::ACK, TcpFlags::RST);
         let flags = [TcpFlags::SYN, TcpFlags::SYN.with(ack), ack, rst];
-        let mut batches: Vec<SegmentBatch> = Vec::new();
+        let (mut order, mut batches) = (Order::default(), Vec::new());
         for batch in 0..4 {
+            let step = if random(2) == 0 { 15_000_000_000 } else { 0 };
             let disordered = random(2) == 0;
             let mut made = SegmentBatch::default();
             for n in 0..40 {
                 let place = batch * 40 + n;
                 let mut seg = syn(random(6) as u32);
-                seg.frame = FrameNo(if disordered { place ^ 3 } else { place } + 1);
-                seg.time = Timestamp(place as i64 * 1_000_000);
+                seg.frame = FrameNo(place + 1);
+                let place = if disordered { place ^ 3 } else { place };
+                let back = if n < 20 { 0 } else { step };
+                seg.time = Timestamp(place as i64 * 100_000_000 - back);
                 seg.from_first = random(2) == 0;
                 seg.flags = flags[random(4) as usize];
                 seg.seq = SeqNum([1_000, 5_000_000, 3_000_000_000][random(3) as usize]);
@@ -231,7 +235,8 @@ mod tests {
                     made.segments.push(seg);
                 }
             }
-            batches.push(made);
+            let stepped = order.put(&mut made);
+            batches.push((made, stepped));
         }
         batches
     }
@@ -260,7 +265,10 @@ mod tests {
         for round in 0..100 {
             let batches = games(round);
             let (mut table, mut out) = (FlowTable::new(Limits::default()), Vec::new());
-            for batch in &batches {
+            for (batch, stepped) in &batches {
+                if *stepped {
+                    table.clock_stepped();
+                }
                 table.push(batch, &mut out);
             }
             while table.finish(&mut out) {}
@@ -272,10 +280,13 @@ mod tests {
                 let (mut deal, mut indices) = (Deal::default(), Indices::default());
                 let (mut out, mut given) = (Vec::new(), Vec::new());
                 let mut place = 0;
-                for batch in &batches {
+                for (batch, stepped) in &batches {
                     place = deal.deal(batch, place, tables);
                     for (own, table) in (0..).zip(&mut shared) {
-                        table.push_share(batch, deal.share(own), &mut out);
+                        if *stepped {
+                            table.clock_stepped();
+                        }
+                        table.push_share(batch, deal.share(own).unwrap(), &mut out);
                         given.append(&mut table.given);
                     }
                     indices.begin(&mut given);
@@ -302,7 +313,7 @@ mod tests {
             };
             places.push(deal.deal(&made, places[batch as usize], 3));
             for (own, table) in (0..).zip(&mut shared) {
-                table.push_share(&made, deal.share(own), &mut Vec::new());
+                table.push_share(&made, deal.share(own).unwrap(), &mut Vec::new());
                 given.append(&mut table.given);
             }
         }

@@ -15,7 +15,7 @@ use super::half::Verdict;
 use super::reassembly::Ready;
 use super::reuse::{Belongs, Numbers, Rival};
 use super::series::Moment;
-use super::share::{Given, Place as Begins, Share, is_as_filed};
+use super::share::{Given, Share, comes_before, is_as_filed};
 use super::{
     Chunk, Close, End, FlowRecord, HalfRecord, Handshake, Judged, Observed, Vantage, vantage,
 };
@@ -38,8 +38,8 @@ pub struct Limits {
     pub linger: Duration,
     /// After this silence a closed flow with nothing on its way is given up, and only what it takes to know its stragglers is kept of it;
     /// they count as [`FlowTable::stragglers`], and are in no record; flows that have fallen silent are given up too, and count as
-    /// [`FlowTable::silent`]. `None`: they are kept as a whole, closed ones until there are [`many`](Self::many) and they were silent for
-    /// a minute.
+    /// [`FlowTable::silent`]. `None`: they are kept as a whole, closed ones until there are some thousand flows and they were silent for a
+    /// minute.
     pub settle: Option<Duration>,
 }
 
@@ -104,6 +104,14 @@ enum Slot {
     Syn(Box<Lone>),
     Full(Box<Connection>),
     Past(Box<Past>),
+}
+
+/// Which flows have to go first where there are too many.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+enum Rank {
+    Past,
+    Opening,
+    Open,
 }
 
 /// What is kept of a flow whose record was handed on: enough to know its stragglers, and what is another flow.
@@ -211,13 +219,8 @@ fn grow_rival(rival: &Rival) -> Box<Connection> {
     c
 }
 
-/// Whether a note stands before a segment, in order of time.
-fn comes_before(note: &Note, seg: &Segment) -> bool {
-    (note.time, note.frame) < (seg.time, seg.frame)
-}
-
 /// Closes the books of a SYN from which nothing followed. It has an index, and no place in the table.
-fn dismiss(connection: &mut Connection, rival: &Rival) -> Observed {
+fn dismiss(connection: &mut Connection, rival: &Rival, at: u64) -> Observed {
     let alone = grow_rival(rival);
     let mut record = Box::new(alone.finish(false));
     if rival.outlived {
@@ -230,6 +233,7 @@ fn dismiss(connection: &mut Connection, rival: &Rival) -> Observed {
     Observed::Closed {
         slot: u32::MAX,
         record,
+        at,
     }
 }
 
@@ -421,49 +425,77 @@ impl FlowTable {
 
     /// Takes a batch of segments; what is observed goes to `out` in order. References in `out` point into `batch`.
     pub fn push(&mut self, batch: &SegmentBatch, out: &mut Vec<Observed>) {
-        self.take(batch, None, out);
+        if !is_as_filed(batch) {
+            self.number_as_filed(batch);
+        }
+        let before = self.segments;
+        let mut notes = batch.notes.iter().peekable();
+        for (n, seg) in batch.segments.iter().enumerate() {
+            while let Some(note) = notes.next_if(|note| comes_before(note, seg)) {
+                self.note(note);
+            }
+            self.believed(batch, n, seg, out);
+        }
+        for note in notes {
+            self.note(note);
+        }
+        self.end_of_batch(before, out);
     }
 
     /// Takes the segments of one share of a batch, as [`push`](Self::push) takes all. [`given`](Self::given) are the numbers of the flows
     /// that begin in it.
-    pub fn push_share(&mut self, batch: &SegmentBatch, share: Share<'_>, out: &mut Vec<Observed>) {
+    pub fn push_share(&mut self, batch: &SegmentBatch, share: &Share, out: &mut Vec<Observed>) {
         self.shares = true;
-        self.take(batch, Some(share), out);
-    }
-
-    fn take(&mut self, batch: &SegmentBatch, share: Option<Share<'_>>, out: &mut Vec<Observed>) {
-        if !share.map_or_else(|| is_as_filed(batch), |share| share.is_as_filed()) {
-            self.number_as_filed(batch, share);
+        for &(n, number) in &share.filed {
+            self.next_index = number;
+            if let Some(seg) = batch.segments.get(n as usize) {
+                self.number_ahead(seg);
+            }
         }
         let before = self.segments;
-        let mut notes = batch.notes.iter().enumerate().peekable();
-        let mut segment = |table: &mut Self, n: usize, seg: &Segment| {
-            while let Some((k, note)) = notes.next_if(|(_, note)| comes_before(note, seg)) {
-                table.note_of(batch, share, note, k);
+        let mut notes = share.notes.iter().peekable();
+        for &(n, number) in &share.segments {
+            while let Some(&(k, number, _)) = notes.next_if(|(_, _, behind)| *behind <= n) {
+                self.note_at(batch, k, number);
             }
-            if let Some(share) = share {
-                table.next_index = share.number(Begins::Segment(n));
-            }
-            match batch.overlong_at(n) {
-                Some(room) => table.overlong(batch, seg, room, out),
-                None => table.segment(batch, seg, out),
-            }
-            table.taken += size_of::<Segment>() + seg.payload.len as usize;
-        };
-        if let Some(share) = share {
-            for &n in share.segments() {
-                if let Some(seg) = batch.segments.get(n as usize) {
-                    segment(self, n as usize, seg);
-                }
-            }
-        } else {
-            for (n, seg) in batch.segments.iter().enumerate() {
-                segment(self, n, seg);
+            self.next_index = number;
+            if let Some(seg) = batch.segments.get(n as usize) {
+                self.believed(batch, n as usize, seg, out);
             }
         }
-        for (k, note) in notes {
-            self.note_of(batch, share, note, k);
+        for &(k, number, _) in notes {
+            self.note_at(batch, k, number);
         }
+        self.next_index = share.behind;
+        self.end_of_batch(before, out);
+    }
+
+    #[cold]
+    fn note_at(&mut self, batch: &SegmentBatch, at: u32, number: u64) {
+        self.next_index = number;
+        if let Some(note) = batch.notes.get(at as usize) {
+            self.note(note);
+        }
+    }
+
+    /// A segment of the batch, as far as its length is to be believed.
+    #[inline]
+    fn believed(
+        &mut self,
+        batch: &SegmentBatch,
+        at: usize,
+        seg: &Segment,
+        out: &mut Vec<Observed>,
+    ) {
+        match batch.overlong_at(at) {
+            Some(room) => self.overlong(batch, seg, room, out),
+            None => self.segment(batch, seg, out),
+        }
+        self.taken += size_of::<Segment>() + seg.payload.len as usize;
+    }
+
+    /// Sees to the limits. `before`: segments before this batch.
+    fn end_of_batch(&mut self, before: u64, out: &mut Vec<Observed>) {
         self.since_check += 1;
         let came = usize::try_from(self.segments - before).unwrap_or(usize::MAX);
         let crowded = self.taken > self.limits.octets / 8
@@ -567,6 +599,7 @@ impl FlowTable {
         out.push(Observed::Closed {
             slot,
             record: Box::new(c.finish(false)),
+            at: self.next_index,
         });
     }
 
@@ -591,30 +624,6 @@ impl FlowTable {
                 self.retire(slot, evicted, out);
             }
         }
-    }
-
-    /// A note, the batch's of this number, where its flow is of this share.
-    #[cold]
-    fn note_of(
-        &mut self,
-        batch: &SegmentBatch,
-        share: Option<Share<'_>>,
-        note: &Note,
-        number: usize,
-    ) {
-        if let Some(share) = share {
-            let NoteKind::IcmpError { key, .. } = &note.kind else {
-                return;
-            };
-            if !share.has_flow(key) {
-                return;
-            }
-            let behind = batch
-                .segments
-                .partition_point(|seg| !comes_before(note, seg));
-            self.next_index = share.number(Begins::Note(number, behind));
-        }
-        self.note(note);
     }
 
     fn note(&mut self, note: &Note) {
@@ -658,19 +667,18 @@ impl FlowTable {
 
     /// Numbers the flows that begin in a batch that had to be put in order of time, in the order of the file.
     #[cold]
-    fn number_as_filed(&mut self, batch: &SegmentBatch, share: Option<Share<'_>>) {
+    fn number_as_filed(&mut self, batch: &SegmentBatch) {
         let mut filed: Vec<&Segment> = batch.segments.iter().collect();
         filed.sort_unstable_by_key(|s| s.frame);
-        for (place, seg) in filed.into_iter().enumerate() {
-            if let Some(share) = share {
-                if !share.has_flow(&seg.key) {
-                    continue;
-                }
-                self.next_index = share.number(Begins::Filed(place));
-            }
-            if self.slot_of(&seg.key, seg.hash).is_none() {
-                self.reserve(&seg.key, seg.hash);
-            }
+        for seg in filed {
+            self.number_ahead(seg);
+        }
+    }
+
+    /// Keeps a number for the flow of a segment that is still to come, unless it is there already.
+    fn number_ahead(&mut self, seg: &Segment) {
+        if self.slot_of(&seg.key, seg.hash).is_none() {
+            self.reserve(&seg.key, seg.hash);
         }
     }
 
@@ -843,6 +851,7 @@ impl FlowTable {
             self.stragglers += 1;
             return Place::Aside;
         }
+        let at = self.next_index;
         let Some(c) = self.grown(slot) else {
             return Place::Here;
         };
@@ -853,7 +862,7 @@ impl FlowTable {
             c.numbers = Numbers::begin(seg);
             let before = c.rival.take();
             if let Some(before) = before {
-                out.push(dismiss(c, &before));
+                out.push(dismiss(c, &before, at));
             }
             let rival = Box::new(Rival {
                 syn: *seg,
@@ -912,6 +921,7 @@ impl FlowTable {
             entry.remove();
         }
         self.last = None;
+        let at = self.next_index;
         let mut connection = match self.slots[slot as usize].take() {
             Some(Slot::Full(c)) => {
                 self.full -= 1;
@@ -922,6 +932,7 @@ impl FlowTable {
                 out.push(Observed::Closed {
                     slot,
                     record: Box::new(lone.record(evicted)),
+                    at,
                 });
                 return;
             }
@@ -936,10 +947,11 @@ impl FlowTable {
         let stray = connection
             .rival
             .take()
-            .map(|rival| dismiss(&mut connection, &rival));
+            .map(|rival| dismiss(&mut connection, &rival, at));
         out.push(Observed::Closed {
             slot,
             record: Box::new(connection.finish(evicted)),
+            at,
         });
         out.extend(stray);
     }
@@ -973,20 +985,27 @@ impl FlowTable {
                 over.push((s.index(), slot));
             } else {
                 held += s.memory();
-                live.push((!matches!(s, Slot::Past(_)), s.end(), s.index(), slot));
+                let rank = match s {
+                    Slot::Past(_) => Rank::Past,
+                    _ if s.is_open() => Rank::Open,
+                    _ => Rank::Opening,
+                };
+                live.push((rank, s.end(), s.index(), slot));
             }
         }
         over.sort_unstable();
         self.leaving
             .extend(over.iter().map(|&(index, slot)| (slot, index, false)));
-        if live.len() > self.limits.flows || held > self.limits.octets {
-            // A quarter at once, so that this happens seldom; first of those that are past.
+        let too_many = live.len() > self.limits.flows;
+        if too_many || (held > self.limits.octets && live.len() > 1) {
+            // A quarter at once, so that this happens seldom; first of those that are past, and connections last: what floods the table
+            // with SYNs is not to cut them in two.
             live.sort_unstable();
             live.truncate((live.len() / 4).max(1));
             live.sort_unstable_by_key(|l| l.2);
             let gone = live.iter();
             self.leaving
-                .extend(gone.map(|&(under_way, _, index, slot)| (slot, index, under_way)));
+                .extend(gone.map(|&(rank, _, index, slot)| (slot, index, rank != Rank::Past)));
         }
     }
 
@@ -998,6 +1017,7 @@ impl FlowTable {
 
     /// The same for flows with a number below this one; where several tables share flows out, so that they end in the same order.
     pub fn finish_below(&mut self, number: u64, out: &mut Vec<Observed>) -> bool {
+        self.next_index = number;
         self.finish_some(usize::MAX, number, out)
     }
 

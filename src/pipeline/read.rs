@@ -1,4 +1,4 @@
-//! Reads captures and decodes them, follows their flows, listens to what they say, and looks for what is wrong: in a thread each.
+//! Reads captures and decodes them, has their flows followed, and looks for what is wrong, in a line of threads.
 //!
 //! Takes:  a [`Plan`]
 //! Gives:  what was [`Followed`] to the [`Tracker`] (or batches of segments to whoever lists them), whose frames carry the index of
@@ -33,6 +33,9 @@ pub(super) struct Read {
 const READING: usize = 4;
 const FINDING: usize = 4;
 
+/// With less memory than this there are four threads at most.
+const SCARCE: u64 = 256 << 20;
+
 /// What each of so many threads follows, so that all have about as much to do: the first reads besides, the last looks for what is wrong.
 /// Threads between them that have nothing to do are left out.
 fn shares(mut followers: &mut [Follower], threads: usize) -> Vec<&mut [Follower]> {
@@ -60,7 +63,10 @@ fn shares(mut followers: &mut [Follower], threads: usize) -> Vec<&mut [Follower]
 pub(super) fn all(settings: &Settings, plan: &Plan, tracker: &mut Tracker) -> Result<Read, Error> {
     let (dealer, followers, found) = tracker.parts();
     // Shares are not quite the same: with more threads than processors the system evens them out.
-    let threads = settings.jobs.unwrap_or_else(|| 2 * settings.threads());
+    let threads = settings.threads() * if settings.jobs.is_some() { 1 } else { 2 };
+    // Each has batches on their way to it.
+    let scarce = settings.max_memory.is_some_and(|most| most < SCARCE);
+    let threads = if scarce { threads.min(4) } else { threads };
     let mut shares = shares(followers, threads);
     let last = shares.pop().unwrap_or_default();
     let mut shares = shares.into_iter();

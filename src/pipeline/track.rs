@@ -35,8 +35,9 @@ const MAX_SPANS: usize = 1_000_000;
 /// Repeats with other contents that are named.
 const MAX_CONFLICTS: usize = 4;
 
-/// Followers among whom flows are shared out.
-pub(super) const FOLLOWERS: u8 = 8;
+/// Followers among whom flows are shared out, at most: each is to have room for some large transfers that wait behind a hole.
+const FOLLOWERS: usize = 8;
+const ROOM: usize = 32 << 20;
 
 /// Flow and protocol stage: takes segments, hands on each flow that has ended with its dialog.
 pub(super) struct Follower {
@@ -71,14 +72,15 @@ pub(super) struct Followed {
     turn: Turn,
     /// Numbers of the flows that begin in it.
     given: Vec<Given>,
-    /// Flows that have ended with it, and their dialogs.
-    ended: Vec<Option<(Box<FlowRecord>, DialogRecord)>>,
+    /// Flows that have ended with it, their dialogs, and [when](Observed::Closed::at).
+    ended: Vec<Option<(Box<FlowRecord>, DialogRecord, u64)>>,
 }
 
 /// At the end of a capture about so many flows are let go of at a time, so few that they are judged while the processor still has them at
 /// hand. How many there are is not known here: each SYN may have begun one, and so may one segment in so many others.
 const AT_ONCE: u64 = 256;
 const SEGMENTS: u64 = 64;
+const MOST_PARTS: u64 = 65_536;
 
 /// What followers are to do.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -161,7 +163,8 @@ impl Tracker {
         if let Some(most) = settings.max_memory {
             limits.octets = usize::try_from(most).unwrap_or(usize::MAX) / 2;
         }
-        Self::of(settings, limits, FOLLOWERS)
+        let followers = (limits.octets / ROOM).clamp(1, FOLLOWERS);
+        Self::of(settings, limits, u8::try_from(followers).unwrap_or(1))
     }
 
     fn of(settings: &Settings, limits: Limits, followers: u8) -> Self {
@@ -427,6 +430,7 @@ impl Dealer {
         }
         followed.batch = SegmentBatch::default();
         let parts = (self.syns + self.places / SEGMENTS) / AT_ONCE + 1;
+        let parts = parts.min(MOST_PARTS);
         self.let_go += self.places / parts + 1;
         followed.turn = if self.let_go > self.places {
             Turn::LetGoAll
@@ -442,11 +446,11 @@ impl Found {
     pub(super) fn take(&mut self, followed: &mut Followed) {
         self.encapsulations.append(&mut followed.encapsulations);
         self.indices.begin(&mut followed.given);
-        let mut in_order: Vec<(FlowIndex, usize)> = Vec::with_capacity(followed.ended.len());
+        let mut in_order: Vec<(u64, FlowIndex, usize)> = Vec::with_capacity(followed.ended.len());
         for (n, ended) in followed.ended.iter_mut().enumerate() {
-            if let Some((record, _)) = ended {
+            if let Some((record, _, at)) = ended {
                 record.index = self.indices.end(record.index);
-                in_order.push((record.index, n));
+                in_order.push((*at, record.index, n));
             }
         }
         in_order.sort_unstable();
@@ -458,8 +462,9 @@ impl Found {
                 window.note(note);
             }
         }
-        for (_, n) in in_order {
-            if let Some((record, dialog)) = followed.ended.get_mut(n).and_then(Option::take) {
+        for (.., n) in in_order {
+            let ended = followed.ended.get_mut(n).and_then(Option::take);
+            if let Some((record, dialog, _)) = ended {
                 self.ended(record, dialog);
             }
         }
@@ -543,8 +548,8 @@ impl Found {
     }
 }
 
-/// Who is handed a flow that has ended, and its dialog.
-pub(super) type Ended<'a> = &'a mut dyn FnMut(Box<FlowRecord>, DialogRecord);
+/// Who is handed a flow that has ended, its dialog, and [when](Observed::Closed::at).
+pub(super) type Ended<'a> = &'a mut dyn FnMut(Box<FlowRecord>, DialogRecord, u64);
 
 impl Follower {
     pub(super) fn new(settings: &Settings, limits: Limits) -> Self {
@@ -586,13 +591,12 @@ impl Follower {
                 self.table.finish_below(u64::MAX, &mut self.observed);
             }
         }
-        if matches!(turn, Turn::Take | Turn::ClockStepped) {
-            self.table
-                .push_share(batch, deal.share(self.own), &mut self.observed);
+        if let (Turn::Take | Turn::ClockStepped, Some(share)) = (turn, deal.share(self.own)) {
+            self.table.push_share(batch, share, &mut self.observed);
         }
         given.append(&mut self.table.given);
-        self.hand_on(batch, &mut |record, dialog| {
-            ended.push(Some((record, dialog)))
+        self.hand_on(batch, &mut |record, dialog, at| {
+            ended.push(Some((record, dialog, at)));
         });
     }
 
@@ -684,11 +688,11 @@ impl Dialogs {
                         dialog.acked(direction, upto, time);
                     }
                 }
-                Observed::Closed { slot, record } => {
+                Observed::Closed { slot, record, at } => {
                     let dialog = self.open.get_mut(slot as usize).and_then(Option::take);
                     let dialog =
                         dialog.map_or_else(DialogRecord::default, |d| d.finish(record.end));
-                    ended(record, dialog);
+                    ended(record, dialog, at);
                 }
             }
         }
