@@ -19,8 +19,8 @@ MUCH = 0.05
 STAGES = {
     "rules loaded": ["rules::engine::Engine::load"],
     "decode": ["decode::decoder::Decoder::push"],
-    "flow": ["flow::table::FlowTable::push", "flow::table::FlowTable::finish"],
-    "dialogs": ["pipeline::track::Dialogs::hand_on"],
+    "flow": ["flow::share::Deal::deal", "flow::table::FlowTable::push_share", "flow::table::FlowTable::finish_some"],
+    "dialogs": ["pipeline::track::Follower::hand_on"],
     "detectors": ["pipeline::track::Found::take", "pipeline::track::Tracker::finish"],
     "advice": ["rules::engine::Engine::advise"],
     "report put together": ["report::build::build"],
