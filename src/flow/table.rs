@@ -1251,6 +1251,63 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_flood_cuts_no_connection_in_two() {
+        let limits = Limits {
+            flows: 1_000,
+            ..Limits::default()
+        };
+        let mut table = FlowTable::new(limits);
+        let mut given_up = Vec::new();
+        let mut push = |segments: Vec<Segment>| {
+            let batch = SegmentBatch {
+                segments,
+                ..SegmentBatch::default()
+            };
+            let mut out = Vec::new();
+            table.push(&batch, &mut out);
+            given_up.extend(out.into_iter().filter_map(|o| match o {
+                Observed::Closed { record, .. } => Some(record.first_frame),
+                _ => None,
+            }));
+        };
+        let opening = syn(0);
+        let answer = Segment {
+            from_first: false,
+            seq: SeqNum(500),
+            ack: opening.seq.plus(1),
+            flags: TcpFlags::SYN.with(TcpFlags::ACK),
+            ..opening
+        };
+        let acknowledged = Segment {
+            seq: opening.seq.plus(1),
+            ack: SeqNum(501),
+            flags: TcpFlags::ACK,
+            ..opening
+        };
+        push(vec![opening, answer, acknowledged]);
+        for batch in 0..5 {
+            push((0..2_000).map(|n| syn(1 + batch * 2_000 + n)).collect());
+        }
+        assert!(given_up.len() > 5_000, "{}", given_up.len());
+        assert!(!given_up.contains(&opening.frame));
+    }
+
+    #[test]
+    fn a_flow_alone_is_not_given_up_for_its_octets() {
+        let limits = Limits {
+            octets: 100_000,
+            ..Limits::default()
+        };
+        let mut table = FlowTable::new(limits);
+        for batch in 0..10u32 {
+            let games = games(|n| (0, batch * 1_000 + n));
+            table.push(&games, &mut Vec::new());
+        }
+        assert!(table.held() > limits.octets, "{}", table.held());
+        assert_eq!((table.len(), table.evicted), (1, 0));
+    }
+
+    #[test]
     fn closed_flows_leave_in_time_where_there_are_many() {
         let many = Limits::default().many();
         // Closed flows, seconds later: flows under way, and what is kept of others.
