@@ -10,6 +10,7 @@ use tcptriage::capture::{Frame, FrameBatch, LinkType, Octets};
 use tcptriage::decode::{Decoder, OctetRef, SegmentBatch};
 use tcptriage::detect::{self, Seen};
 use tcptriage::flow::reassembly::{Ready, Reassembler};
+use tcptriage::flow::share::{Deal, Indices, number_at};
 use tcptriage::flow::{ChunkData, FlowTable, Limits, Observed, order::Order};
 use tcptriage::net::{Direction, FrameNo, StreamOffset, Timestamp};
 use tcptriage::proto::{self, Dialog, DialogRecord, Interest, Piece, Ports};
@@ -120,6 +121,7 @@ impl Track {
         for note in &batch.notes {
             detectors.iter_mut().for_each(|d| d.note(note));
         }
+        shares(batch, stepped);
         let mut table = FlowTable::new(Limits {
             flows: 3,
             octets: 1 << 20,
@@ -237,6 +239,43 @@ impl Track {
             }
         }
     }
+}
+
+/// Flows are the same, however many tables share them out.
+fn shares(batch: &SegmentBatch, stepped: bool) {
+    let table = || {
+        let mut table = FlowTable::new(Limits::default());
+        if stepped {
+            table.clock_stepped();
+        }
+        table
+    };
+    let told = |observed: Vec<Observed>, indices: Option<&Indices>| {
+        let mut told: Vec<String> = Vec::new();
+        for seen in observed {
+            if let Observed::Closed { mut record, .. } = seen {
+                record.index = indices.map_or(record.index, |i| i.of(record.index));
+                told.push(format!("{record:?}"));
+            }
+        }
+        told.sort_unstable();
+        told
+    };
+    let (mut alone, mut observed) = (table(), Vec::new());
+    alone.push(batch, &mut observed);
+    while alone.finish(&mut observed) {}
+    let want = told(observed, None);
+    let mut deal = Deal::default();
+    let end = number_at(deal.deal(batch, 0, 3));
+    let (mut indices, mut given, mut observed) = (Indices::default(), Vec::new(), Vec::new());
+    for share in (0..).map_while(|own| deal.share(own)) {
+        let mut table = table();
+        table.push_share(batch, share, &mut observed);
+        given.append(&mut table.given);
+        assert!(!table.finish_below(end, &mut observed));
+    }
+    indices.begin(&mut given);
+    assert_eq!(told(observed, Some(&indices)), want);
 }
 
 /// What the model knows of one octet of the stream.
