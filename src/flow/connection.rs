@@ -218,9 +218,19 @@ impl Connection {
         self.established || !self.handshake.syn_seen || self.close.frame.is_some()
     }
 
-    /// Whether nothing more is to be expected: closed both ways or reset, for `nanos`.
+    /// Whether it was closed both ways, or reset.
+    pub(super) fn is_closed(&self) -> bool {
+        self.fins == [true; 2] || self.resets > 0
+    }
+
+    /// Whether nothing more is to be expected: closed for `nanos`.
     pub(super) fn is_over(&self, now: Timestamp, nanos: i64) -> bool {
-        (self.fins == [true; 2] || self.resets > 0) && now.nanos_since(self.end) > nanos
+        self.is_closed() && now.nanos_since(self.end) > nanos
+    }
+
+    /// Frames of both directions.
+    pub(super) fn frames(&self) -> u64 {
+        self.halves.iter().map(|h| h.rec.frames).sum()
     }
 
     /// Whether nothing of it is on its way, and nothing that came into its life waits for an answer.

@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 
 use super::FlowIndex;
 use crate::decode::{FlowKey, Note, NoteKind, Segment, SegmentBatch};
+use crate::net::Timestamp;
 
-/// Places in the capture are apart by this in the numbers that tables give, for notes between segments.
+/// Places in the capture are apart by this in the numbers that tables give, for notes between segments: a batch has fewer.
 const PLACE: u64 = 1 << 16;
 
 /// Flows that begin before this place in the capture have numbers below this one.
@@ -57,6 +58,8 @@ pub struct Share {
     pub(super) notes: Vec<(u32, u64, u32)>,
     /// What the numbers of all flows that begin in this batch or before are less than.
     pub(super) behind: u64,
+    /// The latest time in the batch.
+    pub(super) latest: Timestamp,
 }
 
 impl Deal {
@@ -97,8 +100,10 @@ impl Deal {
             }
         }
         place += batch.segments.len() as u64 + 1;
+        let latest = batch.segments.iter().map(|seg| seg.time).max();
         for share in &mut self.shares {
             share.behind = number_at(place);
+            share.latest = latest.unwrap_or(Timestamp(i64::MIN));
         }
         place
     }
@@ -184,7 +189,7 @@ mod tests {
     use super::super::{FlowTable, Limits, Observed};
     use super::*;
     use crate::decode::{Note, NoteKind, TcpFlags};
-    use crate::net::{Family, FrameNo, SeqNum, Timestamp};
+    use crate::net::{Family, FrameNo, SeqNum};
 
     /// Batches in which ports are used again, ICMP errors quote flows before they are seen, the order of the file is not that of time, and
     /// the clock steps back; whether it does.

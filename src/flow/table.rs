@@ -2,7 +2,7 @@
 //!
 //! Takes:  [`SegmentBatch`]es in order of time
 //! Gives:  [`Observed`]
-//! Never:  holds more than [`Limits::flows`] flows or, by its own account, more than [`Limits::octets`] octets
+//! Never:  holds more than [`Limits::flows`] flows or, by its own account, more than [`Limits::octets`] octets for long, one flow alone apart
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -110,8 +110,24 @@ enum Slot {
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 enum Rank {
     Past,
+    /// Refused, reset, or closed both ways.
+    Closed,
+    /// Not answered yet, or a segment out of nowhere.
     Opening,
     Open,
+}
+
+/// Why a flow has to leave the table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Why {
+    /// It is closed; unless a straggler comes meanwhile.
+    Over,
+    /// It has fallen silent; unless it speaks meanwhile.
+    Silent,
+    /// There is no room.
+    Evicted,
+    /// The capture has ended.
+    Ended,
 }
 
 /// What is kept of a flow whose record was handed on: enough to know its stragglers, and what is another flow.
@@ -297,6 +313,22 @@ impl Slot {
         }
     }
 
+    fn rank(&self) -> Rank {
+        match self {
+            Self::Past(_) => Rank::Past,
+            Self::Syn(_) => Rank::Opening,
+            Self::Full(c) => {
+                if c.is_closed() {
+                    Rank::Closed
+                } else if c.is_open() && c.frames() > 1 {
+                    Rank::Open
+                } else {
+                    Rank::Opening
+                }
+            }
+        }
+    }
+
     /// Its record, if it ended now; `None` where that was handed on.
     fn record(&self) -> Option<FlowRecord> {
         match self {
@@ -346,8 +378,8 @@ const PAST_OCTETS: usize = size_of::<Past>() + 64;
 #[derive(Debug)]
 pub struct FlowTable {
     slots: Vec<Option<Slot>>,
-    /// Slots to retire, and whether before their time; worked off some at a time, so that no crowd of records has to be held at once.
-    leaving: VecDeque<(u32, u64, bool)>,
+    /// Slots to retire with the numbers of their flows, and why; worked off some at a time, so that no crowd of records has to be held at once.
+    leaving: VecDeque<(u32, u64, Why)>,
     ending: bool,
     full: usize,
     past: usize,
@@ -372,8 +404,10 @@ pub struct FlowTable {
     taken: usize,
     /// When closed flows were last looked for.
     settled: Timestamp,
-    /// Segments that came for flows whose record was handed on.
+    /// Segments and ICMP errors that came for flows whose record was handed on.
     pub stragglers: u64,
+    /// The first of them.
+    pub first_straggler: Option<FrameNo>,
     /// Flows given up because they had been silent for long; what comes of one later counts as a further flow.
     pub silent: u64,
     /// Flows given up before their end to keep within the limits.
@@ -414,6 +448,7 @@ impl FlowTable {
             taken: 0,
             settled: Timestamp(i64::MIN),
             stragglers: 0,
+            first_straggler: None,
             silent: 0,
             evicted: 0,
             overlong: 0,
@@ -467,6 +502,8 @@ impl FlowTable {
             self.note_at(batch, k, number);
         }
         self.next_index = share.behind;
+        // The capture's clock goes on for flows that are silent.
+        self.now = self.now.max(share.latest);
         self.end_of_batch(before, out);
     }
 
@@ -570,8 +607,7 @@ impl FlowTable {
             if slot.is_settled(self.now, silence) {
                 self.settle_one(at, out);
             } else if may_leave && slot.has_fallen_silent(self.now) {
-                self.leaving.push_back((at, slot.index(), false));
-                self.silent += 1;
+                self.leaving.push_back((at, slot.index(), Why::Silent));
             } else if let Slot::Full(c) = slot
                 // Once or twice in a silence.
                 && (nanos..nanos + 2 * SETTLE_EVERY).contains(&self.now.nanos_since(c.end))
@@ -607,22 +643,27 @@ impl FlowTable {
     fn leave(&mut self, most: usize, below: u64, out: &mut Vec<Observed>) {
         for _ in 0..most {
             let next = self.leaving.pop_front_if(|(_, index, _)| *index < below);
-            let Some((slot, index, evicted)) = next else {
+            let Some((slot, index, why)) = next else {
                 return;
             };
             let there = self.slots[slot as usize].as_ref();
             let Some(there) = there.filter(|s| s.index() == index) else {
                 continue;
             };
-            let stragglers_may_come = !self.ending
-                && there.is_settled(self.now, SETTLED)
-                && !there.is_over(self.now, self.limits.linger);
-            if stragglers_may_come && !evicted {
-                self.settle_one(slot, out);
-            } else {
-                self.evicted += u64::from(evicted);
-                self.retire(slot, evicted, out);
+            match why {
+                Why::Over if there.is_over(self.now, self.limits.linger) => {}
+                Why::Over => {
+                    if there.is_settled(self.now, SETTLED) {
+                        self.settle_one(slot, out);
+                    }
+                    continue;
+                }
+                Why::Silent if !there.has_fallen_silent(self.now) => continue,
+                Why::Silent => self.silent += 1,
+                Why::Evicted => self.evicted += u64::from(there.rank() != Rank::Past),
+                Why::Ended => {}
             }
+            self.retire(slot, why == Why::Evicted, out);
         }
     }
 
@@ -632,14 +673,18 @@ impl FlowTable {
         };
         let hash = flow_hash(key);
         match self.slot_of(key, hash) {
-            Some(slot) => {
-                if let Some(c) = self.grown(slot) {
-                    c.icmp(note);
-                }
-            }
+            Some(slot) => match self.grown(slot) {
+                Some(c) => c.icmp(note),
+                None => self.straggler(note.frame),
+            },
             None if flags.is_some() => self.reserve(key, hash),
             None => {}
         }
+    }
+
+    fn straggler(&mut self, frame: FrameNo) {
+        self.stragglers += 1;
+        self.first_straggler.get_or_insert(frame);
     }
 
     /// Keeps a number for a flow of which no segment has come yet.
@@ -848,7 +893,7 @@ impl FlowTable {
             }
             past.numbers.see(seg);
             past.end = past.end.max(seg.time);
-            self.stragglers += 1;
+            self.straggler(seg.frame);
             return Place::Aside;
         }
         let at = self.next_index;
@@ -984,29 +1029,43 @@ impl FlowTable {
             {
                 over.push((s.index(), slot));
             } else {
-                held += s.memory();
-                let rank = match s {
-                    Slot::Past(_) => Rank::Past,
-                    _ if s.is_open() => Rank::Open,
-                    _ => Rank::Opening,
-                };
-                live.push((rank, s.end(), s.index(), slot));
+                let octets = s.memory();
+                held += octets;
+                live.push((s.rank(), s.end(), s.index(), slot, octets));
             }
         }
         over.sort_unstable();
         self.leaving
-            .extend(over.iter().map(|&(index, slot)| (slot, index, false)));
+            .extend(over.iter().map(|&(index, slot)| (slot, index, Why::Over)));
         let too_many = live.len() > self.limits.flows;
-        if too_many || (held > self.limits.octets && live.len() > 1) {
-            // A quarter at once, so that this happens seldom; first of those that are past, and connections last: what floods the table
-            // with SYNs is not to cut them in two.
-            live.sort_unstable();
-            live.truncate((live.len() / 4).max(1));
-            live.sort_unstable_by_key(|l| l.2);
-            let gone = live.iter();
-            self.leaving
-                .extend(gone.map(|&(rank, _, index, slot)| (slot, index, rank != Rank::Past)));
+        let too_large = held > self.limits.octets && live.len() > 1;
+        if !too_many && !too_large {
+            return;
         }
+        // A quarter at once, so that this happens seldom; first of those that are past. Where there are too many, connections go last: what
+        // floods the table with SYNs is not to cut them in two.
+        live.sort_unstable_by_key(|&(rank, end, index, ..)| {
+            let rank = if too_many {
+                rank
+            } else {
+                rank.min(Rank::Closed)
+            };
+            (rank, end, index)
+        });
+        let flows = if too_many { (live.len() / 4).max(1) } else { 0 };
+        let octets = if too_large { held / 4 } else { 0 };
+        let mut freed = 0;
+        let gone = live.iter().zip(0..).take_while(|((.., octets_of_it), n)| {
+            let more = *n < flows || freed < octets;
+            freed += octets_of_it;
+            more
+        });
+        let mut gone: Vec<(u64, u32)> = gone.map(|(l, _)| (l.2, l.3)).collect();
+        gone.sort_unstable();
+        self.leaving.extend(
+            gone.iter()
+                .map(|&(index, slot)| (slot, index, Why::Evicted)),
+        );
     }
 
     /// The capture has ended: all flows end with it, in order of their first segment. Another capture may follow, with a clock of its
@@ -1031,7 +1090,7 @@ impl FlowTable {
             all.sort_unstable();
             self.leaving = all
                 .into_iter()
-                .map(|(index, slot)| (slot, index, false))
+                .map(|(index, slot)| (slot, index, Why::Ended))
                 .collect();
         }
         self.leave(most, below, out);
@@ -1040,7 +1099,7 @@ impl FlowTable {
             self.slots.clear();
             self.free.clear();
             self.reserved.clear();
-            self.now = Timestamp(i64::MIN);
+            self.clock_stepped();
         }
         !self.leaving.is_empty()
     }
@@ -1258,7 +1317,7 @@ pub(super) mod tests {
         };
         let mut table = FlowTable::new(limits);
         let mut given_up = Vec::new();
-        let mut push = |segments: Vec<Segment>| {
+        let mut push = |given_up: &mut Vec<FrameNo>, segments: Vec<Segment>| {
             let batch = SegmentBatch {
                 segments,
                 ..SegmentBatch::default()
@@ -1284,12 +1343,78 @@ pub(super) mod tests {
             flags: TcpFlags::ACK,
             ..opening
         };
-        push(vec![opening, answer, acknowledged]);
+        push(&mut given_up, vec![opening, answer, acknowledged]);
+        let asked = syn(1);
+        push(&mut given_up, vec![asked]);
+        // SYNs that are refused, as those of a scan are.
         for batch in 0..5 {
-            push((0..2_000).map(|n| syn(1 + batch * 2_000 + n)).collect());
+            let syns = (0..1_000).map(|n| syn(2 + batch * 1_000 + n));
+            push(
+                &mut given_up,
+                syns.flat_map(|syn| [syn, refused(&syn)]).collect(),
+            );
         }
-        assert!(given_up.len() > 5_000, "{}", given_up.len());
-        assert!(!given_up.contains(&opening.frame));
+        push(&mut given_up, (0..500).map(|n| syn(10_000 + n)).collect());
+        assert!(given_up.len() > 3_000, "{}", given_up.len());
+        assert!(!given_up.contains(&asked.frame), "a handshake");
+        // SYNs that nobody answers.
+        for batch in 0..5 {
+            push(
+                &mut given_up,
+                (0..2_000)
+                    .map(|n| syn(20_000 + batch * 2_000 + n))
+                    .collect(),
+            );
+        }
+        assert!(given_up.len() > 8_000, "{}", given_up.len());
+        assert!(!given_up.contains(&opening.frame), "a connection");
+    }
+
+    /// The answer of a closed port.
+    fn refused(syn: &Segment) -> Segment {
+        Segment {
+            from_first: !syn.from_first,
+            flags: TcpFlags::RST.with(TcpFlags::ACK),
+            ack: syn.seq.plus(1),
+            ..*syn
+        }
+    }
+
+    #[test]
+    fn a_straggler_makes_no_flow() {
+        const FLOWS: u32 = 2_000;
+        let mut table = FlowTable::new(Limits::default());
+        let mut push = |second: i64, segments: Vec<Segment>| {
+            let at = |seg| Segment {
+                time: Timestamp(second * 1_000_000_000),
+                ..seg
+            };
+            let batch = SegmentBatch {
+                segments: segments.into_iter().map(at).collect(),
+                ..SegmentBatch::default()
+            };
+            table.push(&batch, &mut Vec::new());
+            (table.next_index, table.stragglers)
+        };
+        let again = |second: &dyn Fn(u32) -> bool| -> Vec<Segment> {
+            let some = (0..FLOWS).filter(|n| second(*n));
+            some.map(|n| refused(&syn(n))).collect()
+        };
+        push(
+            0,
+            (0..FLOWS)
+                .flat_map(|n| [syn(n), refused(&syn(n))])
+                .collect(),
+        );
+        // Some leave, the others are on their way to it when they are heard of again, and once more.
+        assert_eq!(push(70, vec![syn(FLOWS)]).0, u64::from(FLOWS) + 1);
+        push(71, again(&|n| n % 4 == 0));
+        for _ in 0..4 {
+            push(72, Vec::new());
+        }
+        let (flows, stragglers) = push(73, again(&|n| n % 4 == 0));
+        assert_eq!(flows, u64::from(FLOWS) + 1);
+        assert!(stragglers > 0);
     }
 
     #[test]
@@ -1329,12 +1454,7 @@ pub(super) mod tests {
             };
             let opened: Vec<Segment> = (0..flows as u32).map(syn).collect();
             let start = opened[0].time;
-            let refused = opened.iter().map(|syn| Segment {
-                from_first: !syn.from_first,
-                flags: TcpFlags::RST.with(TcpFlags::ACK),
-                ack: syn.seq.plus(1),
-                ..*syn
-            });
+            let refused = opened.iter().map(refused);
             push(opened.iter().copied().chain(refused).collect());
             let later = Segment {
                 time: start.plus_nanos(later * 1_000_000_000),
@@ -1614,7 +1734,9 @@ pub(super) mod tests {
         let mut table = FlowTable::new(limits);
         let mut most = 0;
         for batch in 0..60u32 {
-            let games = games(|n| (batch * 10 + n / 100, n % 100));
+            let mut games = games(|n| (batch * 10 + n / 100, n % 100));
+            let syns = (0..500).map(|n| syn(1_000_000 + batch * 500 + n));
+            games.segments.extend(syns);
             table.push(&games, &mut Vec::new());
             most = most.max(table.held());
         }

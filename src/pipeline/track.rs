@@ -301,6 +301,11 @@ impl Tracker {
             self.sum(|table| table.evicted),
             self.sum(|table| table.overlong),
         ];
+        let first_straggler = self
+            .followers
+            .iter()
+            .filter_map(|f| f.table.first_straggler)
+            .min();
         let Self {
             dealer,
             followers,
@@ -321,10 +326,10 @@ impl Tracker {
             findings = all;
             notes.extend(note);
         }
-        if stragglers > 0 {
+        if let Some(first) = first_straggler {
             notes.push(format!(
-                "{} segments came for connections that had been closed and silent for a while; they are counted with no flow",
-                stragglers
+                "{stragglers} segments and ICMP errors came for connections that had been closed and silent for a while (the first: frame \
+                 {first}); they are counted with no flow"
             ));
         }
         if silent > 0 {
