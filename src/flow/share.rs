@@ -81,7 +81,9 @@ impl Deal {
                 place += 1;
             }
         }
+        let mut latest = Timestamp(i64::MIN);
         for (at, seg) in (0..).zip(&batch.segments) {
+            latest = latest.max(seg.time);
             let number = number_at(place + u64::from(at)) + PLACE - 1;
             if let Some(share) = self.owner(&seg.key) {
                 share.segments.push((at, number));
@@ -100,10 +102,9 @@ impl Deal {
             }
         }
         place += batch.segments.len() as u64 + 1;
-        let latest = batch.segments.iter().map(|seg| seg.time).max();
         for share in &mut self.shares {
             share.behind = number_at(place);
-            share.latest = latest.unwrap_or(Timestamp(i64::MIN));
+            share.latest = latest;
         }
         place
     }
@@ -185,7 +186,7 @@ mod tests {
     use std::net::Ipv6Addr;
 
     use super::super::order::Order;
-    use super::super::table::tests::syn;
+    use super::super::table::tests::{random, syn};
     use super::super::{FlowTable, Limits, Observed};
     use super::*;
     use crate::decode::{Note, NoteKind, TcpFlags};
@@ -194,13 +195,7 @@ mod tests {
     /// Batches in which ports are used again, ICMP errors quote flows before they are seen, the order of the file is not that of time, and
     /// the clock steps back; whether it does.
     fn games(round: u64) -> Vec<(SegmentBatch, bool)> {
-        let mut state = round;
-        let mut random = |n: u64| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            (state >> 33) % n
-        };
+        let mut random = random(round);
         let (ack, rst) = (TcpFlags::ACK, TcpFlags::RST);
         let flags = [TcpFlags::SYN, TcpFlags::SYN.with(ack), ack, rst];
         let (mut order, mut batches) = (Order::default(), Vec::new());

@@ -586,18 +586,21 @@ impl Follower {
             ended,
             ..
         } = followed;
-        match turn {
-            Turn::ClockStepped => self.table.clock_stepped(),
-            Turn::Take => {}
+        match *turn {
+            Turn::Take | Turn::ClockStepped => {
+                if *turn == Turn::ClockStepped {
+                    self.table.clock_stepped();
+                }
+                if let Some(share) = deal.share(self.own) {
+                    self.table.push_share(batch, share, &mut self.observed);
+                }
+            }
             Turn::LetGo(number) => {
-                self.table.finish_below(*number, &mut self.observed);
+                self.table.finish_below(number, &mut self.observed);
             }
             Turn::LetGoAll => {
                 self.table.finish_below(u64::MAX, &mut self.observed);
             }
-        }
-        if let (Turn::Take | Turn::ClockStepped, Some(share)) = (turn, deal.share(self.own)) {
-            self.table.push_share(batch, share, &mut self.observed);
         }
         given.append(&mut self.table.given);
         self.hand_on(batch, &mut |record, dialog, at| {
