@@ -59,7 +59,7 @@ const MAP: &[(&str, &[&str], &[&str])] = &[
             "net", "capture", "decode", "flow", "proto", "detect", "facts", "rules", "compare",
             "report",
         ],
-        &["crossbeam_channel"],
+        &[],
     ),
     // What a live run has around it.
     (

@@ -10,8 +10,8 @@
 mod calls;
 mod chapters;
 mod compare;
-mod hand_over;
 mod know;
+mod line;
 pub mod live;
 mod logged;
 mod lossy;

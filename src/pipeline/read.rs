@@ -1,4 +1,4 @@
-//! Reads captures and decodes them, has their flows followed, and looks for what is wrong, in a line of threads.
+//! Reads captures and decodes them, has their flows followed, and looks for what is wrong, in a line of stages.
 //!
 //! Takes:  a [`Plan`]
 //! Gives:  what was [`Followed`] to the [`Tracker`] (or batches of segments to whoever lists them), whose frames carry the index of
@@ -11,10 +11,10 @@ use crate::capture::{
 use crate::decode::{Decoder, SegmentBatch, Undecoded};
 use crate::net::Timestamp;
 
-use super::hand_over::hand_over;
+use super::line::{self, Stage};
 use super::merge::{Aside, Timeline};
 use super::plan::{Indexed, Plan};
-use super::track::{Followed, Follower, Give, Tracker};
+use super::track::{Followed, Tracker};
 use super::{Error, Progress, ProgressFn, Settings};
 
 /// What was read.
@@ -29,113 +29,67 @@ pub(super) struct Read {
     pub(super) aside: Aside,
 }
 
-/// Reading and decoding is as much work as so many followers have, looking for what is wrong (with all that comes after it) as so many more.
-const READING: usize = 4;
-const FINDING: usize = 4;
-
-/// With less memory than this there are four threads at most.
+/// With less memory than this there are four threads at most: each has parcels on their way.
 const SCARCE: u64 = 256 << 20;
-
-/// What each of so many threads follows, so that all have about as much to do: the first reads besides, the last looks for what is wrong.
-/// Threads between them that have nothing to do are left out.
-fn shares(mut followers: &mut [Follower], threads: usize) -> Vec<&mut [Follower]> {
-    let all = followers.len();
-    let upto = |thread: usize| match (READING + all + FINDING) * thread / threads {
-        _ if thread == threads => all,
-        work => work.saturating_sub(READING).min(all),
-    };
-    let share = |thread| {
-        let (share, rest) =
-            std::mem::take(&mut followers).split_at_mut(upto(thread + 1) - upto(thread));
-        followers = rest;
-        share
-    };
-    let mut shares: Vec<_> = (0..threads).map(share).collect();
-    let mut place = 0..;
-    shares.retain(|share| {
-        let between = place.next().is_some_and(|n| n > 0 && n + 1 < threads);
-        !between || !share.is_empty()
-    });
-    shares
-}
 
 /// Reads all of it.
 pub(super) fn all(settings: &Settings, plan: &Plan, tracker: &mut Tracker) -> Result<Read, Error> {
     let (dealer, followers, found) = tracker.parts();
-    // Shares are not quite the same: with more threads than processors the system evens them out.
-    let threads = settings.threads() * if settings.jobs.is_some() { 1 } else { 2 };
-    // Each has batches on their way to it.
     let scarce = settings.max_memory.is_some_and(|most| most < SCARCE);
-    let threads = if scarce { threads.min(4) } else { threads };
-    let mut shares = shares(followers, threads);
-    let last = shares.pop().unwrap_or_default();
-    let mut shares = shares.into_iter();
-    let (alone, first) = match shares.next() {
-        Some(first) => (false, first),
-        None => (true, Default::default()),
-    };
-    let take = |share: &mut [Follower], followed: &mut Followed| {
-        for follower in share {
-            follower.take(followed);
+    let threads = settings.threads().min(if scarce { 4 } else { usize::MAX });
+    let mut walk = Walk::new(Timeline::new(settings, plan));
+    let mut stretch_ends = false;
+    let fill = |followed: &mut Followed| loop {
+        if stretch_ends {
+            stretch_ends = dealer.end_of_capture(followed);
+            if stretch_ends {
+                return Ok(true);
+            }
+        }
+        match walk.next(followed)? {
+            Some(Step::Batch) => {
+                dealer.deal(followed);
+                return Ok(true);
+            }
+            Some(Step::EndOfStretch) => stretch_ends = true,
+            None => return Ok(false),
         }
     };
-    let mut line: Make<'_> = Box::new(move |give| {
-        let mut give = |followed: &mut Followed| {
-            take(first, followed);
-            give(followed)
-        };
-        walk(Timeline::new(settings, plan), &mut |step, followed| {
-            if step == Step::Batch {
-                dealer.deal(followed);
-                give(followed)?;
-            } else {
-                while dealer.end_of_capture(followed) {
-                    give(followed)?;
-                }
-            }
-            Ok(true)
-        })
-    });
-    for share in shares {
-        line = Box::new(move |give| {
-            hand_over(false, line, |followed| {
-                take(share, followed);
-                give(followed)
-            })
-        });
+    let mut stages: Vec<Stage<'_, Followed>> = Vec::new();
+    for follower in followers {
+        stages.push(Box::new(|followed| {
+            follower.take(followed);
+            Ok(())
+        }));
     }
-    hand_over(alone, line, |followed| {
-        take(last, followed);
+    stages.push(Box::new(|followed| {
         found.take(followed);
         Ok(())
-    })
+    }));
+    line::run(threads, fill, stages)?;
+    Ok(walk.finish())
 }
-
-/// Reads, and gives on what was read.
-type Make<'a> = Box<dyn FnOnce(Give<'_>) -> Result<Read, Error> + Send + 'a>;
 
 /// Reads the segments of all of it, flows aside.
 pub(super) fn segments_of(
     settings: &Settings,
     plan: &Plan,
-    take: &mut dyn FnMut(&mut SegmentBatch),
+    take: &mut (dyn FnMut(&mut SegmentBatch) + Send),
 ) -> Result<Read, Error> {
-    hand_over(
-        settings.jobs == Some(1),
-        move |give: Give<'_>| {
-            walk(
-                Timeline::new(settings, plan),
-                &mut |step, followed| match step {
-                    Step::Batch => give(followed).map(|()| true),
-                    Step::EndOfStretch => Ok(true),
-                },
-            )
-        },
-        |followed| {
-            take(&mut followed.batch);
-            Ok(())
-        },
-    )
+    let mut walk = Walk::new(Timeline::new(settings, plan));
+    let fill = |followed: &mut Followed| loop {
+        match walk.next(followed)? {
+            Some(Step::Batch) => return Ok(true),
+            Some(Step::EndOfStretch) => {}
+            None => return Ok(false),
+        }
+    };
+    let stage: Stage<'_, Followed> = Box::new(|followed| {
+        take(&mut followed.batch);
+        Ok(())
+    });
+    line::run(settings.threads(), fill, [stage])?;
+    Ok(walk.finish())
 }
 
 /// What comes next of the captures.
@@ -147,21 +101,42 @@ pub(super) enum Step {
     EndOfStretch,
 }
 
-/// Goes through the captures, as far as `take` says to go on.
-fn walk(
-    mut timeline: Timeline<'_>,
-    take: &mut dyn FnMut(Step, &mut Followed) -> Result<bool, Error>,
-) -> Result<Read, Error> {
-    let mut followed = Followed::default();
-    let (mut frames, mut goes_on) = (0, true);
-    while goes_on && timeline.begin()? {
-        while goes_on && timeline.next(&mut followed)? {
-            frames += followed.frames;
-            goes_on = take(Step::Batch, &mut followed)?;
+/// Goes through the captures.
+struct Walk<'a> {
+    timeline: Timeline<'a>,
+    /// A stretch of time has begun and not ended.
+    under_way: bool,
+    frames: u64,
+}
+
+impl<'a> Walk<'a> {
+    fn new(timeline: Timeline<'a>) -> Self {
+        Self {
+            timeline,
+            under_way: false,
+            frames: 0,
         }
-        goes_on &= take(Step::EndOfStretch, &mut followed)?;
     }
-    Ok(timeline.finish(frames))
+
+    /// Fills `followed` if the next step is a batch; `None` behind the last stretch of time.
+    fn next(&mut self, followed: &mut Followed) -> Result<Option<Step>, Error> {
+        if !self.under_way {
+            self.under_way = self.timeline.begin()?;
+            if !self.under_way {
+                return Ok(None);
+            }
+        }
+        self.under_way = self.timeline.next(followed)?;
+        if !self.under_way {
+            return Ok(Some(Step::EndOfStretch));
+        }
+        self.frames += followed.frames;
+        Ok(Some(Step::Batch))
+    }
+
+    fn finish(self) -> Read {
+        self.timeline.finish(self.frames)
+    }
 }
 
 /// Reads captures once more, pipes apart, as far as `take` says to go on; where one file follows the other, such as are `needed` alone.
@@ -171,34 +146,32 @@ pub(super) fn again(
     needed: &(dyn Fn(u32) -> bool + Sync),
     take: &mut dyn FnMut(Step, &mut SegmentBatch) -> Result<bool, Error>,
 ) -> Result<(), Error> {
-    walk(Timeline::again(settings, plan, needed), &mut |step, f| {
-        take(step, &mut f.batch)
-    })
-    .map(|_| ())
+    let mut walk = Walk::new(Timeline::again(settings, plan, needed));
+    let mut followed = Followed::default();
+    while let Some(step) = walk.next(&mut followed)? {
+        if !take(step, &mut followed.batch)? {
+            break;
+        }
+    }
+    Ok(())
 }
 
-/// Reads one file apart from all others; `take` says whether to go on.
+/// Reads one file apart from all others.
 pub(super) fn one(
     settings: &Settings,
     path: &str,
-    take: &mut dyn FnMut(&mut SegmentBatch) -> Result<(), Error>,
+    take: &mut (dyn FnMut(&mut SegmentBatch) -> Result<(), Error> + Send),
 ) -> Result<(), Error> {
     let file = capture::CaptureFile {
         path: path.to_owned(),
         first: None,
     };
-    hand_over(
-        settings.jobs == Some(1),
-        |give: Give<'_>| {
-            let files = [(0, file)];
-            let mut lane = Lane::new(settings, &files, 1);
-            let mut followed = Followed::default();
-            while lane.fill(&mut followed.batch)?.is_some() {
-                give(&mut followed)?;
-            }
-            Ok(())
-        },
-        |followed| take(&mut followed.batch),
+    let files = [(0, file)];
+    let mut lane = Lane::new(settings, &files, 1);
+    line::run(
+        settings.threads(),
+        |batch| Ok(lane.fill(batch)?.is_some()),
+        [Box::new(take) as Stage<'_, SegmentBatch>],
     )
 }
 

@@ -67,7 +67,7 @@ pub struct Shortfall {
 /// Where the capture cannot be read, where `out` says no, and where a capture that can be read but once is too long.
 pub fn segments(
     settings: &Settings,
-    out: &mut dyn FnMut(&SegmentRow) -> std::io::Result<()>,
+    out: &mut (dyn FnMut(&SegmentRow) -> std::io::Result<()> + Send),
 ) -> Result<Shortfall, Error> {
     let [path] = settings.captures.as_slice() else {
         return Err(Error::Refused(

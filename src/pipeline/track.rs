@@ -24,10 +24,10 @@ use crate::report::build::FlowList;
 use crate::rules::Inferred;
 use crate::rules::fingerprint::Fingerprints;
 
+use super::Settings;
 use super::chapters::Chapters;
 use super::logged::Span;
 use super::window::Window;
-use super::{Error, Settings};
 
 /// Flows remembered for the logs of servers.
 const MAX_SPANS: usize = 1_000_000;
@@ -95,9 +95,6 @@ enum Turn {
     /// The same, of all that are left.
     LetGoAll,
 }
-
-/// Who takes it next, and may leave an earlier one in its place.
-pub(super) type Give<'a> = &'a mut dyn FnMut(&mut Followed) -> Result<(), Error>;
 
 /// Deals batches out among followers.
 pub(super) struct Dealer {
