@@ -7,8 +7,6 @@
 //! A table gives a flow the place of its first segment in the capture for a number. These are in the right order, though not without holes;
 //! once all tables have taken a batch, [`Indices`] turns them into [`FlowIndex`]es.
 
-use std::collections::BTreeMap;
-
 use super::FlowIndex;
 use crate::decode::{FlowKey, Note, NoteKind, Segment, SegmentBatch};
 use crate::net::Timestamp;
@@ -145,38 +143,77 @@ pub struct Given {
 #[derive(Debug, Default)]
 pub struct Indices {
     next: FlowIndex,
-    /// Of flows under way, by the number that their table gave.
-    known: BTreeMap<u64, FlowIndex>,
+    /// In the order of the numbers that tables gave, which is that of the indices: both only grow.
+    known: Vec<Known>,
+    /// Of these, flows that have ended: no more than half.
+    ended: usize,
+    /// Behind the one that was asked for last: where one flow ends, mostly the next one does.
+    at: usize,
+}
+
+/// A number with its index.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    number: u64,
+    index: FlowIndex,
+    ended: bool,
 }
 
 impl Indices {
     /// Takes what all tables gave in one batch.
     pub fn begin(&mut self, given: &mut Vec<Given>) {
         given.sort_unstable_by_key(|g| g.number);
-        for g in given.drain(..) {
-            if g.kept {
-                self.known.insert(g.number, self.next);
+        for Given { number, kept } in given.drain(..) {
+            if kept {
+                debug_assert!(self.known.last().is_none_or(|last| last.number < number));
+                self.known.push(Known {
+                    number,
+                    index: self.next,
+                    ended: false,
+                });
             }
             self.next += 1;
         }
     }
 
+    /// The place of a number among those known.
+    fn find(&self, number: u64) -> Option<usize> {
+        if self.known.get(self.at).is_some_and(|k| k.number == number) {
+            return Some(self.at);
+        }
+        self.known.binary_search_by_key(&number, |k| k.number).ok()
+    }
+
     /// The index of a flow under way.
     #[must_use]
     pub fn of(&self, number: u64) -> FlowIndex {
-        self.known.get(&number).copied().unwrap_or(number)
+        let known = self.find(number).and_then(|at| self.known.get(at));
+        known.map_or(number, |k| k.index)
     }
 
     /// The index of a flow that has ended.
     pub fn end(&mut self, number: u64) -> FlowIndex {
-        let index = self.known.remove(&number);
-        debug_assert!(index.is_some(), "no table gave {number}");
-        index.unwrap_or(number)
+        let at = self.find(number);
+        debug_assert!(at.is_some(), "no table gave {number}");
+        let Some((at, known)) = at.and_then(|at| Some((at, self.known.get_mut(at)?))) else {
+            return number;
+        };
+        known.ended = true;
+        let index = known.index;
+        self.at = at + 1;
+        self.ended += 1;
+        if self.ended > self.known.len() / 2 {
+            self.known.retain(|k| !k.ended);
+            self.ended = 0;
+            self.at = self.known.partition_point(|k| k.number < number);
+        }
+        index
     }
 
     /// The flows of the next capture are others.
     pub fn end_of_capture(&mut self) {
         self.known.clear();
+        (self.ended, self.at) = (0, 0);
     }
 }
 
