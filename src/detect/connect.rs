@@ -20,7 +20,7 @@ fn nobody(
     client: IpAddr,
     port: u16,
     hosts: &[IpAddr],
-    services: &mut BTreeMap<(IpAddr, u16), Service>,
+    services: &mut BTreeMap<(IpAddr, u16), Box<Service>>,
     out: &mut Vec<Finding>,
 ) {
     let mut all = Trace::default();

@@ -304,7 +304,8 @@ impl Detector for Path {
                 );
             }
         }
-        for ((sender, receiver, option), (flows, trace)) in self.stripped.take() {
+        for ((sender, receiver, option), stripped) in self.stripped.take() {
+            let (flows, trace) = *stripped;
             // Some stacks had timestamps and window scale long before SACK.
             let (severity, confidence) = if option == "SACK" {
                 (Severity::Info, 0.6)

@@ -249,7 +249,7 @@ impl Detector for Endings {
     fn finish(&mut self, out: &mut Vec<Finding>) {
         let taken = self.taken.take();
         for (key, g) in self.dropped.take() {
-            let none_taken = taken.get(&key).is_none_or(|&n| n == 0);
+            let none_taken = taken.get(&key).is_none_or(|n| **n == 0);
             // Octets that nobody acknowledges have a cause of their own, which is told first.
             let severity = if none_taken && g.outstanding > 0 && g.count > 1 && g.stuck == 0 {
                 Severity::Critical

@@ -24,8 +24,8 @@ const MAX_HOSTS: usize = 64;
 pub const MAX_GROUPS: usize = 20_000;
 
 /// What a detector keeps by host, pair of hosts or the like, [`MAX_GROUPS`] at most. A flood asks for one with each of its flows, so it
-/// is found by its hash.
-pub(super) struct Groups<K, G>(HashMap<K, G, Seeded>);
+/// is found by its hash; and groups stay where they are when the map of them grows.
+pub(super) struct Groups<K, G>(HashMap<K, Box<G>, Seeded>);
 
 impl<K, G> Default for Groups<K, G> {
     fn default() -> Self {
@@ -39,7 +39,7 @@ impl<K: Hash + Ord, G: Default> Groups<K, G> {
         if !self.is_full() {
             return Some(self.0.entry(key).or_default());
         }
-        self.0.get_mut(&key)
+        self.0.get_mut(&key).map(Box::as_mut)
     }
 
     /// Whether [`Groups::group`] makes no new one.
@@ -48,7 +48,7 @@ impl<K: Hash + Ord, G: Default> Groups<K, G> {
     }
 
     /// All of them in the order of their keys; none is left.
-    pub(super) fn take(&mut self) -> BTreeMap<K, G> {
+    pub(super) fn take(&mut self) -> BTreeMap<K, Box<G>> {
         std::mem::take(&mut self.0).into_iter().collect()
     }
 }
