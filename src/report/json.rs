@@ -111,19 +111,23 @@ fn in_order<T, R: Send>(
         return things.map(make).try_for_each(take);
     }
     let jobs = jobs.min(MOST);
+    let share = |place| things.clone().skip(place).step_by(jobs).map(&make);
     thread::scope(|scope| {
-        let mut makers = Vec::with_capacity(jobs);
+        let mut makers: Vec<Box<dyn Iterator<Item = R>>> = Vec::with_capacity(jobs);
         for place in 0..jobs {
             let (send, made) = mpsc::sync_channel(WAITING);
-            let its = things.clone().skip(place).step_by(jobs);
-            let make = &make;
+            let mut its = share(place);
             // Who takes nothing more has met an error.
-            let maker = move || its.map(make).try_for_each(|made| send.send(made));
-            thread::Builder::new().spawn_scoped(scope, maker)?;
-            makers.push(made);
+            let maker = move || its.try_for_each(|made| send.send(made));
+            match thread::Builder::new().spawn_scoped(scope, maker) {
+                Ok(_) => makers.push(Box::new(made.into_iter())),
+                // Where the system has no thread to give, this one makes them.
+                Err(_) => makers.push(Box::new(share(place))),
+            }
         }
         // A maker that panicked sends nothing; the scope hands its panic on.
-        let mut made = makers.iter().cycle().map_while(|maker| maker.recv().ok());
+        let mut turns = (0..makers.len()).cycle();
+        let mut made = std::iter::from_fn(|| makers.get_mut(turns.next()?)?.next());
         made.try_for_each(&mut take)
     })
 }
