@@ -317,6 +317,8 @@ fn tell(
     let writing = Writing::new(&mut report, settings);
     let shown = show(talk, telling, format, &report, settings.threads());
     write_files(talk, telling, &report, writing, &Held::new())?;
+    // The program ends now: giving back each flow's memory by itself would keep the user waiting, with many of them.
+    std::mem::forget(report);
     shown
 }
 
