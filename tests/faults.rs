@@ -88,6 +88,37 @@ fn a_reader_sees_the_old_report_or_the_new_one() {
 }
 
 #[test]
+fn a_system_that_gives_no_thread_gets_the_same_report() {
+    let name = "a_system_that_gives_no_thread_gets_the_same_report";
+    let folder = Folder::new("faults-threads");
+    // Where whoever has no rights can read them.
+    let [program, input] = ["tcptriage", "in.pcapng"].map(|file| folder.at(file));
+    fs::copy(env!("CARGO_BIN_EXE_tcptriage"), &program).unwrap();
+    fs::copy(capture(), &input).unwrap();
+    let alone = |args: &[&str]| {
+        // The limit holds for everybody but root.
+        Command::new("prlimit")
+            .args(["--nproc=1", "setpriv", "--reuid=65534", "--clear-groups"])
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+    };
+    let ready = alone(&[&program, "--version"]).is_ok_and(|o| o.status.success());
+    if !ready || alone(&["sh", "-c", "true & wait"]).is_ok_and(|o| o.status.success()) {
+        println!("{name}: skipped: nobody can be kept from having threads here");
+        return;
+    }
+    for args in [&["analyze", "--format=json"][..], &["segments"]] {
+        let args = [args, &["-q", "--jobs=8", &input]].concat();
+        let want = tcptriage(&args);
+        let got = alone(&[&[&program[..]], &args[..]].concat()).unwrap();
+        let said = String::from_utf8_lossy(&got.stderr);
+        assert_eq!(got.status.code(), want.status.code(), "{args:?}: {said}");
+        assert!(got.stdout == want.stdout, "{args:?}");
+    }
+}
+
+#[test]
 fn a_full_disk_leaves_the_old_report() {
     let name = "a_full_disk_leaves_the_old_report";
     let full = fs::OpenOptions::new().write(true).open("/dev/full");
