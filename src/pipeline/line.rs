@@ -51,10 +51,10 @@ pub(super) fn run<'a, P: Default + Send + 'a>(
         // Where the system has no thread to give, those that there are do the work.
         let helpers: Vec<_> = (1..threads).map_while(helper).collect();
         line.work();
-        let joined = helpers.into_iter().map(ScopedJoinHandle::join);
-        joined
-            .filter_map(Result::err)
-            .for_each(|panic| resume_unwind(panic));
+        let joined: Vec<_> = helpers.into_iter().map(ScopedJoinHandle::join).collect();
+        if let Some(panic) = joined.into_iter().find_map(Result::err) {
+            resume_unwind(panic);
+        }
     });
     line.lock().error.take().map_or(Ok(()), Err)
 }
