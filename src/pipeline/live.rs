@@ -337,7 +337,7 @@ impl Run {
                     self.alerts.push(Alert {
                         number: 0,
                         began: now.into(),
-                        finding: build::finding(&f),
+                        finding: build::finding(f.clone()),
                         severity: f.severity,
                         key,
                         last: now,
@@ -358,7 +358,7 @@ impl Run {
             alert.severity = f.severity;
             if alert.told || !first || last {
                 let remedies = std::mem::take(&mut alert.finding.remediations);
-                alert.finding = build::finding(&f);
+                alert.finding = build::finding(f.clone());
                 alert.finding.remediations = remedies;
                 if !std::mem::replace(&mut alert.told, true) {
                     self.numbered += 1;

@@ -10,6 +10,7 @@
 mod calls;
 mod chapters;
 mod compare;
+mod each;
 mod know;
 mod line;
 pub mod live;

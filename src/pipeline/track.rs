@@ -26,6 +26,7 @@ use crate::rules::fingerprint::Fingerprints;
 
 use super::Settings;
 use super::chapters::Chapters;
+use super::each::each;
 use super::logged::Span;
 use super::window::Window;
 
@@ -113,6 +114,8 @@ pub(super) struct Tracker {
     dealer: Dealer,
     followers: Vec<Follower>,
     found: Found,
+    /// For what is left when all was read.
+    threads: usize,
 }
 
 /// What was found so far.
@@ -179,6 +182,7 @@ impl Tracker {
                 let_go: 0,
             },
             followers: (0..followers).map(follower).collect(),
+            threads: settings.threads(),
             found: Found {
                 detectors: detect::all(&settings.pools),
                 fingerprints: Fingerprints::default(),
@@ -206,6 +210,7 @@ impl Tracker {
         window: Window,
     ) -> Self {
         let mut tracker = Self::of(settings, limits, 1);
+        tracker.threads = 1;
         tracker.found.flows = FlowList::with_room_for(listed);
         tracker.found.window = Some(window);
         tracker.found.chapters = Some(Chapters::new(&settings.pools));
@@ -307,14 +312,18 @@ impl Tracker {
             dealer,
             followers,
             mut found,
+            threads,
         } = self;
         // No flow is under way any more, and what comes now wants room.
         drop(followers);
         let full = found.detectors.iter().any(|d| d.is_full());
-        for detector in &mut found.detectors {
+        let last = each(threads, found.detectors, |mut detector| {
+            let mut findings = Vec::new();
             detector.order(&dealer.order);
-            detector.finish(&mut found.findings);
-        }
+            detector.finish(&mut findings);
+            findings
+        });
+        found.findings.extend(last.into_iter().flatten());
         let (inferred, names) = found.fingerprints.finish();
         let mut notes = Vec::new();
         let mut findings = detect::judge(found.findings);

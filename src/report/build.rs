@@ -213,7 +213,7 @@ pub fn build(parts: Parts) -> Report {
         octets: captures.iter().map(|c| c.octets).sum(),
         tcp_segments,
     };
-    let (mut findings, remediations) = findings_and_remedies(&findings, remedies);
+    let (mut findings, remediations) = findings_and_remedies(findings, remedies);
     if captures.len() > 1 {
         for finding in &mut findings {
             filter_by_ends(finding, &listed);
@@ -290,7 +290,7 @@ fn filter_by_ends(finding: &mut Finding, flows: &[Flow]) {
 
 /// Findings worst first, remedies by rank, each naming the other.
 fn findings_and_remedies(
-    found: &[detect::Finding],
+    found: Vec<detect::Finding>,
     mut remedies: Vec<rules::Remedy>,
 ) -> (Vec<Finding>, Vec<Remedy>) {
     // Findings that are equal in both keep the order that the detect stage judged right.
@@ -302,11 +302,12 @@ fn findings_and_remedies(
         }),
         _ => a.cmp(&b),
     });
-    let place: BTreeMap<usize, usize> = order
-        .iter()
-        .enumerate()
-        .map(|(new, old)| (*old, new))
-        .collect();
+    let mut place = vec![0; found.len()];
+    for (new, old) in order.iter().enumerate() {
+        place[*old] = new;
+    }
+    // Ids of the remedies for each finding.
+    let mut its: Vec<Vec<String>> = vec![Vec::new(); found.len()];
     remedies.sort_by_key(|r| r.rank);
     let remediations: Vec<Remedy> = remedies
         .into_iter()
@@ -314,8 +315,11 @@ fn findings_and_remedies(
             let findings: BTreeSet<usize> = r
                 .findings
                 .iter()
-                .filter_map(|old| place.get(old).copied())
+                .filter_map(|old| place.get(*old).copied())
                 .collect();
+            for finding in &findings {
+                its[*finding].push(r.id.clone());
+            }
             Remedy {
                 id: r.id,
                 title: r.title,
@@ -335,16 +339,13 @@ fn findings_and_remedies(
             }
         })
         .collect();
+    let mut found: Vec<_> = found.into_iter().map(Some).collect();
     let findings = order
-        .iter()
-        .filter_map(|old| found.get(*old))
-        .enumerate()
-        .map(|(index, f)| Finding {
-            remediations: remediations
-                .iter()
-                .filter(|r| r.findings.contains(&index))
-                .map(|r| r.id.clone())
-                .collect(),
+        .into_iter()
+        .filter_map(|old| found.get_mut(old)?.take())
+        .zip(its)
+        .map(|(f, remediations)| Finding {
+            remediations,
             ..finding(f)
         })
         .collect();
@@ -353,31 +354,31 @@ fn findings_and_remedies(
 
 /// One finding, without the remedies for it.
 #[must_use]
-pub fn finding(f: &detect::Finding) -> Finding {
+pub fn finding(f: detect::Finding) -> Finding {
     Finding {
         id: f.id.to_owned(),
         severity: severity_name(f.severity),
         confidence: f.confidence.clamp(0.0, 1.0),
-        summary: f.summary.clone(),
+        summary: f.summary,
         hosts: f.hosts.iter().map(ToString::to_string).collect(),
         subject: f.subject.map(|a| a.to_string()),
         peer: f.peer.map(|a| a.to_string()),
-        flows: f.flows.clone(),
+        flows: f.flows,
         start: f.start.into(),
         end: f.end.into(),
         seconds_lost: f.seconds_lost,
         evidence: f
             .evidence
-            .iter()
+            .into_iter()
             .map(|e| Evidence {
                 // The frame knows its capture; the flow that detectors name it by may have begun in an earlier one.
                 capture: e.at.frame.capture(),
                 frame: e.at.frame.number(),
-                text: e.text.clone(),
+                text: e.text,
             })
             .collect(),
-        against: f.against.clone(),
-        display_filter: f.display_filter.clone(),
+        against: f.against,
+        display_filter: f.display_filter,
         remediations: Vec::new(),
     }
 }
