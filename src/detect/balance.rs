@@ -90,8 +90,6 @@ struct Attempt {
     start: Timestamp,
     /// Of a failure: when it was known.
     end: Timestamp,
-    client: IpAddr,
-    server: IpAddr,
     outcome: Outcome,
     /// Messages that it carried, and how long it lasted.
     messages: u64,
@@ -166,8 +164,6 @@ impl Detector for Balance {
         s.attempts.push(Attempt {
             start: f.start,
             end,
-            client: f.client.addr,
-            server: f.server.addr,
             outcome,
             messages: seen
                 .dialog
@@ -239,7 +235,7 @@ struct Group {
 impl Service {
     /// The groups among the servers of this port. A server belongs to one at most; what the user says goes first.
     fn groups(&self, pools: &[(String, Vec<IpAddr>)], names: &BTreeSet<Vec<IpAddr>>) -> Vec<Group> {
-        let servers: BTreeSet<IpAddr> = self.attempts.iter().map(|a| a.server).collect();
+        let servers: BTreeSet<IpAddr> = self.attempts.iter().map(|a| a.place.server).collect();
         let mut taken: BTreeSet<IpAddr> = BTreeSet::new();
         let mut groups = Vec::new();
         let mut add = |members: BTreeSet<IpAddr>, name: Option<String>, basis, confidence| {
@@ -285,8 +281,12 @@ impl Service {
     fn failovers(&self) -> Vec<BTreeSet<IpAddr>> {
         let mut links: BTreeMap<(IpAddr, IpAddr), u32> = BTreeMap::new();
         for (failed, next) in self.next_tries() {
-            if failed.server != next.server && failed.server.is_ipv4() == next.server.is_ipv4() {
-                *links.entry((failed.server, next.server)).or_default() += 1;
+            if failed.place.server != next.place.server
+                && failed.place.server.is_ipv4() == next.place.server.is_ipv4()
+            {
+                *links
+                    .entry((failed.place.server, next.place.server))
+                    .or_default() += 1;
             }
         }
         let mut groups: Vec<BTreeSet<IpAddr>> = Vec::new();
@@ -330,7 +330,7 @@ impl Service {
         let mut before: HashMap<IpAddr, &Attempt> = HashMap::new();
         let mut pairs = Vec::new();
         for next in &self.attempts {
-            let Some(failed) = before.insert(next.client, next) else {
+            let Some(failed) = before.insert(next.place.client, next) else {
                 continue;
             };
             if failed.outcome == Outcome::Taken {
@@ -380,8 +380,8 @@ impl Group {
         let attempts = &service.attempts;
         let mut members: BTreeMap<IpAddr, Member> = BTreeMap::new();
         for (n, a) in attempts.iter().enumerate() {
-            if self.members.contains(&a.server) {
-                let m = members.entry(a.server).or_default();
+            if self.members.contains(&a.place.server) {
+                let m = members.entry(a.place.server).or_default();
                 match a.outcome {
                     Outcome::Taken => m.taken += 1,
                     _ => m.failed.push(n),
@@ -424,13 +424,13 @@ impl Group {
             .attempts
             .iter()
             .filter(|a| {
-                a.server != addr
+                a.place.server != addr
                     && a.outcome == Outcome::Taken
-                    && self.members.contains(&a.server)
+                    && self.members.contains(&a.place.server)
                     && a.start >= first.start.plus_nanos(-minute)
                     && a.start <= last.end.plus_nanos(minute)
             })
-            .map(|a| a.server)
+            .map(|a| a.place.server)
             .collect();
         if others.is_empty() {
             return None;
@@ -439,7 +439,7 @@ impl Group {
             .attempts
             .iter()
             .filter(|a| {
-                a.server == addr
+                a.place.server == addr
                     && a.outcome == Outcome::Taken
                     && a.start >= first.start
                     && a.start <= last.start
@@ -476,7 +476,7 @@ impl Group {
                     then.map_or(String::new(), |t| format!(
                         "; {} later the client tries {}",
                         span(t.start.seconds_since(a.start)),
-                        t.server
+                        t.place.server
                     ))
                 )
             });
@@ -567,9 +567,9 @@ impl Group {
         let k = working.len() as f64;
         let mut trace = Trace::default();
         for a in &service.attempts {
-            if self.members.contains(&a.server) {
+            if self.members.contains(&a.place.server) {
                 trace.place(a.place, a.start, a.end);
-                if a.server == top {
+                if a.place.server == top {
                     trace.cite(a.place, a.frame, || format!("a connection to {top}"));
                 }
             }
@@ -676,7 +676,7 @@ impl Service {
     #[allow(clippy::cast_precision_loss)]
     fn messages(&self, members: &[(IpAddr, u64)]) -> Option<String> {
         let of = |addr: IpAddr| -> u64 {
-            let attempts = self.attempts.iter().filter(|a| a.server == addr);
+            let attempts = self.attempts.iter().filter(|a| a.place.server == addr);
             attempts.map(|a| a.messages).sum()
         };
         let total: u64 = members.iter().map(|(addr, _)| of(*addr)).sum();
@@ -706,7 +706,7 @@ impl Service {
                 let mut lasted: Vec<f64> = self
                     .attempts
                     .iter()
-                    .filter(|a| a.server == *addr && a.outcome == Outcome::Taken)
+                    .filter(|a| a.place.server == *addr && a.outcome == Outcome::Taken)
                     .map(|a| a.seconds)
                     .collect();
                 lasted.sort_by(f64::total_cmp);
@@ -738,10 +738,10 @@ fn heir(
 ) -> Option<IpAddr> {
     let mut tried: BTreeMap<IpAddr, u64> = BTreeMap::new();
     for a in &service.attempts {
-        if a.server == dead
+        if a.place.server == dead
             && let Some(then) = next.get(&key(a))
         {
-            *tried.entry(then.server).or_default() += 1;
+            *tried.entry(then.place.server).or_default() += 1;
         }
     }
     tried
@@ -754,14 +754,14 @@ fn heir(
 fn pinned(service: &Service, server: IpAddr) -> Option<(IpAddr, u64)> {
     let mut clients: BTreeMap<IpAddr, u64> = BTreeMap::new();
     for a in &service.attempts {
-        if a.server == server && a.outcome == Outcome::Taken {
-            *clients.entry(a.client).or_default() += 1;
+        if a.place.server == server && a.outcome == Outcome::Taken {
+            *clients.entry(a.place.client).or_default() += 1;
         }
     }
     clients
         .into_iter()
         .max_by_key(|(_, n)| *n)
-        .filter(|(client, _)| service.attempts.iter().any(|a| a.client != *client))
+        .filter(|(client, _)| service.attempts.iter().any(|a| a.place.client != *client))
 }
 
 /// Chance of `hits` or more of `n`, each with chance `p`.
@@ -838,8 +838,6 @@ mod tests {
             service.attempts.push(Attempt {
                 start: at,
                 end: at.plus_nanos(100_000_000),
-                client: addr(200),
-                server: addr(server),
                 outcome,
                 messages: 0,
                 seconds: 0.1,
@@ -971,7 +969,7 @@ mod tests {
         let mut uneven = service((0..80).map(|n| (if n % 10 < 8 { 1 } else { 2 }, Outcome::Taken)));
         for a in &mut uneven.attempts {
             // Eight of ten connections with one message each; the others with twenty, over a minute.
-            (a.messages, a.seconds) = if a.server == addr(1) {
+            (a.messages, a.seconds) = if a.place.server == addr(1) {
                 (1, 2.0)
             } else {
                 (20, 60.0)

@@ -1083,6 +1083,8 @@ impl FlowTable {
     fn finish_some(&mut self, most: usize, below: u64, out: &mut Vec<Observed>) -> bool {
         if !self.ending {
             self.ending = true;
+            // No segment asks for them any more, and in a large table each would have to be found to be taken out.
+            self.find = HashTable::new();
             let mut all: Vec<_> = (0u32..)
                 .zip(&self.slots)
                 .filter_map(|(slot, s)| s.as_ref().map(|s| (s.index(), slot)))
@@ -1135,7 +1137,7 @@ impl FlowTable {
     /// Flows under way.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.find.len() - self.past
+        self.slots.len() - self.free.len() - self.past
     }
 
     /// Whether no flow is under way.
