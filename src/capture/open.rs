@@ -117,6 +117,7 @@ fn mapped<R: Records + Start + 'static>(
         tally: Tally::new(path, format),
         ended: false,
         cut: false,
+        usual: 0,
     })
 }
 

@@ -6,6 +6,7 @@
 //! Never:  knows a format; copies a mapped octet; holds more than a batch and one record in memory
 
 use std::fs::File;
+use std::hint::black_box;
 use std::io::{ErrorKind, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,6 +65,22 @@ pub(super) struct Mapped<R> {
     pub(super) ended: bool,
     /// Whether it was told that the file is shorter now.
     pub(super) cut: bool,
+    /// Octets of the last batch: the next one has about as many.
+    pub(super) usual: usize,
+}
+
+/// Octets that a processor fetches at one go, on all that matter.
+const LINE: usize = 64;
+
+/// Has the processor fetch octets side by side that it is going to need. From the head of one record to that of the next it would wait for
+/// each, which took a sixth of a run.
+fn fetch(octets: &[u8]) {
+    black_box(
+        octets
+            .iter()
+            .step_by(LINE)
+            .fold(0, |all, octet| all ^ octet),
+    );
 }
 
 impl<R: Records> Source for Mapped<R> {
@@ -96,10 +113,12 @@ impl<R: Records> Source for Mapped<R> {
             offset: self.at as u64,
             last: true,
         };
+        fetch(window.octets.get(..self.usual).unwrap_or(window.octets));
         let (used, pause) = self
             .records
             .read(window, &mut batch.frames, &mut self.tally);
         self.at += used;
+        self.usual = used;
         self.ended = pause != Pause::Full;
         Ok(!batch.frames.is_empty())
     }
