@@ -178,10 +178,8 @@ fn core_of(report: &Value) -> Value {
 }
 
 /// Every capture gives the report that was reviewed. A new folder is a new test.
-#[test]
-fn captures_give_the_reviewed_report() {
-    let write = std::env::var_os("TCPTRIAGE_WRITE_EXPECTED").is_some();
-    let mut differing = Vec::new();
+/// The folders, each with its capture.
+fn folders() -> Vec<PathBuf> {
     let mut folders: Vec<_> = fs::read_dir(captures())
         .unwrap()
         .map(|e| e.unwrap().path())
@@ -189,11 +187,49 @@ fn captures_give_the_reviewed_report() {
         .collect();
     folders.sort();
     assert!(!folders.is_empty());
-    for folder in folders {
+    folders
+}
+
+fn settings(folder: &Path) -> Settings {
+    Settings {
+        captures: vec![folder.join("capture.pcapng").to_string_lossy().into_owned()],
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn flows_that_matter_have_graphs() {
+    for folder in folders() {
         let settings = Settings {
-            captures: vec![folder.join("capture.pcapng").to_string_lossy().into_owned()],
-            ..Settings::default()
+            plots: true,
+            ..settings(&folder)
         };
+        let report = pipeline::analyze(&settings).unwrap();
+        let name = folder.display();
+        assert!(!report.plots.is_empty(), "{name}: no graph");
+        for plot in &report.plots {
+            let flow = report.flows.iter().find(|f| f.index == plot.flow).unwrap();
+            let ways = [&flow.client_to_server, &flow.server_to_client];
+            for (way, half) in plot.series.ways.iter().zip(ways) {
+                // A mark takes the place of its segment.
+                let drawn = way.segments.all + way.marks.all;
+                let data = half.data_segments;
+                assert!(
+                    drawn >= data,
+                    "{name}, flow {}: {drawn} of {data}",
+                    plot.flow
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn captures_give_the_reviewed_report() {
+    let write = std::env::var_os("TCPTRIAGE_WRITE_EXPECTED").is_some();
+    let mut differing = Vec::new();
+    for folder in folders() {
+        let settings = settings(&folder);
         let report = pipeline::analyze(&settings).unwrap();
         let got = core_of(&serde_json::to_value(&report).unwrap());
         let got = serde_json::to_string_pretty(&got).unwrap() + "\n";

@@ -29,14 +29,9 @@ pub(super) struct Read {
     pub(super) aside: Aside,
 }
 
-/// With less memory than this there are four threads at most: each has parcels on their way.
-const SCARCE: u64 = 256 << 20;
-
 /// Reads all of it.
 pub(super) fn all(settings: &Settings, plan: &Plan, tracker: &mut Tracker) -> Result<Read, Error> {
     let (dealer, followers, found) = tracker.parts();
-    let scarce = settings.max_memory.is_some_and(|most| most < SCARCE);
-    let threads = settings.threads().min(if scarce { 4 } else { usize::MAX });
     let mut walk = Walk::new(Timeline::new(settings, plan));
     let mut stretch_ends = false;
     let fill = |followed: &mut Followed| loop {
@@ -66,7 +61,7 @@ pub(super) fn all(settings: &Settings, plan: &Plan, tracker: &mut Tracker) -> Re
         found.take(followed);
         Ok(())
     }));
-    line::run(threads, fill, stages)?;
+    line::run(settings.threads(), fill, stages)?;
     Ok(walk.finish())
 }
 
@@ -139,7 +134,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Reads captures once more, pipes apart, as far as `take` says to go on; where one file follows the other, such as are `needed` alone.
+/// Reads captures once more, pipes apart, as far as `take` says to go on: it is told of an end where it
+/// wants no more, too. Where one file follows the other, such as are `needed` alone.
 pub(super) fn again(
     settings: &Settings,
     plan: &Plan,
@@ -150,6 +146,9 @@ pub(super) fn again(
     let mut followed = Followed::default();
     while let Some(step) = walk.next(&mut followed)? {
         if !take(step, &mut followed.batch)? {
+            if step == Step::Batch {
+                take(Step::EndOfStretch, &mut followed.batch)?;
+            }
             break;
         }
     }
