@@ -13,6 +13,7 @@ use crate::capture::{CaptureFile, Found};
 use crate::compare::{Clock, Relation, Sample, relate};
 use crate::net::Timestamp;
 
+use super::each::each;
 use super::read::Lane;
 use super::{Error, Settings};
 
@@ -119,29 +120,12 @@ impl Plan {
     fn relate(&mut self, settings: &Settings) {
         let room = ROOM / self.lanes.len().max(1);
         let firsts: Vec<Option<Timestamp>> = self.lanes.iter().map(|lane| lane.first).collect();
-        let jobs = settings.threads();
         let numbered: Vec<(usize, &Planned)> = self.lanes.iter().enumerate().collect();
-        let mut samples: Vec<Option<Sample>> = Vec::with_capacity(numbered.len());
-        for some in numbered.chunks(jobs) {
-            let take = |(n, lane): &(usize, &Planned)| {
-                let others = (0..).zip(&firsts).filter(|(m, _)| m != n);
-                let from = others.filter_map(|(_, first)| *first).min()?;
-                sample(settings, lane, from.plus_nanos(-BEFORE), room)
-            };
-            if let [one] = some {
-                samples.push(take(one));
-                continue;
-            }
-            std::thread::scope(|scope| {
-                let at_work: Vec<_> = some.iter().map(|one| scope.spawn(|| take(one))).collect();
-                for thread in at_work {
-                    let made = thread
-                        .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                    samples.push(made);
-                }
-            });
-        }
+        let samples: Vec<Option<Sample>> = each(settings.threads(), numbered, |(n, lane)| {
+            let others = (0..).zip(&firsts).filter(|(m, _)| *m != n);
+            let from = others.filter_map(|(_, first)| *first).min()?;
+            sample(settings, lane, from.plus_nanos(-BEFORE), room)
+        });
         for (n, left) in samples.iter().enumerate() {
             for (m, right) in samples.iter().enumerate().skip(n + 1) {
                 if let (Some(left), Some(right)) = (left, right) {
