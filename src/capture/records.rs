@@ -72,6 +72,9 @@ pub(super) struct Mapped<R> {
 /// Octets that a processor fetches at one go, on all that matter.
 const LINE: usize = 64;
 
+/// Octets that the caches of a processor keep until the batch is decoded: above that they would be fetched twice.
+const KEPT: usize = 4 << 20;
+
 /// Has the processor fetch octets side by side that it is going to need. From the head of one record to that of the next it would wait for
 /// each, which took a sixth of a run.
 fn fetch(octets: &[u8]) {
@@ -113,7 +116,9 @@ impl<R: Records> Source for Mapped<R> {
             offset: self.at as u64,
             last: true,
         };
-        fetch(window.octets.get(..self.usual).unwrap_or(window.octets));
+        if self.usual <= KEPT {
+            fetch(window.octets.get(..self.usual).unwrap_or(window.octets));
+        }
         let (used, pause) = self
             .records
             .read(window, &mut batch.frames, &mut self.tally);
