@@ -212,7 +212,7 @@ impl Indices {
 
     /// The flows of the next capture are others.
     pub fn end_of_capture(&mut self) {
-        self.known.clear();
+        self.known = Vec::new();
         (self.ended, self.at) = (0, 0);
     }
 }
