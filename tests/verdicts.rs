@@ -871,6 +871,58 @@ fn a_device_that_resets_one_connection_is_not_blamed_for_the_other() {
 }
 
 #[test]
+fn a_reset_tells_what_it_came_for() {
+    let waits = |seconds: i64| {
+        start()
+            .send(C2S, &[b'x'; 1_000])
+            .lost()
+            .wait_ms(seconds * 1_000)
+            .fin(S2C)
+    };
+    let reads = || start().stream(S2C, &[b'x'; 4_000]).ack(C2S).rst(C2S);
+    // (name, conversation, finding, whom it is about, what its proof says)
+    let (client, server) = ("192.0.2.1", "192.0.2.25");
+    for (name, convo, id, subject, proof) in [
+        (
+            "the server closes after a limit, and the client's octets are refused",
+            waits(300).rst(C2S),
+            "close.idle",
+            server,
+            "the server ended the connection after 5 min 0 s of silence (a limit of 300 s)",
+        ),
+        (
+            "the server closes meanwhile",
+            waits(40).rst(C2S),
+            "close.reset",
+            client,
+            "RST from the client, in answer to the FIN of the server (frame 7), with data on its way",
+        ),
+        (
+            "the client goes on for a while, and resets then",
+            waits(40).send(C2S, b"more").wait_ms(500).rst(C2S),
+            "close.reset",
+            client,
+            "RST from the client, with data on its way",
+        ),
+        (
+            "what the server has sent meanwhile comes behind the reset",
+            reads().send(S2C, &[b'y'; 1_400]).send(S2C, &[b'y'; 1_400]),
+            "close.reset",
+            client,
+            "RST from the client, with data on its way",
+        ),
+    ] {
+        let report = report("closes", convo);
+        let told = report.findings.iter().find(|f| f.id == id).expect(name);
+        let proofs: Vec<_> = told.evidence.iter().map(|e| e.text.as_str()).collect();
+        assert_eq!(told.subject.as_deref(), Some(subject), "{name}");
+        assert_eq!(proofs, [proof], "{name}");
+    }
+    let read = report("closes", reads());
+    assert!(read.findings.iter().all(|f| f.id != "close.reset"));
+}
+
+#[test]
 fn a_shut_window_ends_with_the_connection() {
     let shut = || {
         start()

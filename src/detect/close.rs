@@ -55,24 +55,27 @@ impl Detector for Closes {
             f.server.port,
             close.reset_by_middlebox,
         );
-        let by = close.by.map_or("somebody", |s| {
-            if s == Side::Client {
-                "the client"
-            } else {
-                "the server"
-            }
+        let name = |side: Option<Side>| match side {
+            Some(Side::Client) => "the client",
+            Some(Side::Server) => "the server",
+            None => "somebody",
+        };
+        let by = name(close.by);
+        let asked_by = name(close.asked_by());
+        let answered = close.answers.map_or(String::new(), |fin| {
+            format!(", in answer to the FIN of {asked_by} (frame {fin})")
         });
         let stuck = f.events.iter().find_map(|e| match e.kind {
             EventKind::Stuck { first, sends } if sends > GAVE_UP_SENDS => Some((first, sends)),
             _ => None,
         });
-        let note = |map: &mut Groups<Key, Group>, since: Timestamp, text: String| {
+        let note = |map: &mut Groups<Key, Group>, by, since: Timestamp, text: String| {
             let Some(g) = map.group(key) else {
                 return;
             };
             g.count += 1;
             g.pending += u64::from(close.with_data_pending);
-            g.by_client += u64::from(close.by == Some(Side::Client));
+            g.by_client += u64::from(by == Some(Side::Client));
             g.idle = g
                 .idle
                 .max(close.idle_before.unwrap_or_default().as_secs_f64());
@@ -102,9 +105,10 @@ impl Detector for Closes {
                 .min();
             note(
                 &mut self.gave_up,
+                close.by,
                 copy.unwrap_or(f.start),
                 format!(
-                    "{by} {how} the connection after {sends} sends of the octets of frame {first}, never acknowledged"
+                    "{by} {how} the connection after {sends} sends of the octets of frame {first}, never acknowledged{answered}"
                 ),
             );
             return;
@@ -116,9 +120,10 @@ impl Detector for Closes {
         if let Some(limit) = limit.filter(|_| close.how == End::Reset || idle >= 250.0) {
             note(
                 &mut self.idles,
+                close.asked_by(),
                 at,
                 format!(
-                    "{by} ended the connection after {} of silence (a limit of {limit:.0} s)",
+                    "{asked_by} ended the connection after {} of silence (a limit of {limit:.0} s)",
                     span(idle)
                 ),
             );
@@ -146,9 +151,10 @@ impl Detector for Closes {
         };
         note(
             &mut self.resets,
+            close.by,
             at,
             format!(
-                "RST from {what}{by}{}",
+                "RST from {what}{by}{answered}{}",
                 if close.with_data_pending {
                     ", with data on its way"
                 } else {

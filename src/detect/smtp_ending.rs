@@ -158,7 +158,7 @@ impl Detector for Endings {
             );
         let last = Last {
             how: f.close.how,
-            by: f.close.by,
+            by: f.close.asked_by(),
             phase: at,
             outstanding,
             idle: f.close.idle_before.unwrap_or_default().as_secs_f64(),
@@ -176,7 +176,8 @@ impl Detector for Endings {
                 reply,
             ))
         } else {
-            ending(&last).map(|e| (e, f.close.frame, String::new()))
+            let frame = f.close.answers.or(f.close.frame);
+            ending(&last).map(|e| (e, frame, String::new()))
         };
         let Some((ending, frame, reply)) = found else {
             return;
@@ -226,7 +227,11 @@ impl Detector for Endings {
                 if reply.is_empty() {
                     format!(
                         "{} from the {} in phase {}, after {} of silence",
-                        if last.how == End::Reset { "RST" } else { "FIN" },
+                        if last.how == End::Reset && f.close.answers.is_none() {
+                            "RST"
+                        } else {
+                            "FIN"
+                        },
                         match last.by {
                             Some(Side::Server) => "server",
                             Some(Side::Client) => "client",
@@ -239,6 +244,10 @@ impl Detector for Endings {
                     reply
                 }
             });
+        }
+        if let (Some(_), Some(reset)) = (f.close.answers, f.close.frame) {
+            g.trace
+                .proof(f, reset, || "RST in answer to the FIN".to_owned());
         }
     }
 

@@ -576,6 +576,12 @@ impl Connection {
         }
         if rst && near {
             self.reset(seg, direction, &before);
+        } else if self.resets > 0
+            && matches!(verdict, Verdict::New)
+            && self.close.by != Some(direction.sender())
+        {
+            // Sent before the reset came there.
+            self.close.with_data_pending |= self.close.how == End::Reset;
         }
         let ended = Ended {
             at: time,
@@ -846,6 +852,7 @@ impl Connection {
                 at: Some(seg.time),
                 with_data_pending: pending,
                 reset_by_middlebox: false,
+                answers: None,
                 idle_before: seg.time.since(before.since),
             };
         }
@@ -889,6 +896,9 @@ impl Connection {
             if was.frame.is_some() && was.by == Some(direction.sender()) {
                 // The same end closes, and then refuses what still comes: the close came first.
                 self.close = was;
+            } else if was.at == Some(before.since) {
+                self.close.answers = was.frame;
+                self.close.idle_before = was.idle_before;
             }
         }
         let strange_ttl = first_ttl.is_some_and(|t| t.abs_diff(seg.ttl) > 2);

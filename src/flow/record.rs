@@ -158,12 +158,26 @@ pub struct Close {
     pub frame: Option<FrameNo>,
     /// When.
     pub at: Option<Timestamp>,
-    /// Whether data or its acknowledgement was outstanding at that moment.
+    /// Whether data or its acknowledgement was outstanding at that moment, as far as is seen: also where data comes behind a reset.
     pub with_data_pending: bool,
     /// For a reset: whether its TTL or IP id departs from that of its supposed sender, so that a device between made it.
     pub reset_by_middlebox: bool,
-    /// Silence of the whole flow before the close.
+    /// For a reset that comes at once for the other end's FIN, with data outstanding: that FIN. Whoever resets could not take it, as a
+    /// program that is gone, or its connection, does.
+    pub answers: Option<FrameNo>,
+    /// Silence of the whole flow before the close, or before the FIN that it answers.
     pub idle_before: Option<Duration>,
+}
+
+impl Close {
+    /// The end that wanted no more first: who sent the FIN that a reset answers, else who closed.
+    #[must_use]
+    pub fn asked_by(&self) -> Option<Side> {
+        match self.answers {
+            Some(_) => self.by.map(Side::other),
+            None => self.by,
+        }
+    }
 }
 
 /// Manner of an end.

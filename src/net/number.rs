@@ -179,6 +179,15 @@ impl Side {
             Self::Server => Direction::ServerToClient,
         }
     }
+
+    /// The other end.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
 }
 
 #[cfg(test)]
