@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use super::trace::{Groups, Trace, ip_field, percent, rate, span, times};
 use super::{Detector, Finding, Seen, Severity};
-use crate::flow::{Cause, EventKind};
+use crate::flow::{Cause, EventKind, Vantage};
 use crate::net::Direction;
 
 /// Shut time worth telling.
@@ -32,9 +32,16 @@ struct Pair {
     window: u64,
     rtt: f64,
     scaled: Option<bool>,
+    /// Whether the SYN of who receives has window scale.
+    offered: Option<bool>,
     /// Octets that the window seems to be where the sender is, and those offered here.
     lowered: Option<(u64, u64)>,
     full_trace: Trace,
+}
+
+/// Yes, no, or not known.
+fn told(answer: Option<bool>) -> f64 {
+    answer.map_or(-1.0, |yes| f64::from(u8::from(yes)))
 }
 
 /// See the head of this file.
@@ -87,10 +94,19 @@ impl Detector for Window {
                 p.lowered = pinned
                     .map(|pinned| (pinned.octets, owner.max_window))
                     .or(p.lowered);
-                p.window = p
-                    .window
-                    .max(data.max_flight)
-                    .max(pinned.map_or(0, |p| p.octets));
+                // Beside the receiver some of what is on its way has not come yet.
+                let beside_receiver = f.vantage
+                    == match direction {
+                        Direction::ClientToServer => Vantage::Server,
+                        Direction::ServerToClient => Vantage::Client,
+                    };
+                let unscaled = owner.max_window <= u64::from(u16::MAX);
+                let filled = if beside_receiver && unscaled && pinned.is_none() {
+                    owner.max_window
+                } else {
+                    data.max_flight
+                };
+                p.window = p.window.max(filled).max(pinned.map_or(0, |p| p.octets));
                 if let Some(r) = f
                     .handshake
                     .rtt
@@ -103,6 +119,10 @@ impl Detector for Window {
                     .syn_seen
                     .then_some(owner.window_scale.is_some() && data.window_scale.is_some())
                     .or(p.scaled);
+                p.offered = owner
+                    .syn_seen
+                    .then_some(owner.window_scale.is_some())
+                    .or(p.offered);
                 p.full_trace.flow(f, f.start, f.end);
                 p.full_trace.proof(f, f.first_frame, || {
                     format!(
@@ -176,7 +196,8 @@ impl Detector for Window {
                     ("window_octets", p.window as f64),
                     ("rtt_ms", p.rtt * 1e3),
                     ("share", p.full / p.busy.max(p.full)),
-                    ("scaled", p.scaled.map_or(-1.0, |s| f64::from(u8::from(s)))),
+                    ("scaled", told(p.scaled)),
+                    ("offers_scale", told(p.offered)),
                 ];
                 // Wireshark calls a window full at one moment only; the receiver's offers show it all along.
                 f.display_filter = format!(

@@ -184,6 +184,10 @@ const MEASURES: &[(&str, &str)] = &[
     ),
     ("octets", "octets of the range that was sent most often"),
     ("octets_per_second", "octets a second at the worst"),
+    (
+        "offers_scale",
+        "window scale in the SYN of the receiver: 1 yes, 0 no, -1 not seen",
+    ),
     ("option", "TCP option: window scale, sack, timestamps"),
     ("outstanding", "requests or connections under way at once"),
     ("passing_octets", "largest segment that passed"),
@@ -202,10 +206,7 @@ const MEASURES: &[(&str, &str)] = &[
     ("repeats", "segments sent again with need"),
     ("reply", "SMTP reply: code and text"),
     ("rtt_ms", "round trip, milliseconds"),
-    (
-        "scaled",
-        "window scale of the receiver: 1 offered, 0 not, -1 not seen",
-    ),
+    ("scaled", "window scale in use: 1 yes, 0 no, -1 not seen"),
     ("seconds", "seconds in all"),
     ("sender", "who ended the SMTP session"),
     ("sends", "sends of the range that was sent most often"),
