@@ -133,11 +133,16 @@ impl Detector for Order {
                     severity,
                     0.85,
                     format!(
-                        "{} of {} from {from} to {to} ({}) came out of order, up to {} late",
+                        "{} of {} from {from} to {to} ({}) came out of order{}",
                         p.late,
                         plural(p.segments, "data segment"),
                         percent(share),
-                        span(p.latest)
+                        // What only the receiver reports comes to light without a time.
+                        if p.latest > 0.0 {
+                            format!(", up to {} late", span(p.latest))
+                        } else {
+                            String::new()
+                        }
                     ),
                 );
                 push(f, share, p.late);
