@@ -227,7 +227,11 @@ pub(super) fn answers(compared: &Compared, out: &mut Vec<Finding>) {
         let way = Way::naming(hosts, list.iter().copied(), Direction::ServerToClient);
         let mut f = way.finding(
             "server.slow",
-            if wait.longest >= SLOW_SECONDS { Severity::Warning } else { Severity::Info },
+            if wait.longest >= SLOW_SECONDS || seconds >= SLOW_LONGEST * answers as f64 {
+                Severity::Warning
+            } else {
+                Severity::Info
+            },
             0.95,
             format!(
                 "{server} took {} for {} on port {port}, up to {} for one, from the request's coming to the answer's leaving beside it: the time passes inside the host, not on the path",
