@@ -8,7 +8,9 @@ use std::io::{self, Write};
 
 use super::escape::{markdown as esc, markdown_code as code};
 use super::model::{Finding, Remedy, Report, Step};
-use super::view::{View, end_shown, held_up_by, repeats_shown, together, unknown, weight};
+use super::view::{
+    View, end_shown, explained, held_up_by, repeats_shown, together, unknown, weight,
+};
 use super::words::{confidence, count, duration, moment, octets, sentence};
 use super::{Format, Look, services, text};
 
@@ -166,9 +168,10 @@ fn harmless(view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
     for (_, finding) in harmless.iter().take(FINDINGS) {
         writeln!(
             out,
-            "- {} ({}): {}",
+            "- {} ({}{}): {}",
             code(&finding.id),
             confidence(finding.confidence),
+            explained(finding).map_or(String::new(), |reason| format!("; {}", esc(reason))),
             esc(&sentence(&finding.summary))
         )?;
     }

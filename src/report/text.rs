@@ -8,7 +8,9 @@ use owo_colors::{OwoColorize, Style};
 
 use super::build::hurts;
 use super::model::{Capture, Finding, Remedy, Report, Step};
-use super::view::{View, end_shown, held_up_by, repeats_shown, together, unknown, weight};
+use super::view::{
+    View, end_shown, explained, held_up_by, repeats_shown, together, unknown, weight,
+};
 use super::words::{confidence, count, duration, moment, octets, plural, sentence};
 use super::{Format, Look, escape, services};
 
@@ -328,6 +330,9 @@ impl Page<'_> {
         );
         if let Some(evidence) = finding.evidence.first() {
             text.push_str(&format!(" ({})", view.frame(evidence)));
+        }
+        if let Some(reason) = explained(finding) {
+            text.push_str(&format!("; {reason}"));
         }
         self.wrapped(&format!("{number:2} "), Style::new(), 3, &text)
     }

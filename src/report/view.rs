@@ -343,3 +343,9 @@ pub(super) fn life(flow: &Flow) -> Vec<(&'static str, f64)> {
     shares.sort_by(|a, b| b.1.total_cmp(&a.1));
     shares
 }
+
+/// What a finding follows from, where the detect stage found that out: `explained by …`.
+pub(super) fn explained(finding: &Finding) -> Option<&str> {
+    let mut against = finding.against.iter().map(String::as_str);
+    against.find(|reason| reason.starts_with("explained by "))
+}
