@@ -669,6 +669,29 @@ fn damage_is_counted_and_not_reckoned_from_what_was_kept() {
 }
 
 #[test]
+fn what_a_last_word_does_not_hold_was_not_taken() {
+    for (name, sack, says) in [
+        ("with SACK", true, "6 segments of 7 "),
+        // Those beyond the hole may have been taken.
+        ("without", false, "1 segment of 7 "),
+    ] {
+        let mut stuck = convo(50_000, 5_001, 0).sack(sack).handshake();
+        for n in 0..6 {
+            let sent = stuck.send(C2S, &text(n, 1_400));
+            stuck = sent.checksum(Checksum::UnfilledPartial).lost();
+        }
+        let stuck = stuck.wait_ms(5_000).fin(S2C);
+        let first = |step: &Step| {
+            let lost = !step.delivered();
+            lost.then_some(Fate::With(Checksum::UnfilledPartial))
+        };
+        let report = compare(name, &seen(vec![stuck], first));
+        let found = the(&report, "checksum.offload-broken");
+        assert!(found.summary.starts_with(says), "{name}: {}", found.summary);
+    }
+}
+
+#[test]
 fn a_black_hole_is_seen_beside_a_lost_syn() {
     let opened = convo(50_000, 25, SECOND)
         .syn()

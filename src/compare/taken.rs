@@ -41,6 +41,8 @@ pub(super) struct Receiver {
     blocks: Vec<(Timestamp, i64, i64)>,
     arrivals: Ranges,
     reset: Option<Timestamp>,
+    /// Its last word has no SACK block, though it would: it holds nothing beyond a hole (RFC 2018 section 4).
+    holds_nothing: bool,
 }
 
 impl Receiver {
@@ -52,7 +54,14 @@ impl Receiver {
             blocks: Vec::new(),
             arrivals: Ranges::new(arrivals),
             reset: None,
+            holds_nothing: false,
         };
+        // It grants SACK to who has asked for it.
+        let mut sack = back.syns.iter().any(|syn| syn.options.sack_permitted);
+        sack &= back
+            .segments
+            .iter()
+            .any(|s| s.has(TcpFlags::SYN) && s.has(TcpFlags::ACK));
         let mut places = Places::new(origin);
         for s in &back.segments {
             if s.has(TcpFlags::RST) {
@@ -67,7 +76,9 @@ impl Receiver {
             if receiver.rises.last().is_none_or(|(_, most)| ack > *most) {
                 receiver.rises.push((s.time, ack));
             }
+            receiver.holds_nothing = sack && s.sack().is_none();
             if let Some((left, length)) = s.sack() {
+                sack = true;
                 let left = places.of(left, false);
                 receiver
                     .blocks
@@ -145,7 +156,13 @@ impl Receiver {
             Some(again) if self.took_later(from, to, time, again) => Taken::No,
             Some(_) => Taken::Repeated,
             None => match self.said.last() {
-                Some(last) if in_order && self.reset.is_none() && waited(*last) => Taken::No,
+                Some(last)
+                    if (in_order || self.holds_nothing)
+                        && self.reset.is_none()
+                        && waited(*last) =>
+                {
+                    Taken::No
+                }
                 _ if copies > 1 => Taken::Repeated,
                 _ => Taken::Unknown,
             },
