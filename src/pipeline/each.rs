@@ -2,13 +2,27 @@
 //!
 //! Takes:  the things, and what is to be made of one
 //! Gives:  what was made, in their order
-//! Never:  makes two things one after the other where a thread is idle
+//! Never:  makes two things one after the other where a thread is idle; fails where the system gives fewer threads
 
 use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// See the head of this file. Where the system gives fewer threads, those that it gives do the work.
+/// Has this thread and others, so many together or as many as the system gives, do the same work; what each of them gives. The first panic of
+/// another one is handed on.
+pub(super) fn together<R: Send>(threads: usize, work: impl Fn() -> R + Sync) -> Vec<R> {
+    thread::scope(|scope| {
+        let helper = |_| thread::Builder::new().spawn_scoped(scope, &work).ok();
+        let helpers: Vec<_> = (1..threads).map_while(helper).collect();
+        let mut done = vec![work()];
+        for helper in helpers {
+            done.push(helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        done
+    })
+}
+
+/// See the head of this file.
 pub(super) fn each<T: Send, R: Send>(
     threads: usize,
     things: Vec<T>,
@@ -22,15 +36,7 @@ pub(super) fn each<T: Send, R: Send>(
             .map(|(place, thing)| (place, make(thing)))
             .collect()
     };
-    let mut made = thread::scope(|scope| {
-        let helper = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
-        let helpers: Vec<_> = (1..threads).map_while(helper).collect();
-        let mut made = work();
-        for helper in helpers {
-            made.extend(helper.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        }
-        made
-    });
+    let mut made: Vec<_> = together(threads, work).into_iter().flatten().collect();
     made.sort_unstable_by_key(|(place, _)| *place);
     made.into_iter().map(|(_, thing)| thing).collect()
 }

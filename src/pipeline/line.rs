@@ -9,18 +9,17 @@
 
 use std::collections::VecDeque;
 use std::iter::once;
-use std::panic::resume_unwind;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ScopedJoinHandle};
+use std::thread;
 
 use super::Error;
+use super::each::together;
 
 /// Takes a parcel, and leaves in it what the next stage needs.
 pub(super) type Stage<'a, P> = Box<dyn FnMut(&mut P) -> Result<(), Error> + Send + 'a>;
 
 /// Runs the line until `fill` has no more (`false`) and the last parcel has come to the end. After an error, parcels in front of the one that
-/// met it still come there. A parcel comes back to `fill` as the last stage
-/// left it, so that its room is used again.
+/// met it still come there. A parcel comes back to `fill` as the last stage left it, so that its room is used again.
 pub(super) fn run<'a, P: Default + Send + 'a>(
     threads: usize,
     fill: impl FnMut(&mut P) -> Result<bool, Error> + Send + 'a,
@@ -44,20 +43,7 @@ pub(super) fn run<'a, P: Default + Send + 'a>(
         }),
         changed: Condvar::new(),
     };
-    thread::scope(|scope| {
-        let helper = |_| {
-            thread::Builder::new()
-                .spawn_scoped(scope, || line.work())
-                .ok()
-        };
-        // Where the system has no thread to give, those that there are do the work.
-        let helpers: Vec<_> = (1..threads).map_while(helper).collect();
-        line.work();
-        let joined: Vec<_> = helpers.into_iter().map(ScopedJoinHandle::join).collect();
-        if let Some(panic) = joined.into_iter().find_map(Result::err) {
-            resume_unwind(panic);
-        }
-    });
+    together(threads, || line.work());
     line.lock().error.take().map_or(Ok(()), Err)
 }
 

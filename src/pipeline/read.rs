@@ -134,8 +134,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Reads captures once more, pipes apart, as far as `take` says to go on: it is told of an end where it
-/// wants no more, too. Where one file follows the other, such as are `needed` alone.
+/// Reads captures once more, pipes apart, as far as `take` says to go on: it is told of an end where it wants no more, too. Where one file
+/// follows the other, such as are `needed` alone.
 pub(super) fn again(
     settings: &Settings,
     plan: &Plan,
