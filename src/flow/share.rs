@@ -223,7 +223,7 @@ mod tests {
     use std::net::Ipv6Addr;
 
     use super::super::order::Order;
-    use super::super::table::tests::{random, syn};
+    use super::super::table::tests::{batch_of, random, syn};
     use super::super::{FlowTable, Limits, Observed};
     use super::*;
     use crate::decode::{Note, NoteKind, TcpFlags};
@@ -343,11 +343,7 @@ mod tests {
         let mut shared: [FlowTable; 3] = std::array::from_fn(|_| FlowTable::new(Limits::default()));
         let (mut given, mut places) = (Vec::new(), vec![0]);
         for batch in 0..3u32 {
-            let segments = (0..50).map(|n| syn(batch * 50 + n)).collect();
-            let made = SegmentBatch {
-                segments,
-                ..SegmentBatch::default()
-            };
+            let made = batch_of((0..50).map(|n| syn(batch * 50 + n)));
             places.push(deal.deal(&made, places[batch as usize], 3));
             for (own, table) in (0..).zip(&mut shared) {
                 table.push_share(&made, deal.share(own).unwrap(), &mut Vec::new());

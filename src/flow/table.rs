@@ -1178,6 +1178,14 @@ pub(super) mod tests {
         }
     }
 
+    /// A batch of segments alone.
+    pub(in super::super) fn batch_of(segments: impl IntoIterator<Item = Segment>) -> SegmentBatch {
+        SegmentBatch {
+            segments: segments.into_iter().collect(),
+            ..SegmentBatch::default()
+        }
+    }
+
     /// A SYN from client number `n`.
     pub(in super::super) fn syn(n: u32) -> Segment {
         let mut client = [0; 16];
@@ -1292,14 +1300,8 @@ pub(super) mod tests {
         let mut out = Vec::new();
         let mut indices = Vec::new();
         for batch in 0..50u32 {
-            let segments = (0..2_000).map(|n| syn(batch * 2_000 + n)).collect();
-            table.push(
-                &SegmentBatch {
-                    segments,
-                    ..SegmentBatch::default()
-                },
-                &mut out,
-            );
+            let segments = (0..2_000).map(|n| syn(batch * 2_000 + n));
+            table.push(&batch_of(segments), &mut out);
             most = most.max(table.len());
             for o in out.drain(..) {
                 if let Observed::Closed { record, .. } = o {
@@ -1331,10 +1333,7 @@ pub(super) mod tests {
         let mut table = FlowTable::new(limits);
         let mut given_up = Vec::new();
         let mut push = |given_up: &mut Vec<FrameNo>, segments: Vec<Segment>| {
-            let batch = SegmentBatch {
-                segments,
-                ..SegmentBatch::default()
-            };
+            let batch = batch_of(segments);
             let mut out = Vec::new();
             table.push(&batch, &mut out);
             given_up.extend(out.into_iter().filter_map(|o| match o {
@@ -1402,10 +1401,7 @@ pub(super) mod tests {
                 time: Timestamp(second * 1_000_000_000),
                 ..seg
             };
-            let batch = SegmentBatch {
-                segments: segments.into_iter().map(at).collect(),
-                ..SegmentBatch::default()
-            };
+            let batch = batch_of(segments.into_iter().map(at));
             table.push(&batch, &mut Vec::new());
             (table.next_index, table.stragglers)
         };
@@ -1455,10 +1451,7 @@ pub(super) mod tests {
             let mut table = FlowTable::new(Limits::default());
             let mut out = Vec::new();
             let mut push = |segments: Vec<Segment>| {
-                let batch = SegmentBatch {
-                    segments,
-                    ..SegmentBatch::default()
-                };
+                let batch = batch_of(segments);
                 table.push(&batch, &mut out);
                 (table.len(), table.past)
             };
@@ -1490,10 +1483,7 @@ pub(super) mod tests {
         let mut table = FlowTable::new(limits);
         let mut take = |segments: Vec<Segment>| {
             let mut out = Vec::new();
-            let batch = SegmentBatch {
-                segments,
-                ..SegmentBatch::default()
-            };
+            let batch = batch_of(segments);
             table.push(&batch, &mut out);
             out
         };
@@ -1524,10 +1514,7 @@ pub(super) mod tests {
             let mut seg = syn(0);
             (seg.flags, seg.seq, seg.ack) = (flags, SeqNum(seq), SeqNum(502));
             seg.time = Timestamp(second * SECOND);
-            let batch = SegmentBatch {
-                segments: vec![seg],
-                ..SegmentBatch::default()
-            };
+            let batch = batch_of([seg]);
             table.push(&batch, &mut Vec::new());
             (table.stragglers, table.len(), table.next_index)
         };
@@ -1572,10 +1559,7 @@ pub(super) mod tests {
                     time: Timestamp(second * SECOND),
                     ..seg
                 });
-                let batch = SegmentBatch {
-                    segments: segments.collect(),
-                    ..SegmentBatch::default()
-                };
+                let batch = batch_of(segments);
                 let mut out = Vec::new();
                 table.push(&batch, &mut out);
                 let closed = out.into_iter().filter_map(|o| match o {
@@ -1653,10 +1637,7 @@ pub(super) mod tests {
                     (seg.seq, seg.ack, seg.payload_octets) = (SeqNum(seq), SeqNum(ack), octets);
                     seg
                 });
-            let batch = SegmentBatch {
-                segments: segments.collect(),
-                ..SegmentBatch::default()
-            };
+            let batch = batch_of(segments);
             let mut out = Vec::new();
             FlowTable::new(Limits::default()).push(&batch, &mut out);
             let chunks: Vec<_> = out
@@ -1777,10 +1758,7 @@ pub(super) mod tests {
         };
         let index_of = |table: &mut FlowTable, seg: Segment| {
             let mut out = Vec::new();
-            let batch = SegmentBatch {
-                segments: vec![seg],
-                ..SegmentBatch::default()
-            };
+            let batch = batch_of([seg]);
             table.push(&batch, &mut out);
             table.slot_of(&seg.key, seg.hash).and_then(|slot| {
                 let slot = table.slots[slot as usize].as_ref();
@@ -1871,9 +1849,8 @@ pub(super) mod tests {
             let mut table = FlowTable::new(Limits::default());
             let mut out = Vec::new();
             let batch = SegmentBatch {
-                segments: vec![first, answer, data],
                 notes: vec![note],
-                ..SegmentBatch::default()
+                ..batch_of([first, answer, data])
             };
             table.push(&batch, &mut out);
             table.finish(&mut out);
