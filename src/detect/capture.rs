@@ -94,7 +94,7 @@ impl Detector for CaptureFaults {
             self.supers.add(seen, h.super_segments);
             // Beside the sender nothing can be out of order before the capture point; and nothing is acknowledged before it is sent.
             let late = h.late_in_capture
-                + if super::order::beside_sender(seen, direction) {
+                + if seen.flow.is_beside_sender(direction) {
                     h.out_of_order_segments.saturating_sub(h.late_in_capture)
                 } else {
                     0

@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::order::beside_sender;
 use super::trace::{self, Groups, Trace, ip_field, percent, plural, retransmit_line};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::EventKind;
@@ -104,9 +103,9 @@ impl Detector for Checksums {
             p.acked_wrong += h.acked_wrong_segments;
             p.unacked_good += h.unacked_good_checksum_segments;
             p.wrong_then_good += h.wrong_then_good;
-            if beside_sender(seen, direction) {
+            if seen.flow.is_beside_sender(direction) {
                 p.beside_sender += 1;
-            } else if beside_sender(seen, direction.reverse()) {
+            } else if seen.flow.is_beside_sender(direction.reverse()) {
                 p.beside_receiver += 1;
             }
             if h.unfilled_checksums + h.bad_checksums > 0 {

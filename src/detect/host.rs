@@ -7,7 +7,6 @@
 
 use std::net::IpAddr;
 
-use super::order::beside_sender;
 use super::trace::{Groups, Trace, plural, span, times};
 use super::{Detector, Finding, Seen, Severity};
 use crate::flow::{Cause, EventKind};
@@ -49,7 +48,7 @@ impl Detector for Host {
             } else {
                 "arrived here whole, with a good checksum,"
             };
-            if beside_sender(seen, direction.reverse()) {
+            if seen.flow.is_beside_sender(direction.reverse()) {
                 let events = f.events.iter().filter(|e| e.direction == direction);
                 for e in events {
                     if let EventKind::NotTaken { of } = e.kind {

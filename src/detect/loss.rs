@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::trace::{self, Groups, Trace, ip_field, percent, plural, retransmit_line, span, times};
 use super::{Detector, Finding, Seen, Severity};
-use crate::flow::{Cause, EventKind, IpIdUse, Trigger, Vantage};
+use crate::flow::{Cause, EventKind, IpIdUse, Trigger};
 use crate::net::{Direction, FrameNo, Timestamp};
 
 /// Share of needed repeats among data segments from which loss is worth a warning.
@@ -248,16 +248,8 @@ impl Pair {
         if h.retransmitted_segments == 0 || back.frames == 0 {
             return;
         }
-        let near_sender = f.vantage
-            == match direction {
-                Direction::ClientToServer => Vantage::Client,
-                Direction::ServerToClient => Vantage::Server,
-            };
-        let near_receiver = f.vantage
-            == match direction {
-                Direction::ClientToServer => Vantage::Server,
-                Direction::ServerToClient => Vantage::Client,
-            };
+        let near_sender = f.is_beside_sender(direction);
+        let near_receiver = f.is_beside_sender(direction.reverse());
         let mut earliest = None;
         let mut latest = f.start;
         for r in &h.repeats {
@@ -460,8 +452,8 @@ impl Pair {
             }
         }
         // From the receiver's side the repeats that went into the silence are not seen, only the one that ended it.
-        let far = !super::order::beside_sender(seen, direction)
-            && f.halves.iter().all(|h| h.unseen_octets == 0);
+        let far =
+            !seen.flow.is_beside_sender(direction) && f.halves.iter().all(|h| h.unseen_octets == 0);
         let long = f.stalls.iter().filter(|s| {
             far && s.direction == Some(direction)
                 && matches!(s.cause, Cause::Timeout | Cause::TailLoss)

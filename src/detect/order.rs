@@ -9,8 +9,8 @@ use std::net::IpAddr;
 
 use super::trace::{Groups, Trace, percent, plural, span};
 use super::{Detector, Finding, Seen, Severity};
-use crate::flow::{EventKind, Vantage};
-use crate::net::{Direction, Side};
+use crate::flow::EventKind;
+use crate::net::Direction;
 
 /// Fewer than this say nothing of a network.
 const ENOUGH: u64 = 3;
@@ -37,14 +37,6 @@ pub(super) struct Order {
 /// A capture that is out of order by itself is so by less than this.
 const CAPTURE_LATE: f64 = 0.001;
 
-/// Whether the capture was taken beside the sender of `direction`: nothing can be reordered before it then.
-pub(super) fn beside_sender(seen: Seen<'_>, direction: Direction) -> bool {
-    matches!(
-        (seen.flow.vantage, direction.sender()),
-        (Vantage::Client, Side::Client) | (Vantage::Server, Side::Server)
-    )
-}
-
 impl Detector for Order {
     fn flow(&mut self, seen: Seen<'_>, _out: &mut Vec<Finding>) {
         let f = seen.flow;
@@ -55,7 +47,7 @@ impl Detector for Order {
                 continue;
             };
             p.segments += h.data_segments;
-            let at_sender = beside_sender(seen, direction);
+            let at_sender = f.is_beside_sender(direction);
             if h.out_of_order_segments > h.late_in_capture && !at_sender {
                 p.late += h.out_of_order_segments - h.late_in_capture;
                 p.late_trace.flow(f, f.start, f.end);

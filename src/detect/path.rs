@@ -159,7 +159,7 @@ impl Detector for Path {
                 }
             }
             // Beside the receiver only echoed timestamps show the path of the data.
-            let beside_receiver = super::order::beside_sender(seen, direction.reverse());
+            let beside_receiver = seen.flow.is_beside_sender(direction.reverse());
             let rtt = if beside_receiver {
                 f.half(direction.reverse()).echo_rtt
             } else {
@@ -352,7 +352,7 @@ impl Path {
             trace.proof(f, f.first_frame, || text);
         };
         // Nothing stands between a host and a capture beside it: an option that is missing there was never offered.
-        let own = |direction| super::order::beside_sender(seen, direction);
+        let own = |direction| seen.flow.is_beside_sender(direction);
         let (by_client, by_server) = (
             own(Direction::ClientToServer),
             own(Direction::ServerToClient),

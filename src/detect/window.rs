@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use super::trace::{Groups, Trace, ip_field, percent, rate, span, times};
 use super::{Detector, Finding, Seen, Severity};
-use crate::flow::{Cause, EventKind, Vantage};
+use crate::flow::{Cause, EventKind};
 use crate::net::Direction;
 
 /// Shut time worth telling.
@@ -95,11 +95,7 @@ impl Detector for Window {
                     .map(|pinned| (pinned.octets, owner.max_window))
                     .or(p.lowered);
                 // Beside the receiver some of what is on its way has not come yet.
-                let beside_receiver = f.vantage
-                    == match direction {
-                        Direction::ClientToServer => Vantage::Server,
-                        Direction::ServerToClient => Vantage::Client,
-                    };
+                let beside_receiver = f.is_beside_sender(direction.reverse());
                 let unscaled = owner.max_window <= u64::from(u16::MAX);
                 let filled = if beside_receiver && unscaled && pinned.is_none() {
                     owner.max_window

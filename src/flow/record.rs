@@ -118,6 +118,15 @@ impl FlowRecord {
             Side::Server => self.server,
         }
     }
+
+    /// Whether the capture was taken beside the sender of `direction`: nothing can be lost or reordered before it then.
+    #[must_use]
+    pub const fn is_beside_sender(&self, direction: Direction) -> bool {
+        matches!(
+            (self.vantage, direction.sender()),
+            (Vantage::Client, Side::Client) | (Vantage::Server, Side::Server)
+        )
+    }
 }
 
 /// How a connection was opened (RFC 9293 section 3.5).
