@@ -117,7 +117,7 @@ impl Track {
     fn run(mut self, batch: &mut SegmentBatch) {
         let mut order = Order::default();
         let stepped = order.put(batch);
-        let mut detectors = detect::all(&[]);
+        let mut detectors = detect::all(&[], 1.0);
         for note in &batch.notes {
             detectors.iter_mut().for_each(|d| d.note(note));
         }
@@ -218,7 +218,8 @@ impl Track {
                         dialog.acked(direction, upto, time);
                     }
                 }
-                Observed::Closed { slot, record, .. } => {
+                Observed::Closed { slot, life, .. } => {
+                    let record = life.record();
                     for half in &record.halves {
                         assert!(half.unique_octets <= half.octets);
                         assert!(half.retransmitted_segments <= half.data_segments);
@@ -253,7 +254,8 @@ fn shares(batch: &SegmentBatch, stepped: bool) {
     let told = |observed: Vec<Observed>, indices: Option<&Indices>| {
         let mut told: Vec<String> = Vec::new();
         for seen in observed {
-            if let Observed::Closed { mut record, .. } = seen {
+            if let Observed::Closed { life, .. } = seen {
+                let mut record = life.record();
                 record.index = indices.map_or(record.index, |i| i.of(record.index));
                 told.push(format!("{record:?}"));
             }
@@ -270,7 +272,7 @@ fn shares(batch: &SegmentBatch, stepped: bool) {
     let (mut indices, mut given, mut observed) = (Indices::default(), Vec::new(), Vec::new());
     for share in (0..).map_while(|own| deal.share(own)) {
         let mut table = table();
-        table.push_share(batch, share, &mut observed);
+        table.push_share(batch, share, &|_| 0, &mut observed);
         given.append(&mut table.given);
         assert!(!table.finish_below(end, &mut observed));
     }

@@ -41,17 +41,23 @@ impl Default for Limits {
     }
 }
 
+/// Octets that a connection takes on both sides, with what is made of it, apart from its segments.
+const CONNECTION: u64 = 6_000;
+
 impl Limits {
     /// What fits into so many octets, for both sides together.
     #[must_use]
     pub fn within(octets: u64) -> Self {
         let all = Self::default();
         // Lists grow by doubling, so that a third of what they hold may be room to grow; then comes the matching.
-        let each = (size_of::<Sighting>() as u64) * 4;
-        let segments = usize::try_from(octets / each).unwrap_or(usize::MAX);
+        let segment = 4 * size_of::<Sighting>() as u64;
+        let within = |most: usize, each: u64| {
+            let fit = usize::try_from(octets / 2 / each).unwrap_or(usize::MAX);
+            fit.clamp(1_000.min(most), most)
+        };
         Self {
-            segments: segments.clamp(1_000, all.segments),
-            connections: all.connections.min(segments.max(1_000)),
+            segments: within(all.segments, segment),
+            connections: within(all.connections, CONNECTION),
         }
     }
 }

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use super::smtp_reply::{self, Topic, words};
-use super::trace::{Groups, Place, Trace, percent, plural, span};
-use super::{Detector, Finding, Seen, Severity};
+use super::trace::{Groups, Place, Room, Trace, percent, plural, span};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::decode::{Note, NoteKind};
 use crate::flow::End;
 use crate::net::{FrameNo, Timestamp};
@@ -110,19 +110,20 @@ struct Service {
 }
 
 /// See the head of this file.
-#[derive(Default)]
 pub(super) struct Balance {
     pools: Vec<(String, Vec<IpAddr>)>,
     services: Groups<u16, Service>,
     names: BTreeSet<Vec<IpAddr>>,
-    kept: usize,
+    room: Room,
 }
 
 impl Balance {
     pub(super) fn new(pools: &[(String, Vec<IpAddr>)]) -> Self {
         Self {
             pools: pools.to_vec(),
-            ..Self::default()
+            services: Groups::default(),
+            names: BTreeSet::new(),
+            room: Room::new(MAX_ATTEMPTS),
         }
     }
 }
@@ -137,13 +138,13 @@ impl Detector for Balance {
             return;
         };
         let f = seen.flow;
-        if self.kept >= MAX_ATTEMPTS {
+        if self.room.is_full() {
             return;
         }
         let Some(s) = self.services.group(f.server.port) else {
             return;
         };
-        self.kept += 1;
+        self.room.take();
         s.is_smtp |= seen.dialog.smtp.is_some() || matches!(f.server.port, 25 | 587 | 2525);
         let (mut frame, mut end) = (f.first_frame, f.end);
         if let Some(smtp) = &seen.dialog.smtp {
@@ -187,8 +188,8 @@ impl Detector for Balance {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.kept >= MAX_ATTEMPTS || self.services.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.services, &mut self.room]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

@@ -10,8 +10,8 @@
 use std::net::IpAddr;
 
 use super::balance::{Outcome, outcome};
-use super::trace::{Groups, Place, Trace, plural, span};
-use super::{Detector, Finding, Seen, Severity};
+use super::trace::{Groups, Place, Room, Trace, plural, span};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::net::{FrameNo, Timestamp};
 
 /// Attempts kept in all.
@@ -113,10 +113,18 @@ struct Attempt {
 }
 
 /// See the head of this file.
-#[derive(Default)]
 pub(super) struct Cadence {
     pairs: Groups<(IpAddr, IpAddr, u16), Vec<Attempt>>,
-    kept: usize,
+    room: Room,
+}
+
+impl Default for Cadence {
+    fn default() -> Self {
+        Self {
+            pairs: Groups::default(),
+            room: Room::new(MAX_ATTEMPTS),
+        }
+    }
 }
 
 impl Detector for Cadence {
@@ -130,13 +138,13 @@ impl Detector for Cadence {
         };
         let f = seen.flow;
         let key = (f.client.addr, f.server.addr, f.server.port);
-        if self.kept >= MAX_ATTEMPTS {
+        if self.room.is_full() {
             return;
         }
         let Some(attempts) = self.pairs.group(key) else {
             return;
         };
-        self.kept += 1;
+        self.room.take();
         attempts.push(Attempt {
             at: f.start,
             taken: outcome == Outcome::Taken,
@@ -145,8 +153,8 @@ impl Detector for Cadence {
         });
     }
 
-    fn is_full(&self) -> bool {
-        self.kept >= MAX_ATTEMPTS || self.pairs.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.pairs, &mut self.room]
     }
 
     #[allow(clippy::cast_precision_loss)]

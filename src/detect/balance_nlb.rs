@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::balance::{Outcome, outcome};
-use super::trace::{Groups, Place, Trace, plural};
-use super::{Detector, Finding, Seen, Severity};
+use super::trace::{Groups, Place, Room, Trace, plural};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::net::{Direction, FrameNo, MacAddr, Timestamp};
 
 /// Attempts kept in all.
@@ -76,10 +76,18 @@ struct Address {
 }
 
 /// See the head of this file.
-#[derive(Default)]
 pub(super) struct Nlb {
     addresses: Groups<(IpAddr, u16), Address>,
-    kept: usize,
+    room: Room,
+}
+
+impl Default for Nlb {
+    fn default() -> Self {
+        Self {
+            addresses: Groups::default(),
+            room: Room::new(MAX_ATTEMPTS),
+        }
+    }
 }
 
 impl Detector for Nlb {
@@ -111,10 +119,9 @@ impl Detector for Nlb {
                 .get_or_insert((Place::from(f), f.first_frame, f.start, mac));
         }
         if mode.is_some()
-            && self.kept < MAX_ATTEMPTS
             && let Some(outcome) = outcome(seen)
+            && self.room.take()
         {
-            self.kept += 1;
             let frame = f.close.frame.filter(|_| outcome == Outcome::Refused);
             a.attempts.push((
                 f.start,
@@ -161,8 +168,8 @@ impl Detector for Nlb {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.kept >= MAX_ATTEMPTS || self.addresses.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.addresses, &mut self.room]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

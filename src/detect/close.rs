@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 
 use super::trace::{Groups, Trace, plural, span};
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::flow::{End, EventKind};
 use crate::net::{Side, Timestamp};
 
@@ -164,10 +164,8 @@ impl Detector for Closes {
         );
     }
 
-    fn is_full(&self) -> bool {
-        [&self.resets, &self.idles, &self.gave_up]
-            .into_iter()
-            .any(Groups::is_full)
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.resets, &mut self.idles, &mut self.gave_up]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::trace::{Groups, Trace, ip_field, plural, span};
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::flow::{End, EventKind, Vantage};
 
 /// One client that more hosts than these leave unanswered looks for hosts, or has lost its way out: that is told once.
@@ -177,8 +177,8 @@ impl Detector for Connect {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.services.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.services]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

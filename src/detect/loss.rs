@@ -10,8 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::trace::{self, Groups, Trace, ip_field, percent, plural, retransmit_line, span, times};
-use super::{Detector, Finding, Seen, Severity};
+use super::trace::{
+    self, Groups, Room, Trace, ip_field, percent, plural, retransmit_line, span, times,
+};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::flow::{Cause, EventKind, IpIdUse, Trigger};
 use crate::net::{Direction, FrameNo, Timestamp};
 
@@ -161,15 +163,14 @@ fn in_vain(from: IpAddr, to: IpAddr, never: &[&Stuck], others: u64) -> String {
 /// See the head of this file.
 pub(super) struct Loss {
     pairs: Groups<(IpAddr, IpAddr), Pair>,
-    /// For how many more seconds there is room.
-    seconds: usize,
+    seconds: Room,
 }
 
 impl Default for Loss {
     fn default() -> Self {
         Self {
             pairs: Groups::default(),
-            seconds: MAX_SECONDS,
+            seconds: Room::new(MAX_SECONDS),
         }
     }
 }
@@ -185,8 +186,8 @@ impl Detector for Loss {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.pairs.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.pairs]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
@@ -205,7 +206,7 @@ impl Detector for Loss {
 }
 
 impl Pair {
-    fn take(&mut self, seen: Seen<'_>, direction: Direction, room: &mut usize) {
+    fn take(&mut self, seen: Seen<'_>, direction: Direction, room: &mut Room) {
         let f = seen.flow;
         let h = f.half(direction);
         let back = f.half(direction.reverse());
@@ -358,14 +359,10 @@ impl Pair {
     }
 
     /// Repeats, and segments sent for the first time, in the second of `time`; those of too many seconds share one.
-    /// `room`: for how many more there is room.
-    fn second(&mut self, time: Timestamp, room: &mut usize) -> &mut (u64, u64) {
+    fn second(&mut self, time: Timestamp, room: &mut Room) -> &mut (u64, u64) {
         let mut second = time.0.div_euclid(1_000_000_000);
-        if !self.seconds.contains_key(&second) {
-            match room.checked_sub(1) {
-                Some(left) => *room = left,
-                None => second = i64::MAX,
-            }
+        if !self.seconds.contains_key(&second) && !room.take() {
+            second = i64::MAX;
         }
         self.seconds.entry(second).or_default()
     }

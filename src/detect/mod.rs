@@ -34,7 +34,7 @@ mod wait;
 mod window;
 
 pub use judge::{consequences, judge, rank};
-pub use trace::{FILTER_FLOWS, MAX_GROUPS, filter, percent, plural, span, times};
+pub use trace::{FILTER_FLOWS, filter, most_groups, percent, plural, span, times};
 
 use std::net::IpAddr;
 
@@ -71,13 +71,23 @@ pub trait Detector: Send {
     /// In what order the frames of all captures stood; told before the end.
     fn order(&mut self, _order: &Order) {}
 
-    /// Whether it keeps as much as it may, so that what came, or would come, of further hosts is in no finding. Asked before the end.
-    fn is_full(&self) -> bool {
-        false
+    /// What it keeps of hosts, pairs of hosts or the like, up to a limit. Where one is full, what came, or would come, of further ones is
+    /// in no finding.
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        Vec::new()
     }
 
     /// The captures have ended: what only shows across flows.
     fn finish(&mut self, _out: &mut Vec<Finding>) {}
+}
+
+/// Something that a detector keeps up to a limit.
+pub trait Limited {
+    /// Whether it keeps as much as it may.
+    fn is_full(&self) -> bool;
+
+    /// Keeps no more than this share, up to 1, of what it may.
+    fn shrink(&mut self, share: f64);
 }
 
 /// How much it hurts.
@@ -167,10 +177,11 @@ impl Finding {
     }
 }
 
-/// All detectors, fresh. `pools`: servers that share one job, as far as the user names them.
+/// All detectors, fresh. `pools`: servers that share one job, as far as the user names them. `share`: how much they may keep, of what
+/// they may where memory is no concern.
 #[must_use]
-pub fn all(pools: &[(String, Vec<IpAddr>)]) -> Vec<Box<dyn Detector>> {
-    vec![
+pub fn all(pools: &[(String, Vec<IpAddr>)], share: f64) -> Vec<Box<dyn Detector>> {
+    let mut all: Vec<Box<dyn Detector>> = vec![
         Box::<loss::Loss>::default(),
         Box::<checksum::Checksums>::default(),
         Box::<order::Order>::default(),
@@ -194,5 +205,9 @@ pub fn all(pools: &[(String, Vec<IpAddr>)]) -> Vec<Box<dyn Detector>> {
         Box::new(balance::Balance::new(pools)),
         Box::<balance_cadence::Cadence>::default(),
         Box::<balance_nlb::Nlb>::default(),
-    ]
+    ];
+    for limited in all.iter_mut().flat_map(|detector| detector.limited()) {
+        limited.shrink(share);
+    }
+    all
 }

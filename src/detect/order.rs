@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use super::trace::{Groups, Trace, percent, plural, span};
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::flow::EventKind;
 use crate::net::Direction;
 
@@ -100,8 +100,8 @@ impl Detector for Order {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.pairs.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.pairs]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

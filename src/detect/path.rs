@@ -11,7 +11,7 @@
 use std::net::IpAddr;
 
 use super::trace::{Groups, Trace, plural, retransmit_line, span};
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::flow::EventKind;
 use crate::net::Direction;
 
@@ -193,8 +193,8 @@ impl Detector for Path {
         self.options(seen);
     }
 
-    fn is_full(&self) -> bool {
-        self.pairs.is_full() || self.stripped.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.pairs, &mut self.stripped]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use super::trace::{Groups, Trace, percent, plural, span};
 use super::wait::{self, Held, Request};
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 
 /// Sum from which users feel it.
 const LEAST_SECONDS: f64 = 1.0;
@@ -135,8 +135,8 @@ impl Detector for Slow {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.services.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.services]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::trace::{Groups, PairKey, Trace, percent, plural, rate, span};
 use super::wait;
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::flow::{Cause, FlowRecord};
 
 /// Shortest path on which a round trip matters.
@@ -173,8 +173,8 @@ impl Detector for Pipeline {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.pairs.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.pairs]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

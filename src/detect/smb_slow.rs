@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use super::trace::{Groups, Trace, plural, span};
 use super::wait::{self, Request};
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 
 /// From here on a response is late.
 const LATE: f64 = 0.3;
@@ -130,8 +130,8 @@ impl Detector for Slow {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.servers.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.servers]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

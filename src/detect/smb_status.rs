@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use super::trace::{Groups, Trace, plural};
 use super::wait;
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::proto::smb::status::{self, Severity as Weight};
 
 /// Times that a status worth watching has to come before it is more than a note.
@@ -64,8 +64,8 @@ impl Detector for Errors {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.groups.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.groups]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

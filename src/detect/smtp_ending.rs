@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use super::smtp_reply::{self, Topic, words};
 use super::trace::{Groups, Trace, plural, span};
 use super::wait;
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::flow::{End, EventKind, FlowRecord};
 use crate::net::{Direction, FrameNo, Side};
 use crate::proto::{SmtpPhase, SmtpRecord};
@@ -251,8 +251,8 @@ impl Detector for Endings {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.dropped.is_full() || self.timers.is_full() || self.taken.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.dropped, &mut self.timers, &mut self.taken]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use super::smtp_reply::words;
 use super::trace::{Groups, Place, Trace, plural, span};
 use super::wait::{self, Request, median};
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::decode::{Note, NoteKind};
 use crate::net::{FrameNo, Timestamp};
 use crate::proto::SmtpPhase;
@@ -169,8 +169,8 @@ impl Detector for Greetings {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.servers.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.servers]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

@@ -16,7 +16,7 @@ use super::smtp_manner::{Late, PILE, Pattern, back_pressure, held_back, split, t
 use super::smtp_reply::{self, Maker, Topic, words};
 use super::trace::{Groups, Place, Trace, plural, span, times};
 use super::wait::{self, Request, median};
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::net::Timestamp;
 use crate::proto::{SmtpPhase, SmtpStep};
 
@@ -75,8 +75,8 @@ impl Detector for LateReplies {
         s.steps(seen, &smtp.steps, &mut self.kept);
     }
 
-    fn is_full(&self) -> bool {
-        self.servers.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.servers]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::smtp_reply::{self, Topic, words};
-use super::trace::{Groups, MAX_GROUPS, Trace, moment, plural, span};
+use super::trace::{Groups, MAX_GROUPS, Room, Trace, moment, plural, span};
 use super::wait;
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::net::Timestamp;
 use crate::proto::{SmtpRefusal, smtp::codes};
 
@@ -51,11 +51,20 @@ struct Server {
 }
 
 /// See the head of this file.
-#[derive(Default)]
 pub(super) struct Refusals {
     servers: Groups<(IpAddr, u16), Server>,
-    times: usize,
-    groups: usize,
+    times: Room,
+    groups: Room,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self {
+            servers: Groups::default(),
+            times: Room::new(MAX_TIMES),
+            groups: Room::new(MAX_GROUPS),
+        }
+    }
 }
 
 impl Detector for Refusals {
@@ -72,8 +81,7 @@ impl Detector for Refusals {
             .refusals
             .first()
             .is_some_and(|r| r.verb == "CONNECT" && r.code >= 400);
-        if self.times < MAX_TIMES && !turned_away {
-            self.times += 1;
+        if !turned_away && self.times.take() {
             s.lives.push((client, seen.flow.start, seen.flow.end));
         }
         for step in &smtp.steps {
@@ -84,8 +92,7 @@ impl Detector for Refusals {
             }
         }
         for m in smtp.messages.iter().filter(|m| m.accepted == Some(true)) {
-            if self.times < MAX_TIMES {
-                self.times += 1;
+            if self.times.take() {
                 let nanos = i64::try_from(m.length.as_nanos()).unwrap_or(0);
                 s.taken.push((client, m.start.plus_nanos(nanos)));
             }
@@ -96,20 +103,19 @@ impl Detector for Refusals {
                 continue;
             }
             let key = (topic, r.code, r.enhanced);
-            if self.groups >= MAX_GROUPS && !s.groups.contains_key(&key) {
+            if !s.groups.contains_key(&key) && !self.groups.take() {
                 continue;
             }
             if topic == Topic::Other && r.verb == "CONNECT" && r.code == 421 && s.bare.len() < 1_000
             {
                 s.bare.push((client, r.time, key));
             }
-            self.groups += usize::from(!s.groups.contains_key(&key));
             s.groups.entry(key).or_default().take(seen, client, r);
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.groups >= MAX_GROUPS || self.servers.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.servers, &mut self.groups]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use super::smtp_reply::{self, Topic, words};
 use super::trace::{Groups, Trace, plural};
 use super::wait;
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::flow::End;
 
 #[derive(Default)]
@@ -101,8 +101,8 @@ impl Detector for Tls {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.servers.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.servers]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

@@ -7,7 +7,7 @@
 
 use super::trace::{Groups, PairKey, Trace, percent, plural, span};
 use super::wait;
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::net::Timestamp;
 use crate::proto::SmtpPhase;
 
@@ -110,8 +110,8 @@ impl Detector for Use {
         });
     }
 
-    fn is_full(&self) -> bool {
-        self.pairs.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.pairs]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::trace::{Groups, Trace, ip_field, percent, rate, span};
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::flow::{Cause, FlowRecord};
 use crate::net::Direction;
 
@@ -202,8 +202,8 @@ impl Detector for Throughput {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.pairs.is_full() || self.limits.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.pairs, &mut self.limits]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

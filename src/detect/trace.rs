@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::net::IpAddr;
 
-use super::{Evidence, Finding, Seen, Severity};
+use super::{Evidence, Finding, Limited, Seen, Severity};
 use crate::decode::Seeded;
 use crate::flow::{FlowIndex, FlowRecord, Repeat};
 use crate::net::{Direction, FrameNo, FrameRef, StreamOffset, Timestamp};
@@ -20,36 +20,91 @@ pub(super) const MAX_FLOWS: usize = 1_000;
 /// Hosts named by one finding.
 const MAX_HOSTS: usize = 64;
 /// Pairs of hosts (or other groups) that one detector keeps apart; what comes after is put into none, which
-/// [`super::Detector::is_full`] tells.
-pub const MAX_GROUPS: usize = 20_000;
+/// [`super::Detector::limited`] tells.
+pub(super) const MAX_GROUPS: usize = 20_000;
+
+/// Groups of which a detector keeps no more where it may keep this share.
+#[must_use]
+pub fn most_groups(share: f64) -> usize {
+    part(MAX_GROUPS, share)
+}
 
 /// What a detector keeps by host, pair of hosts or the like, [`MAX_GROUPS`] at most. A flood asks for one with each of its flows, so it
 /// is found by its hash; and groups stay where they are when the map of them grows.
-pub(super) struct Groups<K, G>(HashMap<K, Box<G>, Seeded>);
+pub(super) struct Groups<K, G> {
+    map: HashMap<K, Box<G>, Seeded>,
+    most: usize,
+}
 
 impl<K, G> Default for Groups<K, G> {
     fn default() -> Self {
-        Self(HashMap::default())
+        Self {
+            map: HashMap::default(),
+            most: MAX_GROUPS,
+        }
     }
 }
 
-impl<K: Hash + Ord, G: Default> Groups<K, G> {
-    /// The group of `key`; `None` if it is a new one and there are [`MAX_GROUPS`] already.
-    pub(super) fn group(&mut self, key: K) -> Option<&mut G> {
-        if !self.is_full() {
-            return Some(self.0.entry(key).or_default());
-        }
-        self.0.get_mut(&key).map(Box::as_mut)
+impl<K: Send, G: Send> Limited for Groups<K, G> {
+    fn is_full(&self) -> bool {
+        self.map.len() >= self.most
     }
 
-    /// Whether [`Groups::group`] makes no new one.
-    pub(super) fn is_full(&self) -> bool {
-        self.0.len() >= MAX_GROUPS
+    fn shrink(&mut self, share: f64) {
+        self.most = part(self.most, share);
+    }
+}
+
+/// Room for so many things that one detector keeps, in whatever groups.
+pub(super) struct Room(usize);
+
+impl Room {
+    pub(super) const fn new(most: usize) -> Self {
+        Self(most)
+    }
+
+    /// Takes the room of one; `false` where none is left.
+    pub(super) const fn take(&mut self) -> bool {
+        let left = self.0.checked_sub(1);
+        if let Some(left) = left {
+            self.0 = left;
+        }
+        left.is_some()
+    }
+}
+
+impl Limited for Room {
+    fn is_full(&self) -> bool {
+        self.0 == 0
+    }
+
+    fn shrink(&mut self, share: f64) {
+        self.0 = part(self.0, share);
+    }
+}
+
+/// A share of so many, but not none.
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+fn part(of: usize, share: f64) -> usize {
+    ((of as f64 * share) as usize).clamp(1, of.max(1))
+}
+
+impl<K: Hash + Ord, G: Default> Groups<K, G> {
+    /// The group of `key`; `None` if it is a new one and there are as many as there may be.
+    pub(super) fn group(&mut self, key: K) -> Option<&mut G> {
+        if self.map.len() < self.most {
+            return Some(self.map.entry(key).or_default());
+        }
+        self.map.get_mut(&key).map(Box::as_mut)
     }
 
     /// All of them in the order of their keys; none is left.
     pub(super) fn take(&mut self) -> BTreeMap<K, Box<G>> {
-        std::mem::take(&mut self.0).into_iter().collect()
+        std::mem::take(&mut self.map).into_iter().collect()
     }
 }
 
@@ -376,6 +431,24 @@ pub(super) fn retransmit_line(seen: Seen<'_>, direction: Direction, r: &Repeat) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_detector_keeps_is_a_share_of_what_it_may() {
+        for (share, most) in [(1.0, MAX_GROUPS), (0.5, MAX_GROUPS / 2), (0.0, 1)] {
+            let (mut groups, mut room) = (Groups::<usize, u64>::default(), Room::new(MAX_GROUPS));
+            for limited in [&mut groups as &mut dyn Limited, &mut room] {
+                limited.shrink(share);
+            }
+            for n in 0..most {
+                assert!(!groups.is_full() && !room.is_full(), "{share}: {n}");
+                assert!(groups.group(n).is_some() && room.take(), "{share}: {n}");
+            }
+            assert!(groups.is_full() && room.is_full(), "{share}");
+            assert!(groups.group(most).is_none() && !room.take(), "{share}");
+            assert!(groups.group(0).is_some(), "an old one");
+            assert_eq!(most_groups(share), most);
+        }
+    }
 
     #[test]
     fn several_of_a_kind() {

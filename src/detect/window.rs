@@ -9,7 +9,7 @@
 use std::net::IpAddr;
 
 use super::trace::{Groups, Trace, ip_field, percent, rate, span, times};
-use super::{Detector, Finding, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::flow::{Cause, EventKind};
 use crate::net::Direction;
 
@@ -132,8 +132,8 @@ impl Detector for Window {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.pairs.is_full()
+    fn limited(&mut self) -> Vec<&mut dyn Limited> {
+        vec![&mut self.pairs]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

@@ -10,6 +10,7 @@ mod connection;
 mod half;
 mod ipid;
 pub mod labels;
+mod lone;
 pub mod order;
 pub mod reassembly;
 mod record;
@@ -21,6 +22,7 @@ pub mod share;
 mod table;
 mod vantage;
 
+pub use lone::Lone;
 pub use record::*;
 pub use series::{Line, Moment, Point, PointKind, Series, Way};
 pub use table::{FlowTable, Limits};
@@ -85,10 +87,39 @@ pub enum Observed {
         /// Its place in the table; `u32::MAX` for a SYN that never had one.
         slot: u32,
         /// Its life.
-        record: Box<FlowRecord>,
+        life: Life,
         /// The number that a flow would have which began as this one ended: tells in what order flows of several tables ended.
         at: u64,
     },
+}
+
+/// The life of a flow that has ended.
+#[derive(Debug)]
+pub enum Life {
+    /// As it is told.
+    Told(Box<FlowRecord>),
+    /// Of a SYN, and nothing more.
+    Syn(Box<Lone>),
+}
+
+impl Life {
+    /// Its number.
+    #[must_use]
+    pub const fn index(&self) -> FlowIndex {
+        match self {
+            Self::Told(record) => record.index,
+            Self::Syn(lone) => lone.index,
+        }
+    }
+
+    /// All that is to be told.
+    #[must_use]
+    pub fn record(self) -> Box<FlowRecord> {
+        match self {
+            Self::Told(record) => record,
+            Self::Syn(lone) => Box::new(lone.record()),
+        }
+    }
 }
 
 /// Part of one direction's octet stream, in order and without overlap.

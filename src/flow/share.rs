@@ -283,7 +283,7 @@ mod tests {
 
     fn told(out: Vec<Observed>, index: impl Fn(u64) -> FlowIndex) -> Vec<Told> {
         let records = out.into_iter().filter_map(|o| match o {
-            Observed::Closed { record, .. } => Some(record),
+            Observed::Closed { life, .. } => Some(life.record()),
             _ => None,
         });
         let mut told: Vec<Told> = records
@@ -323,7 +323,7 @@ mod tests {
                         if *stepped {
                             table.clock_stepped();
                         }
-                        table.push_share(batch, deal.share(own).unwrap(), &mut out);
+                        table.push_share(batch, deal.share(own).unwrap(), &|_| 0, &mut out);
                         given.append(&mut table.given);
                     }
                     indices.begin(&mut given);
@@ -338,6 +338,34 @@ mod tests {
     }
 
     #[test]
+    fn what_others_hold_for_a_flow_counts() {
+        // Twenty connections, of which each shows two segments.
+        let batch = batch_of((0..40).map(|n| Segment {
+            flags: if n < 20 { TcpFlags::SYN } else { TcpFlags::ACK },
+            time: Timestamp(i64::from(n) * 1_000),
+            ..syn(n % 20)
+        }));
+        let limits = Limits {
+            octets: 1_000_000,
+            ..Limits::default()
+        };
+        for (name, beside, evicted) in [
+            ("nothing", 0, false),
+            ("little", 1_000, false),
+            ("much", 100_000, true),
+        ] {
+            let (mut deal, mut table) = (Deal::default(), FlowTable::new(limits));
+            let mut place = 0;
+            for _ in 0..300 {
+                place = deal.deal(&batch, place, 1);
+                let share = deal.share(0).unwrap();
+                table.push_share(&batch, share, &|_| beside, &mut Vec::new());
+            }
+            assert_eq!(table.evicted > 0, evicted, "{name}: {}", table.held());
+        }
+    }
+
+    #[test]
     fn flows_end_in_the_order_in_which_they_began() {
         let (mut deal, mut indices) = (Deal::default(), Indices::default());
         let mut shared: [FlowTable; 3] = std::array::from_fn(|_| FlowTable::new(Limits::default()));
@@ -346,7 +374,7 @@ mod tests {
             let made = batch_of((0..50).map(|n| syn(batch * 50 + n)));
             places.push(deal.deal(&made, places[batch as usize], 3));
             for (own, table) in (0..).zip(&mut shared) {
-                table.push_share(&made, deal.share(own).unwrap(), &mut Vec::new());
+                table.push_share(&made, deal.share(own).unwrap(), &|_| 0, &mut Vec::new());
                 given.append(&mut table.given);
             }
         }

@@ -12,16 +12,13 @@ use hashbrown::HashTable;
 
 use super::connection::Connection;
 use super::half::Verdict;
+use super::lone::{Lone, grow};
 use super::reassembly::Ready;
 use super::reuse::{Belongs, Numbers, Rival};
 use super::series::Moment;
 use super::share::{Given, Share, comes_before, is_as_filed};
-use super::{
-    Chunk, Close, End, FlowRecord, HalfRecord, Handshake, Judged, Observed, Vantage, vantage,
-};
-use crate::decode::{
-    Checksum, FlowKey, Note, NoteKind, Segment, SegmentBatch, TcpFlags, flow_hash,
-};
+use super::{Chunk, End, FlowRecord, Judged, Life, Observed};
+use crate::decode::{FlowKey, Note, NoteKind, Segment, SegmentBatch, TcpFlags, flow_hash};
 use crate::net::{Direction, FrameNo, StreamOffset, Timestamp};
 
 /// Twice the longest segment lifetime of RFC 9293 section 3.4.2.
@@ -90,7 +87,7 @@ const IDLE: Duration = Duration::from_secs(7_440);
 /// With [`Limits::settle`], closed and silent flows are looked for this often by the capture's clock.
 const SETTLE_EVERY: i64 = 1_000_000_000;
 
-/// Flows retired at one time: so many, and twice as many as came segments, so that the table gets no fuller meanwhile.
+/// Flows retired at one time: so many, or a few more than came segments, so that the table gets no fuller meanwhile.
 const AT_ONCE: usize = 512;
 /// Flows retired at one time when the capture has ended: so few that others can judge them while the next are retired.
 const AT_ITS_END: usize = 256;
@@ -140,92 +137,6 @@ struct Past {
     numbers: Numbers,
 }
 
-/// The SYN of a flow that has shown nothing more.
-#[derive(Debug)]
-struct Lone {
-    syn: Segment,
-    index: u64,
-}
-
-impl Lone {
-    fn grow(&self) -> Box<Connection> {
-        grow(&self.syn, self.index)
-    }
-
-    /// What a [`Connection`] would say of it, without one: that takes ten times as long, and in a flood of SYNs there is nothing else.
-    fn record(&self, evicted: bool) -> FlowRecord {
-        let syn = &self.syn;
-        if syn.checksum == Checksum::Wrong || syn.outgoing == Some(true) {
-            return self.grow().finish(evicted);
-        }
-        let ends = [syn.key.endpoint(0), syn.key.endpoint(1)];
-        let [client, server] = if syn.from_first {
-            ends
-        } else {
-            [ends[1], ends[0]]
-        };
-        FlowRecord {
-            index: self.index,
-            capture: syn.frame.capture(),
-            client,
-            server,
-            encapsulation: syn.key.encapsulation,
-            macs: syn.macs,
-            first_frame: syn.frame,
-            last_frame: syn.frame,
-            start: syn.time,
-            end: syn.time,
-            handshake: Handshake {
-                syn_seen: true,
-                syn_frames: vec![syn.frame],
-                ..Handshake::default()
-            },
-            close: Close {
-                how: End::Unanswered,
-                ..Close::default()
-            },
-            vantage: Vantage::Unknown,
-            vantage_basis: vantage::TOO_LITTLE,
-            halves: [
-                HalfRecord {
-                    frames: 1,
-                    good_checksums: u64::from(syn.checksum == Checksum::Good),
-                    unfilled_checksums: u64::from(syn.checksum.is_unfilled()),
-                    window_scale: syn.syn.window_scale,
-                    syn_seen: true,
-                    mss: syn.syn.mss,
-                    sack_permitted: Some(syn.syn.sack_permitted),
-                    timestamps: Some(syn.timestamps.is_some()),
-                    max_window: u64::from(syn.window),
-                    ttl: Some((syn.ttl, syn.ttl)),
-                    first_seq: Some(syn.seq),
-                    ..HalfRecord::default()
-                },
-                HalfRecord::default(),
-            ],
-            time: Vec::new(),
-            stalls: Vec::new(),
-            short_waits: Vec::new(),
-            events: Vec::new(),
-            events_omitted: 0,
-            capture_duplicates: 0,
-            disordered: 0,
-            clock_steps: 0,
-            clock_leaps: Vec::new(),
-            truncated: 0,
-            evicted,
-        }
-    }
-}
-
-/// A connection that has shown one segment.
-fn grow(first: &Segment, index: u64) -> Box<Connection> {
-    // A SYN says itself who is the client.
-    let mut c = Box::new(Connection::new(first, index, &[]));
-    c.segment(first, &[], &[], &mut [Vec::new(), Vec::new()]);
-    c
-}
-
 /// A rival as a connection of its own, with what was kept of it.
 fn grow_rival(rival: &Rival) -> Box<Connection> {
     let mut c = grow(&rival.syn, rival.index);
@@ -248,7 +159,7 @@ fn dismiss(connection: &mut Connection, rival: &Rival, at: u64) -> Observed {
     }
     Observed::Closed {
         slot: u32::MAX,
-        record,
+        life: Life::Told(record),
         at,
     }
 }
@@ -298,11 +209,12 @@ impl Slot {
     }
 
     fn memory(&self) -> usize {
-        match self {
-            Self::Syn(_) => LONE_OCTETS,
-            Self::Full(c) => c.memory(),
-            Self::Past(_) => PAST_OCTETS,
-        }
+        PLACE
+            + match self {
+                Self::Syn(_) => size_of::<Lone>(),
+                Self::Full(c) => c.memory(),
+                Self::Past(_) => size_of::<Past>(),
+            }
     }
 
     /// Whether it got beyond its opening, one way or the other.
@@ -332,7 +244,7 @@ impl Slot {
     /// Its record, if it ended now; `None` where that was handed on.
     fn record(&self) -> Option<FlowRecord> {
         match self {
-            Self::Syn(lone) => Some(lone.record(false)),
+            Self::Syn(lone) => Some(lone.record()),
             Self::Full(c) => Some(c.clone().finish(false)),
             Self::Past(_) => None,
         }
@@ -368,11 +280,8 @@ impl Slot {
     }
 }
 
-/// What a lone SYN costs, its place in the table included.
-const LONE_OCTETS: usize = size_of::<Lone>() + 64;
-
-/// The same for what is kept of a flow that is past.
-const PAST_OCTETS: usize = size_of::<Past>() + 64;
+/// Octets that a flow takes up in lists that double when they are full: of slots, of hashes, of [indices](super::share::Indices).
+const PLACE: usize = 128;
 
 /// All flows under way.
 #[derive(Debug)]
@@ -402,6 +311,8 @@ pub struct FlowTable {
     since_check: u32,
     checked: Timestamp,
     taken: usize,
+    /// What a flow held when they were, on average, with what others held for it.
+    each: usize,
     /// When closed flows were last looked for.
     settled: Timestamp,
     /// Segments and ICMP errors that came for flows whose record was handed on.
@@ -446,6 +357,7 @@ impl FlowTable {
             since_check: 0,
             checked: Timestamp(i64::MIN),
             taken: 0,
+            each: PLACE + size_of::<Connection>(),
             settled: Timestamp(i64::MIN),
             stragglers: 0,
             first_straggler: None,
@@ -474,12 +386,18 @@ impl FlowTable {
         for note in notes {
             self.note(note);
         }
-        self.end_of_batch(before, out);
+        self.end_of_batch(before, &|_| 0, out);
     }
 
     /// Takes the segments of one share of a batch, as [`push`](Self::push) takes all. [`given`](Self::given) are the numbers of the flows
-    /// that begin in it.
-    pub fn push_share(&mut self, batch: &SegmentBatch, share: &Share, out: &mut Vec<Observed>) {
+    /// that begin in it. `beside`: octets that others hold for the flow in a slot, about, which count against [`Limits::octets`] too.
+    pub fn push_share(
+        &mut self,
+        batch: &SegmentBatch,
+        share: &Share,
+        beside: &dyn Fn(u32) -> usize,
+        out: &mut Vec<Observed>,
+    ) {
         self.shares = true;
         for &(n, number) in &share.filed {
             self.next_index = number;
@@ -504,7 +422,7 @@ impl FlowTable {
         self.next_index = share.behind;
         // The capture's clock goes on for flows that are silent.
         self.now = self.now.max(share.latest);
-        self.end_of_batch(before, out);
+        self.end_of_batch(before, beside, out);
     }
 
     #[cold]
@@ -532,12 +450,18 @@ impl FlowTable {
     }
 
     /// Sees to the limits. `before`: segments before this batch.
-    fn end_of_batch(&mut self, before: u64, out: &mut Vec<Observed>) {
+    fn end_of_batch(
+        &mut self,
+        before: u64,
+        beside: &dyn Fn(u32) -> usize,
+        out: &mut Vec<Observed>,
+    ) {
         self.since_check += 1;
         let came = usize::try_from(self.segments - before).unwrap_or(usize::MAX);
         let crowded = self.taken > self.limits.octets / 8
             || self.find.len() > self.limits.flows
-            || self.full * size_of::<Connection>() + self.find.len() * LONE_OCTETS
+            || self.full * self.each
+                + self.find.len().saturating_sub(self.full) * (PLACE + size_of::<Lone>())
                 > self.limits.octets;
         let due = self.since_check >= 256
             || (self.full >= self.limits.many()
@@ -545,7 +469,7 @@ impl FlowTable {
         if self.leaving.is_empty() && (due || crowded) {
             (self.since_check, self.taken) = (0, 0);
             self.checked = self.now;
-            self.keep_within_limits();
+            self.keep_within_limits(beside);
         }
         if let Some(silence) = self.limits.settle
             && self.now.nanos_since(self.settled) >= SETTLE_EVERY
@@ -553,7 +477,7 @@ impl FlowTable {
             self.settled = self.now;
             self.settle(silence, out);
         }
-        self.leave(AT_ONCE.max(2 * came), u64::MAX, out);
+        self.leave(AT_ONCE.max(came + came / 4), u64::MAX, out);
     }
 
     /// A segment that is longer by its IP header than its frame had room for. The capture may have forgotten how long the frame was,
@@ -634,7 +558,7 @@ impl FlowTable {
         })));
         out.push(Observed::Closed {
             slot,
-            record: Box::new(c.finish(false)),
+            life: Life::Told(Box::new(c.finish(false))),
             at: self.next_index,
         });
     }
@@ -939,7 +863,11 @@ impl FlowTable {
     fn open(&mut self, seg: &Segment, lone: bool) -> u32 {
         let index = self.number(seg);
         let new = if lone {
-            Slot::Syn(Box::new(Lone { syn: *seg, index }))
+            Slot::Syn(Box::new(Lone {
+                syn: *seg,
+                index,
+                evicted: false,
+            }))
         } else {
             self.full += 1;
             Slot::Full(Box::new(Connection::new(seg, index, &self.ports)))
@@ -972,11 +900,12 @@ impl FlowTable {
                 self.full -= 1;
                 c
             }
-            Some(Slot::Syn(lone)) => {
+            Some(Slot::Syn(mut lone)) => {
                 self.free.push(slot);
+                lone.evicted = evicted;
                 out.push(Observed::Closed {
                     slot,
-                    record: Box::new(lone.record(evicted)),
+                    life: Life::Syn(lone),
                     at,
                 });
                 return;
@@ -995,7 +924,7 @@ impl FlowTable {
             .map(|rival| dismiss(&mut connection, &rival, at));
         out.push(Observed::Closed {
             slot,
-            record: Box::new(connection.finish(evicted)),
+            life: Life::Told(Box::new(connection.finish(evicted))),
             at,
         });
         out.extend(stray);
@@ -1014,11 +943,11 @@ impl FlowTable {
     }
 
     /// Marks flows that are over for retiring; where that is not enough, those that have been silent longest.
-    fn keep_within_limits(&mut self) {
+    fn keep_within_limits(&mut self, beside: &dyn Fn(u32) -> usize) {
         // Who wants to know of each segment wants to know of stragglers too.
         let may_settle =
             self.full >= self.limits.many() && self.judged.is_none() && self.moments.is_none();
-        let mut held = 0;
+        let (mut held, mut full, mut held_by_full) = (0, 0, 0);
         let mut over = Vec::new();
         let mut live = Vec::new();
         for (n, s) in self.slots.iter().enumerate() {
@@ -1029,11 +958,17 @@ impl FlowTable {
             {
                 over.push((s.index(), slot));
             } else {
-                let octets = s.memory();
+                let mut octets = s.memory();
+                if matches!(s, Slot::Full(_)) {
+                    octets += beside(slot);
+                    held_by_full += octets;
+                    full += 1;
+                }
                 held += octets;
                 live.push((s.rank(), s.end(), s.index(), slot, octets));
             }
         }
+        self.each = (held_by_full / full.max(1)).max(PLACE + size_of::<Connection>());
         over.sort_unstable();
         self.leaving
             .extend(over.iter().map(|&(index, slot)| (slot, index, Why::Over)));
@@ -1164,7 +1099,7 @@ pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::ChunkData;
     use super::*;
-    use crate::decode::{OctetRef, SynOptions};
+    use crate::decode::{Checksum, OctetRef, SynOptions};
     use crate::net::{Family, FrameNo, MacAddr, SeqNum};
 
     /// Numbers below the one asked for, as if by chance, and the same for the same seed.
@@ -1224,72 +1159,6 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_lone_syn_is_told_as_a_connection_would_tell_it() {
-        let plain = syn(7);
-        let rows = [
-            ("plain", plain),
-            (
-                "from the end that stands second",
-                Segment {
-                    from_first: false,
-                    ..plain
-                },
-            ),
-            (
-                "with all options",
-                Segment {
-                    timestamps: Some((5, 0)),
-                    syn: SynOptions {
-                        mss: Some(1460),
-                        window_scale: Some(8),
-                        sack_permitted: true,
-                    },
-                    ip_id: Some(9),
-                    macs: [MacAddr([1; 6]), MacAddr([2; 6])],
-                    ..plain
-                },
-            ),
-            ("window shut", Segment { window: 0, ..plain }),
-            (
-                "checksum left to the adapter",
-                Segment {
-                    checksum: Checksum::UnfilledPartial,
-                    ..plain
-                },
-            ),
-            (
-                "checksum wrong",
-                Segment {
-                    checksum: Checksum::Wrong,
-                    ..plain
-                },
-            ),
-            (
-                "sent by the capturing host",
-                Segment {
-                    outgoing: Some(true),
-                    ..plain
-                },
-            ),
-            (
-                "received by it, and not checked",
-                Segment {
-                    outgoing: Some(false),
-                    checksum: Checksum::Unchecked,
-                    ..plain
-                },
-            ),
-        ];
-        for (name, syn) in rows {
-            for evicted in [false, true] {
-                let lone = Lone { syn, index: 3 };
-                let (told, known) = (lone.record(evicted), lone.grow().finish(evicted));
-                assert_eq!(format!("{told:?}"), format!("{known:?}"), "{name}");
-            }
-        }
-    }
-
-    #[test]
     fn a_flood_stays_within_the_limit_and_is_counted_whole() {
         let limits = Limits {
             flows: 1_000,
@@ -1304,7 +1173,8 @@ pub(super) mod tests {
             table.push(&batch_of(segments), &mut out);
             most = most.max(table.len());
             for o in out.drain(..) {
-                if let Observed::Closed { record, .. } = o {
+                if let Observed::Closed { life, .. } = o {
+                    let record = life.record();
                     closed += 1;
                     indices.push(record.index);
                     assert!(record.evicted);
@@ -1337,7 +1207,7 @@ pub(super) mod tests {
             let mut out = Vec::new();
             table.push(&batch, &mut out);
             given_up.extend(out.into_iter().filter_map(|o| match o {
-                Observed::Closed { record, .. } => Some(record.first_frame),
+                Observed::Closed { life, .. } => Some(life.record().first_frame),
                 _ => None,
             }));
         };
@@ -1506,7 +1376,7 @@ pub(super) mod tests {
         other.time = Timestamp(13 * SECOND);
         let out = take(vec![other]);
         assert!(
-            matches!(&out[..], [Observed::Closed { record, .. }] if record.index == 0 && record.close.how == End::Fin)
+            matches!(&out[..], [Observed::Closed { life: Life::Told(record), .. }] if record.index == 0 && record.close.how == End::Fin)
         );
         let past = table.slots.iter().flatten().map(Slot::memory).min();
         assert!(past.is_some_and(|octets| octets < 300), "{past:?}");
@@ -1563,7 +1433,10 @@ pub(super) mod tests {
                 let mut out = Vec::new();
                 table.push(&batch, &mut out);
                 let closed = out.into_iter().filter_map(|o| match o {
-                    Observed::Closed { record, .. } => Some((record.index, record.evicted)),
+                    Observed::Closed { life, .. } => {
+                        let record = life.record();
+                        Some((record.index, record.evicted))
+                    }
                     _ => None,
                 });
                 (closed.collect::<Vec<_>>(), table.silent, table.len())
@@ -1854,9 +1727,9 @@ pub(super) mod tests {
             };
             table.push(&batch, &mut out);
             table.finish(&mut out);
-            let believed = out.iter().find_map(|seen| match seen {
-                Observed::Closed { record, .. } => {
-                    record.events.iter().find_map(|e| match e.kind {
+            let believed = out.into_iter().find_map(|seen| match seen {
+                Observed::Closed { life, .. } => {
+                    life.record().events.iter().find_map(|e| match e.kind {
                         super::super::EventKind::Icmp { credible, .. } => Some(credible),
                         _ => None,
                     })
@@ -1909,9 +1782,11 @@ pub(super) mod tests {
             table.push(&batch, &mut out);
             while table.finish(&mut out) {}
             let got: std::collections::BTreeMap<_, _> = out
-                .iter()
+                .into_iter()
                 .filter_map(|o| match o {
-                    Observed::Closed { record, .. } => Some((record.index, record.first_frame)),
+                    Observed::Closed { life, .. } => {
+                        Some((life.index(), life.record().first_frame))
+                    }
                     _ => None,
                 })
                 .collect();

@@ -44,6 +44,8 @@ struct Kept {
 pub(super) struct Chapters {
     /// Servers that share one job, as detectors are told.
     pools: Vec<(String, Vec<IpAddr>)>,
+    /// How much they may keep, as for [`detect::all`].
+    share: f64,
     flows: u64,
     over: u64,
     kept: Vec<Kept>,
@@ -51,16 +53,17 @@ pub(super) struct Chapters {
 }
 
 impl Chapters {
-    pub(super) fn new(pools: &[(String, Vec<IpAddr>)]) -> Self {
+    pub(super) fn new(pools: &[(String, Vec<IpAddr>)], share: f64) -> Self {
         Self {
             pools: pools.to_vec(),
+            share,
             ..Self::default()
         }
     }
 
     /// Fresh detectors, for the next chapter.
     pub(super) fn detectors(&self) -> Vec<Box<dyn Detector>> {
-        detect::all(&self.pools)
+        detect::all(&self.pools, self.share)
     }
 
     /// A flow has ended; whether the chapter is over with it.

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::chapters::{self, Key, key};
 use super::know::Knowledge;
+use super::memory::Shares;
 use super::merge::Aside;
 use super::read::Read;
 use super::track::{Followed, Tracker};
@@ -36,7 +37,7 @@ pub const MAX_LISTED: usize = chapters::FLOWS as usize;
 const MAX_FLOWS: usize = 200_000;
 
 /// Octets that flows under way may hold, where the settings say nothing else.
-const MAX_OCTETS: u64 = 512 << 20;
+const MAX_OCTETS: usize = 512 << 20;
 
 /// The record of a closed flow is made after such a silence: longer than what is lost at the end of a connection takes to be sent again,
 /// four times or so (RFC 6298). What comes later still belongs to no other flow.
@@ -182,10 +183,10 @@ impl Run {
     /// # Errors
     /// Where a file that the settings name cannot be read.
     pub fn new(settings: &Settings, speak_from: Severity, keep_ended: bool) -> Result<Self, Error> {
+        let shares = Shares::of(settings);
         let limits = Limits {
             flows: MAX_FLOWS,
-            octets: usize::try_from(settings.max_memory.map_or(MAX_OCTETS, |most| most / 2))
-                .unwrap_or(usize::MAX),
+            octets: settings.max_memory.map_or(MAX_OCTETS, |_| shares.under_way),
             settle: Some(SETTLE),
             ..Limits::default()
         };
@@ -193,7 +194,12 @@ impl Run {
             knowledge: Knowledge::gather(settings)?,
             decoder: Decoder::new(0),
             followed: Followed::default(),
-            tracker: Tracker::watched(settings, limits, MAX_LISTED, Window::new(keep_ended)),
+            tracker: Tracker::watched(
+                settings,
+                limits,
+                MAX_LISTED,
+                Window::new(keep_ended, shares.detectors),
+            ),
             settings: settings.clone(),
             capture: 0,
             undecoded: Vec::new(),

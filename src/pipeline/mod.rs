@@ -16,6 +16,7 @@ mod line;
 pub mod live;
 mod logged;
 mod lossy;
+mod memory;
 mod merge;
 mod plan;
 mod plots;
@@ -110,19 +111,14 @@ impl Default for Settings {
     }
 }
 
-/// Octets of memory below which there are few threads.
-pub const SCARCE: u64 = 256 << 20;
-
 impl Settings {
-    /// How many threads there are to be at most; four where [`Settings::max_memory`] is [`SCARCE`], as each has batches on their way.
+    /// How many threads there are to be at most; few where [`Settings::max_memory`] is scarce, as each has batches on their way.
     #[must_use]
     pub fn threads(&self) -> usize {
-        let scarce = self.max_memory.is_some_and(|most| most < SCARCE);
-        let most = if scarce { 4 } else { usize::MAX };
         self.jobs
             .or_else(|| std::thread::available_parallelism().ok().map(Into::into))
             .unwrap_or(1)
-            .clamp(1, most)
+            .clamp(1, memory::threads(self.max_memory))
     }
 
     /// Whether the user wants some of the frames only.

@@ -98,7 +98,7 @@ fn follow(settings: &Settings, plan: &Plan, wanted: &mut [Wanted]) -> Result<(),
     read::again(settings, plan, &needed, &mut |step, batch| {
         if step == Step::EndOfStretch {
             order.end_of_capture();
-            follower.end_of_capture(&mut |record, dialog, _| settle(&record, &dialog, wanted));
+            follower.end_of_capture(&mut |life, dialog, _| settle(&life.record(), &dialog, wanted));
             return Ok(wanted.iter().any(|w| w.plot.is_none()));
         }
         if order.put(batch) {
@@ -106,7 +106,9 @@ fn follow(settings: &Settings, plan: &Plan, wanted: &mut [Wanted]) -> Result<(),
         }
         pick(batch, wanted);
         let mut ended = Vec::new();
-        follower.push(batch, &mut |record, dialog, _| ended.push((record, dialog)));
+        follower.push(batch, &mut |life, dialog, _| {
+            ended.push((life.record(), dialog))
+        });
         for moment in follower.table.moments.iter_mut().flat_map(|m| m.drain(..)) {
             if let Some(w) = wanted.iter_mut().find(|w| {
                 w.flow

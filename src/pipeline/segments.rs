@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::memory::beside_itself;
 use super::{Error, Settings, read};
 use crate::decode::SegmentBatch;
 use crate::flow::labels::{LabelTracker, Labelled, Labels};
@@ -18,6 +19,9 @@ use crate::net::{FrameNo, SeqNum};
 
 /// Verdicts kept between the two readings: those that are not plain.
 const MAX_VERDICTS: usize = 8_000_000;
+
+/// Octets that one takes, where the map of them has just doubled.
+const VERDICT: usize = 3 * size_of::<(FrameNo, Judgement)>();
 
 /// Rows kept of a capture that can be read but once.
 const MAX_ROWS: usize = 10_000_000;
@@ -74,8 +78,12 @@ pub fn segments(
             "segments are listed of one capture at a time".to_owned(),
         ));
     };
-    let mut judge = Judge::new();
-    let mut labels = LabelTracker::new();
+    let room = settings.max_memory.map_or(usize::MAX, |most| {
+        usize::try_from(beside_itself(most)).unwrap_or(usize::MAX)
+    });
+    let mut judge = Judge::new(room);
+    // When a file is labelled, its flows are let go of already; verdicts are not.
+    let mut labels = LabelTracker::within(room / 2);
     if Path::new(path).is_file() {
         read::one(settings, path, &mut |batch| {
             judge.push(batch);
@@ -90,12 +98,14 @@ pub fn segments(
             verdicts: verdicts.omitted,
         });
     }
+    // They are held beside all else.
+    let most = MAX_ROWS.min(room / 4 / (2 * size_of::<Bare>()));
     let mut rows = Vec::new();
     read::one(settings, path, &mut |batch| {
         label(&mut labels, batch, |row| {
-            if rows.len() >= MAX_ROWS {
+            if rows.len() >= most {
                 return Err(Error::Refused(format!(
-                    "more than {MAX_ROWS} segments on a pipe; write them to a file first, which can be read twice"
+                    "more than {most} segments on a pipe; write them to a file first, which can be read twice"
                 )));
             }
             rows.push(row);
@@ -161,14 +171,22 @@ struct Judge {
 }
 
 impl Judge {
-    fn new() -> Self {
-        let mut table = FlowTable::new(Limits::default());
+    /// One that keeps to so many octets, about.
+    fn new(room: usize) -> Self {
+        let limits = Limits::default();
+        let mut table = FlowTable::new(Limits {
+            octets: limits.octets.min(room / 2),
+            ..limits
+        });
         table.judged = Some(Vec::new());
         Self {
             order: Order::default(),
             table,
             observed: Vec::new(),
-            verdicts: Verdicts::default(),
+            verdicts: Verdicts {
+                most: MAX_VERDICTS.min(room / 2 / VERDICT),
+                ..Verdicts::default()
+            },
         }
     }
 
@@ -190,7 +208,7 @@ impl Judge {
         for seen in self.observed.drain(..) {
             match seen {
                 Observed::Opened { flow, slot, .. } => self.table.lose_interest(slot, flow),
-                Observed::Closed { record, .. } => self.verdicts.settle(&record),
+                Observed::Closed { life, .. } => self.verdicts.settle(&life.record()),
                 Observed::Chunk(_) | Observed::Acked { .. } => {}
             }
         }
@@ -209,12 +227,13 @@ impl Judge {
 #[derive(Default)]
 struct Verdicts {
     by_frame: HashMap<FrameNo, Judgement>,
+    most: usize,
     omitted: u64,
 }
 
 impl Verdicts {
     fn keep(&mut self, frame: FrameNo, judgement: Judgement) {
-        if self.by_frame.len() < MAX_VERDICTS || self.by_frame.contains_key(&frame) {
+        if self.by_frame.len() < self.most || self.by_frame.contains_key(&frame) {
             self.by_frame.insert(frame, judgement);
         } else {
             self.omitted += 1;

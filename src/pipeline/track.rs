@@ -14,13 +14,13 @@ use std::time::Duration;
 use crate::decode::{Segment, SegmentBatch, TcpFlags};
 use crate::detect::{self, Detector, Finding, Seen};
 use crate::flow::{
-    ChunkData, EventKind, FlowIndex, FlowRecord, FlowTable, Limits, MAX_HOLES, Observed,
+    ChunkData, EventKind, FlowIndex, FlowRecord, FlowTable, Life, Limits, MAX_HOLES, Observed,
     order::Order,
     share::{Deal, Given, Indices, number_at},
 };
 use crate::net::{FrameNo, FrameRef, Timestamp};
 use crate::proto::{self, Dialog, DialogRecord, Interest, Piece, Ports};
-use crate::report::build::FlowList;
+use crate::report::build::{FlowList, MAX_FLOWS};
 use crate::rules::Inferred;
 use crate::rules::fingerprint::Fingerprints;
 
@@ -28,10 +28,8 @@ use super::Settings;
 use super::chapters::Chapters;
 use super::each::each;
 use super::logged::Span;
+use super::memory::Shares;
 use super::window::Window;
-
-/// Flows remembered for the logs of servers.
-const MAX_SPANS: usize = 1_000_000;
 
 /// Repeats with other contents that are named.
 const MAX_CONFLICTS: usize = 4;
@@ -74,7 +72,7 @@ pub(super) struct Followed {
     /// Numbers of the flows that begin in it.
     given: Vec<Given>,
     /// Flows that have ended with it, their dialogs, and [when](Observed::Closed::at).
-    ended: Vec<Option<(Box<FlowRecord>, DialogRecord, u64)>>,
+    ended: Vec<Option<(Life, DialogRecord, u64)>>,
 }
 
 /// At the end of a capture about so many flows are let go of at a time, so few that they are judged while the processor still has them at
@@ -129,6 +127,7 @@ pub(super) struct Found {
     encapsulations: Vec<String>,
     /// Ends and times of flows, where logs are to be joined with them.
     spans: Option<Vec<Span>>,
+    shares: Shares,
     /// Holes that the flow stage did not follow.
     holes_omitted: u64,
     /// Octets that came again with other contents; the first frames that show it, and the copies before them.
@@ -159,15 +158,17 @@ pub(super) struct Tracked {
 
 impl Tracker {
     pub(super) fn new(settings: &Settings) -> Self {
-        let mut limits = Limits::default();
-        if let Some(most) = settings.max_memory {
-            limits.octets = usize::try_from(most).unwrap_or(usize::MAX) / 2;
-        }
+        let shares = Shares::of(settings);
+        let limits = Limits {
+            octets: shares.under_way,
+            ..Limits::default()
+        };
         let followers = (limits.octets / ROOM).clamp(1, FOLLOWERS);
-        Self::of(settings, limits, u8::try_from(followers).unwrap_or(1))
+        let followers = u8::try_from(followers).unwrap_or(1);
+        Self::of(settings, &shares, limits, followers)
     }
 
-    fn of(settings: &Settings, limits: Limits, followers: u8) -> Self {
+    fn of(settings: &Settings, shares: &Shares, limits: Limits, followers: u8) -> Self {
         let limits = limits.shared_by(followers);
         let follower = |own| Follower {
             own,
@@ -184,13 +185,14 @@ impl Tracker {
             followers: (0..followers).map(follower).collect(),
             threads: settings.threads(),
             found: Found {
-                detectors: detect::all(&settings.pools),
+                detectors: detect::all(&settings.pools, shares.detectors),
                 fingerprints: Fingerprints::default(),
                 findings: Vec::new(),
-                flows: FlowList::default(),
+                flows: FlowList::with_room_for(MAX_FLOWS, shares.listed),
                 indices: Indices::default(),
                 encapsulations: Vec::new(),
                 spans: (!settings.logs.is_empty()).then(Vec::new),
+                shares: *shares,
                 holes_omitted: 0,
                 other_contents: 0,
                 conflicts: Vec::new(),
@@ -209,11 +211,12 @@ impl Tracker {
         listed: usize,
         window: Window,
     ) -> Self {
-        let mut tracker = Self::of(settings, limits, 1);
+        let shares = Shares::of(settings);
+        let mut tracker = Self::of(settings, &shares, limits, 1);
         tracker.threads = 1;
-        tracker.found.flows = FlowList::with_room_for(listed);
+        tracker.found.flows = FlowList::with_room_for(listed, shares.listed);
         tracker.found.window = Some(window);
-        tracker.found.chapters = Some(Chapters::new(&settings.pools));
+        tracker.found.chapters = Some(Chapters::new(&settings.pools, shares.detectors));
         tracker
     }
 
@@ -316,7 +319,11 @@ impl Tracker {
         } = self;
         // No flow is under way any more, and what comes now wants room.
         drop(followers);
-        let full = found.detectors.iter().any(|d| d.is_full());
+        let full = found
+            .detectors
+            .iter_mut()
+            .flat_map(|detector| detector.limited())
+            .any(|limited| limited.is_full());
         let last = each(threads, found.detectors, |mut detector| {
             let mut findings = Vec::new();
             detector.order(&dealer.order);
@@ -395,12 +402,13 @@ impl Tracker {
             notes.push(format!(
                 "there are more pairs of hosts, services or attempts to connect than can be told apart ({} of a kind, in each direction), and \
                  findings do not speak of the others: give the hosts in question by --filter",
-                detect::MAX_GROUPS
+                detect::most_groups(found.shares.detectors)
             ));
         }
-        if found.spans.as_ref().is_some_and(|s| s.len() >= MAX_SPANS) {
+        let most = found.shares.spans;
+        if found.spans.as_ref().is_some_and(|s| s.len() >= most) {
             notes.push(format!(
-                "logs were joined with the first {MAX_SPANS} flows alone"
+                "logs were joined with the first {most} flows alone"
             ));
         }
         Tracked {
@@ -459,9 +467,9 @@ impl Found {
         self.indices.begin(&mut followed.given);
         let mut in_order: Vec<(u64, FlowIndex, usize)> = Vec::with_capacity(followed.ended.len());
         for (n, ended) in followed.ended.iter_mut().enumerate() {
-            if let Some((record, _, at)) = ended {
-                record.index = self.indices.end(record.index);
-                in_order.push((*at, record.index, n));
+            if let Some((life, _, at)) = ended {
+                let index = self.indices.end(life.index());
+                in_order.push((*at, index, n));
             }
         }
         in_order.sort_unstable();
@@ -473,9 +481,11 @@ impl Found {
                 window.note(note);
             }
         }
-        for (.., n) in in_order {
+        for (_, index, n) in in_order {
             let ended = followed.ended.get_mut(n).and_then(Option::take);
-            if let Some((record, dialog, _)) = ended {
+            if let Some((life, dialog, _)) = ended {
+                let mut record = life.record();
+                record.index = index;
                 self.ended(record, dialog);
             }
         }
@@ -520,7 +530,7 @@ impl Found {
                 _ => {}
             }
         }
-        if let Some(spans) = self.spans.as_mut().filter(|s| s.len() < MAX_SPANS) {
+        if let Some(spans) = self.spans.as_mut().filter(|s| s.len() < self.shares.spans) {
             spans.push(Span {
                 flow: record.index,
                 first: FrameRef {
@@ -560,7 +570,7 @@ impl Found {
 }
 
 /// Who is handed a flow that has ended, its dialog, and [when](Observed::Closed::at).
-pub(super) type Ended<'a> = &'a mut dyn FnMut(Box<FlowRecord>, DialogRecord, u64);
+pub(super) type Ended<'a> = &'a mut dyn FnMut(Life, DialogRecord, u64);
 
 impl Follower {
     pub(super) fn new(settings: &Settings, limits: Limits) -> Self {
@@ -598,7 +608,13 @@ impl Follower {
                     self.table.clock_stepped();
                 }
                 if let Some(share) = deal.share(self.own) {
-                    self.table.push_share(batch, share, &mut self.observed);
+                    let open = &self.dialogs.open;
+                    let beside = |slot| {
+                        let dialog = open.get(slot as usize).and_then(Option::as_ref);
+                        dialog.map_or(0, |dialog| dialog.held())
+                    };
+                    self.table
+                        .push_share(batch, share, &beside, &mut self.observed);
                 }
             }
             Turn::LetGo(number) => {
@@ -609,8 +625,8 @@ impl Follower {
             }
         }
         given.append(&mut self.table.given);
-        self.hand_on(batch, &mut |record, dialog, at| {
-            ended.push(Some((record, dialog, at)));
+        self.hand_on(batch, &mut |life, dialog, at| {
+            ended.push(Some((life, dialog, at)));
         });
     }
 
@@ -702,11 +718,13 @@ impl Dialogs {
                         dialog.acked(direction, upto, time);
                     }
                 }
-                Observed::Closed { slot, record, at } => {
+                Observed::Closed { slot, life, at } => {
                     let dialog = self.open.get_mut(slot as usize).and_then(Option::take);
-                    let dialog =
-                        dialog.map_or_else(DialogRecord::default, |d| d.finish(record.end));
-                    ended(record, dialog, at);
+                    let dialog = match (dialog, &life) {
+                        (Some(dialog), Life::Told(record)) => dialog.finish(record.end),
+                        _ => DialogRecord::default(),
+                    };
+                    ended(life, dialog, at);
                 }
             }
         }

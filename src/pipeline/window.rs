@@ -103,10 +103,10 @@ pub(super) struct Period {
 }
 
 impl Period {
-    pub(super) fn new(pools: &[(String, Vec<IpAddr>)]) -> Self {
+    fn new(pools: &[(String, Vec<IpAddr>)], share: f64) -> Self {
         Self {
-            detectors: detect::all(pools),
-            flows: FlowList::with_room_for(MAX_FLOWS),
+            detectors: detect::all(pools, share),
+            flows: FlowList::with_room_for(MAX_FLOWS, usize::MAX),
         }
     }
 
@@ -138,6 +138,8 @@ pub(super) struct Window {
     past: VecDeque<(Box<FlowRecord>, DialogRecord, usize)>,
     octets: usize,
     notes: VecDeque<Note>,
+    /// How much detectors may keep, as for [`detect::all`].
+    share: f64,
     counted: Counted,
     period: Option<Period>,
     /// Flows that ended, as the report shows them, where somebody wants them.
@@ -148,8 +150,9 @@ pub(super) struct Window {
 
 impl Window {
     /// `keep_ended`: somebody fetches the flows that have ended.
-    pub(super) fn new(keep_ended: bool) -> Self {
+    pub(super) fn new(keep_ended: bool, share: f64) -> Self {
         Self {
+            share,
             ended: keep_ended.then(Vec::new),
             ..Self::default()
         }
@@ -170,7 +173,7 @@ impl Window {
 
     /// The period that ends now; another begins. `None` for the first call.
     pub(super) fn next_period(&mut self, pools: &[(String, Vec<IpAddr>)]) -> Option<Period> {
-        self.period.replace(Period::new(pools))
+        self.period.replace(Period::new(pools, self.share))
     }
 
     /// A flow has ended; the report names its encapsulation so.
@@ -227,7 +230,7 @@ impl Window {
         pools: &[(String, Vec<IpAddr>)],
         under_way: &[(FlowRecord, DialogRecord)],
     ) -> Vec<Finding> {
-        let mut detectors = detect::all(pools);
+        let mut detectors = detect::all(pools, self.share);
         let mut findings = Vec::new();
         let past = self.past.iter().map(|(flow, dialog, _)| (&**flow, dialog));
         let present = under_way.iter().map(|(flow, dialog)| (flow, dialog));

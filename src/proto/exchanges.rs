@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::Exchange;
+use super::{Exchange, room};
 
 /// Exchanges kept of one flow.
 pub(crate) const MAX_EXCHANGES: usize = 10_000;
@@ -27,6 +27,11 @@ impl Exchanges {
             limit: Some(limit),
             ..Self::default()
         }
+    }
+
+    /// Octets of memory that it holds beside itself, about.
+    pub(crate) fn held(&self) -> usize {
+        room::<Exchange>(self.kept.capacity())
     }
 
     /// Whether one that took `time` (`None`: never answered) would be kept: asked before it is built.

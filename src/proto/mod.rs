@@ -69,6 +69,14 @@ pub trait Dialog: Send {
 
     /// A copy of it, to be finished while it goes on itself: what is known so far.
     fn copy(&self) -> Box<dyn Dialog>;
+
+    /// Octets of memory that it holds, about.
+    fn held(&self) -> usize;
+}
+
+/// Octets that so many things take up in memory, about, each with a short text of its own.
+pub(crate) const fn room<T>(things: usize) -> usize {
+    things * (size_of::<T>() + 32)
 }
 
 impl Clone for Box<dyn Dialog> {

@@ -435,6 +435,18 @@ impl Dialog for Recogniser {
         Box::new(self.clone())
     }
 
+    fn held(&self) -> usize {
+        let octets = |held: &Held| match held {
+            Held::Octets(octets, _) => octets.len(),
+            Held::Gap(..) | Held::Acked(..) => 0,
+        };
+        let opening = self.opening.iter().map(|o| o.octets.capacity());
+        size_of::<Self>()
+            + opening.chain(self.held.iter().map(octets)).sum::<usize>()
+            + self.held.capacity() * size_of::<Held>()
+            + self.chosen.as_ref().map_or(0, |dialog| dialog.held())
+    }
+
     fn finish(mut self: Box<Self>, ended: Timestamp) -> DialogRecord {
         let chosen = self.chosen.take().or_else(|| self.judge(true));
         match chosen {

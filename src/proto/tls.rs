@@ -6,7 +6,7 @@
 
 use super::recognise::{Guess, Opening, Start};
 use super::turns::{TurnTaker, length};
-use super::{Dialog, DialogRecord, Interest, Piece, Said};
+use super::{Dialog, DialogRecord, Interest, Piece, Said, room};
 use crate::net::{Direction, FrameNo, Timestamp};
 
 /// Octets kept of a handshake message.
@@ -475,6 +475,10 @@ impl Dialog for Tls {
 
     fn copy(&self) -> Box<dyn Dialog> {
         Box::new(self.clone())
+    }
+
+    fn held(&self) -> usize {
+        size_of::<Self>() + room::<Said>(self.said.capacity()) + self.taker.held()
     }
 
     fn finish(mut self: Box<Self>, _ended: Timestamp) -> DialogRecord {

@@ -4,7 +4,7 @@
 //! Gives:  an [`Exchange`] for each burst of the client, answered by the server's first octet after it
 //! Never:  goes on for longer than [`MAX_EXCHANGES`] or [`MAX_OCTETS`]: what a flow has not shown by then it will not show
 
-use super::{Dialog, DialogRecord, Exchange, Interest, Piece};
+use super::{Dialog, DialogRecord, Exchange, Interest, Piece, room};
 use crate::net::{Direction, FrameNo, Timestamp};
 
 /// Exchanges kept of a protocol that is not read.
@@ -98,6 +98,11 @@ impl TurnTaker {
         {
             open.acked = Some(time);
         }
+    }
+
+    /// Octets of memory that it holds beside itself, about.
+    pub(crate) fn held(&self) -> usize {
+        room::<Exchange>(self.exchanges.capacity())
     }
 
     /// What was asked and answered; a request that is still open was never answered.
@@ -194,6 +199,10 @@ impl Dialog for Turns {
 
     fn copy(&self) -> Box<dyn Dialog> {
         Box::new(self.clone())
+    }
+
+    fn held(&self) -> usize {
+        size_of::<Self>() + self.taker.held()
     }
 
     fn finish(self: Box<Self>, _ended: Timestamp) -> DialogRecord {

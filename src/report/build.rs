@@ -55,7 +55,10 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct FlowList {
     most: usize,
+    most_octets: usize,
     kept: Vec<Flow>,
+    /// Octets of memory that these take up, about.
+    octets: usize,
     cited: HashSet<u64>,
     seen: u64,
     duplicates: BTreeMap<u32, u64>,
@@ -66,17 +69,19 @@ pub struct FlowList {
 
 impl Default for FlowList {
     fn default() -> Self {
-        Self::with_room_for(MAX_FLOWS)
+        Self::with_room_for(MAX_FLOWS, usize::MAX)
     }
 }
 
 impl FlowList {
-    /// A list that keeps no more than `most` flows, nor more than [`MAX_FLOWS`].
+    /// A list that keeps no more than `most` flows, nor more than [`MAX_FLOWS`], nor more than take up so many octets of memory, about.
     #[must_use]
-    pub fn with_room_for(most: usize) -> Self {
+    pub fn with_room_for(most: usize, octets: usize) -> Self {
         Self {
             most: most.min(MAX_FLOWS),
+            most_octets: octets,
             kept: Vec::new(),
+            octets: 0,
             cited: HashSet::new(),
             seen: 0,
             duplicates: BTreeMap::new(),
@@ -108,8 +113,9 @@ impl FlowList {
         if cited {
             self.cite(&[flow.index]);
         }
+        self.octets += flow.held();
         self.kept.push(flow);
-        if self.kept.len() >= self.room() {
+        if self.kept.len() >= self.room() || self.octets / 5 >= self.most_octets / 4 {
             self.prune();
         }
     }
@@ -140,17 +146,35 @@ impl FlowList {
 
     /// Keeps as many as there is room for: those with findings, then the longest-lived.
     fn prune(&mut self) {
-        if self.kept.len() > self.most {
+        if self.kept.len() > self.most || self.octets > self.most_octets {
             let cited = &self.cited;
             let rank = |f: &Flow| !cited.contains(&f.index);
-            let last = self.most.saturating_sub(1);
-            self.kept.select_nth_unstable_by(last, |a, b| {
+            let first = |a: &Flow, b: &Flow| {
                 rank(a)
                     .cmp(&rank(b))
                     .then(b.duration.total_cmp(&a.duration))
                     .then(a.index.cmp(&b.index))
-            });
-            self.kept.truncate(self.most);
+            };
+            if self.kept.len() > self.most {
+                let last = self.most.saturating_sub(1);
+                self.kept.select_nth_unstable_by(last, first);
+                self.kept.truncate(self.most);
+            }
+            let octets = |kept: &[Flow]| kept.iter().map(Flow::held).sum::<usize>();
+            self.octets = octets(&self.kept);
+            if self.octets > self.most_octets {
+                self.kept.sort_unstable_by(first);
+                let mut left = self.most_octets;
+                let fit = self.kept.iter().take_while(|f| {
+                    let rest = left.checked_sub(f.held());
+                    left = rest.unwrap_or_default();
+                    rest.is_some()
+                });
+                let fit = fit.count().max(1);
+                self.kept.truncate(fit);
+                self.kept.shrink_to(fit + fit / 2);
+                self.octets = octets(&self.kept);
+            }
             let kept: HashSet<u64> = self.kept.iter().map(|f| f.index).collect();
             self.cited.retain(|flow| kept.contains(flow));
             self.least = self.kept.last().map(|f| {

@@ -12,6 +12,7 @@ mod epoch;
 pub mod escape;
 pub mod evidence;
 mod few;
+mod held;
 mod html;
 pub mod json;
 mod mail;

@@ -765,6 +765,31 @@ fn a_redacted_report_names_nobody() {
 }
 
 #[test]
+fn a_list_stays_within_its_octets() {
+    let one = flow(
+        &record(0, "192.0.2.1:9", "192.0.2.2:25"),
+        &DialogRecord::default(),
+        None,
+    );
+    let mut flows = FlowList::with_room_for(1_000, 20 * one.held());
+    for index in 0..100 {
+        let another = super::model::Flow {
+            index,
+            ..one.clone()
+        };
+        // Findings name the last ten.
+        flows.push(another, index >= 90);
+    }
+    let report = build(Parts {
+        flows,
+        ..Parts::default()
+    });
+    let listed: Vec<u64> = report.flows.iter().map(|f| f.index).collect();
+    let want: Vec<u64> = (0..10).chain(90..100).collect();
+    assert_eq!((listed, report.totals.flows_omitted), (want, 80));
+}
+
+#[test]
 fn a_flow_is_shown_only_where_it_may_find_a_place() {
     let one = flow(
         &record(0, "192.0.2.1:9", "192.0.2.2:25"),
@@ -799,7 +824,7 @@ fn a_flow_is_shown_only_where_it_may_find_a_place() {
             [(true, 6, true), (true, 99, true)],
         ),
     ] {
-        let mut flows = FlowList::with_room_for(4);
+        let mut flows = FlowList::with_room_for(4, usize::MAX);
         for index in 1..=few {
             #[allow(clippy::cast_precision_loss)]
             let duration = index as f64;

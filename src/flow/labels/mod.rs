@@ -143,9 +143,11 @@ pub const MAX_UNACKED_IN_ALL: usize = 1 << 25;
 /// Follows conversations as Wireshark tells them apart, and labels their segments.
 ///
 /// Conversations are told apart by addresses and ports alone: VLANs and tunnels do not count, as they do not there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LabelTracker {
     conversations: HashTable<Box<Conversation>>,
+    /// Conversations, and segments that wait for their acknowledgement, that are remembered at most.
+    most: (usize, usize),
     next_stream: u64,
     /// Segments and quoted segments taken; orders conversations by their last use.
     clock: u64,
@@ -153,11 +155,36 @@ pub struct LabelTracker {
     forgotten: u64,
 }
 
+impl Default for LabelTracker {
+    fn default() -> Self {
+        Self::within(usize::MAX)
+    }
+}
+
 impl LabelTracker {
     /// One that has seen nothing yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// One that remembers no more than fits into so many octets, about, nor more than [`MAX_CONVERSATIONS`] and [`MAX_UNACKED_IN_ALL`].
+    #[must_use]
+    pub fn within(octets: usize) -> Self {
+        let conversations = octets / 2 / (size_of::<Conversation>() + 64);
+        // Lists grow by doubling.
+        let unacked = octets / 2 / (2 * size_of::<u64>());
+        Self {
+            conversations: HashTable::new(),
+            most: (
+                conversations.clamp(1_000, MAX_CONVERSATIONS),
+                unacked.clamp(1_000, MAX_UNACKED_IN_ALL),
+            ),
+            next_stream: 0,
+            clock: 0,
+            unacked: 0,
+            forgotten: 0,
+        }
     }
 
     /// Conversations forgotten to keep within the limits. From the first of them on, stream numbers and labels may differ from
@@ -252,7 +279,8 @@ impl LabelTracker {
 
     /// Forgets the half of the conversations that has been silent longest, where there are too many.
     fn keep_within_limits(&mut self) {
-        if self.conversations.len() < MAX_CONVERSATIONS && self.unacked < MAX_UNACKED_IN_ALL {
+        let (conversations, unacked) = self.most;
+        if self.conversations.len() < conversations && self.unacked < unacked {
             return;
         }
         let mut used: Vec<u64> = self.conversations.iter().map(|c| c.last_used).collect();

@@ -19,7 +19,7 @@ use super::netbios::Span;
 use super::octets::{array, u8_at};
 use super::recognise::{Guess, Opening, Start, either};
 use super::smb::session::stats;
-use super::{Dialog, DialogRecord, DurationStats, Exchange, Interest, Piece, Said};
+use super::{Dialog, DialogRecord, DurationStats, Exchange, Interest, Piece, Said, room};
 use crate::net::{Direction, FrameNo, Sketch, Timestamp};
 
 /// Octets of the common header.
@@ -423,6 +423,16 @@ impl Dialog for RpcDialog {
 
     fn copy(&self) -> Box<dyn Dialog> {
         Box::new(self.clone())
+    }
+
+    fn held(&self) -> usize {
+        let session = &self.session;
+        size_of::<Self>()
+            + room::<Call>(session.calls.len())
+            + room::<Tally>(session.tallies.len())
+            + room::<Said>(session.said.capacity())
+            + room::<RpcInterface>(session.record.interfaces.capacity())
+            + session.exchanges.held()
     }
 
     fn finish(self: Box<Self>, _ended: Timestamp) -> DialogRecord {

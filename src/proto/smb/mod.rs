@@ -103,6 +103,11 @@ impl Dialog for SmbDialog {
         Box::new(self.clone())
     }
 
+    fn held(&self) -> usize {
+        let walkers = self.walkers.iter().map(Walker::held).sum::<usize>();
+        size_of::<Self>() + walkers + self.session.held()
+    }
+
     fn finish(self: Box<Self>, ended: Timestamp) -> DialogRecord {
         let lost = self.framers.iter().map(|framer| framer.lost).sum();
         let omitted = self.walkers.iter().map(|walker| walker.omitted).sum();

@@ -15,7 +15,7 @@ use super::status::NtStatus;
 use crate::net::{Direction, FrameNo, Sketch, Timestamp};
 use crate::proto::exchanges::Exchanges;
 use crate::proto::netbios::Span;
-use crate::proto::{DialogRecord, DurationStats, Exchange, Said, SmbCommand, SmbRecord};
+use crate::proto::{DialogRecord, DurationStats, Exchange, Said, SmbCommand, SmbRecord, room};
 
 /// Requests under way that are remembered; a server grants no more than 8,192 credits (MS-SMB2 section 3.3.1.1).
 pub const MAX_OUTSTANDING: usize = 8_192;
@@ -267,6 +267,16 @@ pub struct Session {
 }
 
 impl Session {
+    /// Octets of memory that it holds beside itself, about.
+    pub(super) fn held(&self) -> usize {
+        room::<Said>(self.said.capacity())
+            + room::<(Key, Pending)>(self.pending.len())
+            + room::<Tally>(self.tallies.len())
+            + room::<SmbCommand>(self.record.commands.len())
+            + self.trees.len() * size_of::<(u32, u8)>()
+            + self.exchanges.held()
+    }
+
     /// A message has ended.
     pub fn message(&mut self, direction: Direction, span: Span, units: &[Unit]) {
         for unit in units {

@@ -5,6 +5,7 @@
 //! Never:  keeps more than [`MAX_KEPT`] octets at a time, or more than [`MAX_UNITS`] units
 
 use super::records::{MAX_KEPT, Unit, unit, wanted};
+use crate::proto::room;
 
 /// Elements of one compound that are followed; clients chain three or four.
 pub const MAX_UNITS: usize = 1024;
@@ -29,6 +30,12 @@ pub struct Walker {
 }
 
 impl Walker {
+    /// Octets of memory that it holds beside itself, about.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.kept.capacity() + room::<Unit>(self.units.capacity())
+    }
+
     /// A message of `length` octets begins.
     pub fn begin(&mut self, length: u32) {
         self.length = length as usize;

@@ -48,6 +48,11 @@ impl PhaseTime {
         }
     }
 
+    /// Octets of memory that it holds beside itself.
+    pub(super) fn held(&self) -> usize {
+        self.spans.capacity() * size_of::<SmtpSpan>()
+    }
+
     fn stats(&self) -> DurationStats {
         let mut sorted: Vec<Duration> = self.spans.iter().map(|span| span.whole).collect();
         sorted.sort_unstable();

@@ -19,7 +19,7 @@ use crate::proto::tls::{self, Kind, Mark, Outline, Record};
 use crate::proto::turns::{Turn, TurnTaker, length};
 use crate::proto::{
     Dialog, DialogRecord, Exchange, Interest, Piece, Said, SmtpMessage, SmtpPhase, SmtpRecord,
-    SmtpRefusal, SmtpStep,
+    SmtpRefusal, SmtpStep, room,
 };
 
 /// Octets kept of a line. A command has 512 at most, with extensions some more (RFC 5321 section 4.5.3.1).
@@ -1225,6 +1225,21 @@ impl Dialog for Session {
 
     fn copy(&self) -> Box<dyn Dialog> {
         Box::new(self.clone())
+    }
+
+    fn held(&self) -> usize {
+        let record = &self.record;
+        let hops = record.messages.iter().map(|m| m.hops.capacity()).sum();
+        let phases = self.phases.values().map(PhaseTime::held).sum::<usize>();
+        size_of::<Self>()
+            + room::<Said>(self.said.capacity())
+            + room::<Exchange>(self.exchanges.capacity())
+            + room::<Pending>(self.pending.capacity())
+            + room::<SmtpStep>(record.steps.capacity())
+            + room::<SmtpMessage>(record.messages.capacity())
+            + room::<Hop>(hops)
+            + room::<SmtpRefusal>(record.refusals.capacity())
+            + phases
     }
 
     fn finish(mut self: Box<Self>, _ended: Timestamp) -> DialogRecord {
