@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::trace::{self, Groups, Trace, ip_field, percent, plural, retransmit_line};
-use super::{Detector, Finding, Limited, Seen, Severity};
+use super::{Detector, Finding, Limited, Seen, Severity, spoilt};
 use crate::flow::EventKind;
 use crate::net::Direction;
 
@@ -261,15 +261,16 @@ impl Detector for Checksums {
             }
             let told = p.wrong_then_good > 0 || p.repeats_bad > 0 || p.wrong >= 2;
             if p.wrong > 0 && p.good > 0 && told && p.beside_sender == 0 {
+                let share = p.wrong as f64 / p.frames.max(1) as f64;
                 let f = p.healed_trace.clone().finding(
                     "checksum.corruption-on-path",
-                    Severity::Warning,
+                    spoilt(share).max(Severity::Warning),
                     if p.wrong_then_good > 0 { 0.95 } else { 0.8 },
                     format!(
                         "{} of {} from {from} to {to} ({}) arrived with a wrong checksum{}",
                         p.wrong,
                         plural(p.frames, "packet"),
-                        percent(p.wrong as f64 / p.frames.max(1) as f64),
+                        percent(share),
                         if p.wrong_then_good > 0 {
                             "; good copies followed"
                         } else {

@@ -7,14 +7,17 @@
 
 use std::net::IpAddr;
 
-use super::trace::{Groups, Trace, plural, span, times};
-use super::{Detector, Finding, Limited, Seen, Severity};
+use super::trace::{Groups, Trace, percent, plural, span, times};
+use super::{Detector, Finding, Limited, Seen, Severity, spoilt};
 use crate::flow::{Cause, EventKind};
 use crate::net::Direction;
 
 #[derive(Default)]
 struct Pair {
+    /// Segments with payload that came to a capture beside their receiver; of these, those that it passed over, and those that it never took.
+    segments: u64,
     passed_over: u64,
+    never_taken: u64,
     /// The snap length cut segments of these flows: their checksums cannot be told.
     cut: bool,
     seconds: f64,
@@ -49,6 +52,7 @@ impl Detector for Host {
                 "arrived here whole, with a good checksum,"
             };
             if seen.flow.is_beside_sender(direction.reverse()) {
+                p.segments += h.data_segments;
                 let events = f.events.iter().filter(|e| e.direction == direction);
                 for e in events {
                     if let EventKind::NotTaken { of } = e.kind {
@@ -72,6 +76,7 @@ impl Detector for Host {
                     .collect();
                 for r in stuck {
                     p.passed_over += 1;
+                    p.never_taken += 1;
                     p.trace.flow(f, r.time, r.time);
                     p.trace.proof(f, r.frame, || {
                         format!(
@@ -107,13 +112,20 @@ impl Detector for Host {
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((from, to), p) in self.pairs.take() {
             if p.passed_over >= 3 {
+                let share = p.passed_over as f64 / p.segments.max(1) as f64;
                 let mut f = p.trace.finding(
                     "host.arrived-not-acknowledged",
-                    Severity::Critical,
+                    if p.never_taken > 0 {
+                        Severity::Critical
+                    } else {
+                        spoilt(share)
+                    },
                     if p.cut { 0.6 } else { 0.9 },
                     format!(
-                        "{} from {from} reached {to}{}, and {to} did not take them: they were lost inside that host",
-                        plural(p.passed_over, "segment"),
+                        "{} of {} from {from} ({}) reached {to}{}, and {to} did not take them: they were lost inside that host",
+                        p.passed_over,
+                        plural(p.segments, "segment"),
+                        percent(share),
                         if p.cut { "" } else { " whole and with good checksums" }
                     ),
                 );
@@ -126,7 +138,7 @@ impl Detector for Host {
                 f.subject = Some(to);
                 f.peer = Some(from);
                 f.seconds_lost = (p.seconds > 0.0).then_some(p.seconds);
-                f.measures = vec![("count", p.passed_over as f64)];
+                f.measures = vec![("share", share), ("count", p.passed_over as f64)];
                 out.push(f);
             }
             if p.waits >= ENOUGH_WAITS && p.waited >= 0.2 {

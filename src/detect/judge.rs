@@ -256,6 +256,19 @@ pub fn judge(mut findings: Vec<Finding>) -> Vec<Finding> {
     ordered(findings, &behind)
 }
 
+/// How much it hurts that a host passes over, or the path damages, this share of the segments. From one in a hundred on a sender that goes by
+/// losses stands still more than it sends.
+#[must_use]
+pub fn spoilt(share: f64) -> Severity {
+    if share >= 0.01 {
+        Severity::Critical
+    } else if share >= 0.001 {
+        Severity::Warning
+    } else {
+        Severity::Info
+    }
+}
+
 /// Findings of two captures in the same order. Each segment has one fate there, so that what is told of some is no consequence of what is
 /// told of others.
 #[must_use]

@@ -33,7 +33,7 @@ mod trace;
 mod wait;
 mod window;
 
-pub use judge::{consequences, judge, rank};
+pub use judge::{consequences, judge, rank, spoilt};
 pub use trace::{FILTER_FLOWS, filter, most_groups, percent, plural, span, times};
 
 use std::net::IpAddr;

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::super::fate::{Event, EventKind, Fate};
-use super::{ORDER_SHARE, Way, share};
-use crate::detect::{Finding, Severity, percent, plural};
+use super::{Way, share};
+use crate::detect::{Finding, Severity, percent, plural, spoilt};
 
 impl Way<'_> {
     #[allow(clippy::cast_precision_loss)]
@@ -66,10 +66,10 @@ impl Way<'_> {
             };
             let mut f = self.finding(
                 "checksum.corruption-on-path",
-                if unseen > 0 || share(n, sent) >= ORDER_SHARE {
+                if unseen > 0 {
                     Severity::Critical
                 } else {
-                    Severity::Warning
+                    spoilt(share(n, sent)).max(Severity::Warning)
                 },
                 if left_unfilled { 0.85 } else { 0.97 },
                 format!(

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use super::super::fate::{Event, EventKind, Events, Fate};
 use super::super::{Compared, Ground, Joined};
-use super::{ENOUGH, LOSS_SHARE, MAX_PROOF, Way, is_syn, share};
-use crate::detect::{Evidence, Finding, Severity, percent, plural, span};
+use super::{ENOUGH, MAX_PROOF, Way, is_syn, share};
+use crate::detect::{Evidence, Finding, Severity, percent, plural, span, spoilt};
 use crate::net::{Direction, FrameRef};
 
 /// Share from which even one or two segments are worth a word.
@@ -29,7 +29,7 @@ impl Way<'_> {
         let events = self.events(|k| k == EventKind::Fate(Fate::Refused));
         let mut f = self.finding(
             "host.arrived-not-acknowledged",
-            if part >= LOSS_SHARE { Severity::Warning } else { Severity::Info },
+            spoilt(part),
             0.95,
             format!(
                 "{} of {} ({}) from {from} came whole to the capture beside {to}, which did not take them: lost inside {to}, not on the path",
