@@ -254,6 +254,7 @@ fn host_rows() -> Vec<Row> {
             quiet().facts(CLIENT, FULL_DUPLEX),
         ),
         ("link-errors", on(corruption(6)), on(corruption(1))),
+        ("host-discards", on(passed_over(6)), on(corruption(6))),
         (
             "local-bind",
             quiet().facts(CLIENT, &queue_error("441 4.4.1 Error encountered while communicating with primary target IP address: Failed to connect. Winsock error code: 10013")),

@@ -733,6 +733,15 @@ fn fill(text: &str, subject: Option<IpAddr>, peer: Option<IpAddr>, cited: &[&Fin
     text.replace("{subject}", &name(subject, "<host>"))
         .replace("{peer}", &name(peer, "<other host>"))
         .replace("{port}", &port)
+        // Of a prefix that is the other host alone.
+        .replace(
+            "{bits}",
+            if peer.is_some_and(|peer| peer.is_ipv6()) {
+                "128"
+            } else {
+                "32"
+            },
+        )
 }
 
 /// How to find out what decides over steps on `host`: its system, or its Exchange.

@@ -91,7 +91,7 @@ pub enum On {
 pub struct RuleStep {
     /// Where.
     pub on: On,
-    /// Command or action, with `{subject}`, `{peer}`, `{port}` to fill in.
+    /// Command or action, with `{subject}`, `{peer}`, `{port}`, `{bits}` to fill in.
     pub command: String,
     /// What to expect.
     pub expect: String,

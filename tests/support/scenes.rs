@@ -173,6 +173,25 @@ pub fn corruption(count: usize) -> Scene {
     of(convo.close(C2S))
 }
 
+/// Segments that arrive whole beside their receiver, which asks for each until it comes again.
+pub fn passed_over(count: usize) -> Scene {
+    let mut convo = to(80).rtt_us(20_000, 100).handshake();
+    for n in 0..count {
+        convo = convo.send(C2S, &[n as u8; 1_000]);
+        let missing = convo.next_seq(C2S).wrapping_sub(1_000);
+        convo = convo.lost();
+        for _ in 0..3 {
+            convo = convo.send(C2S, &[1; 1_000]).ack(S2C);
+        }
+        convo = convo
+            .wait_ms(20)
+            .send(C2S, &[n as u8; 1_000])
+            .with(|p| p.seq = missing)
+            .ack(S2C);
+    }
+    of(convo.close(C2S))
+}
+
 /// A transfer under which full-size segments never pass while small ones do.
 pub fn black_hole(mss: u16, small: bool) -> Scene {
     let convo = to(80).mss(mss).handshake();
