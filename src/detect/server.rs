@@ -121,11 +121,8 @@ impl Detector for Slow {
             s.late(d.rpc.is_some().then_some(e.name.as_str()), held);
             s.trace.flow(f, e.requested, answered);
             s.trace.proof(f, e.request_frame, || {
-                if held.acknowledged {
-                    format!("{}, acknowledged at once", e.name)
-                } else {
-                    e.name.clone()
-                }
+                let acknowledged = wait::acknowledgement(held.acknowledged, held.acked_after);
+                format!("{}{acknowledged}", e.name)
             });
             if let Some(frame) = e.answer_frame {
                 s.trace.proof(f, frame, || {
@@ -249,6 +246,7 @@ mod tests {
                     Held {
                         seconds,
                         acknowledged,
+                        acked_after: None,
                     },
                 );
             }

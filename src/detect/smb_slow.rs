@@ -114,11 +114,7 @@ impl Detector for Slow {
                     format!(
                         "{} request{}",
                         e.name,
-                        if held.acknowledged {
-                            ", acknowledged at once"
-                        } else {
-                            ""
-                        }
+                        wait::acknowledgement(held.acknowledged, held.acked_after)
                     )
                 });
                 if let Some(frame) = e.answer_frame {

@@ -116,12 +116,16 @@ fn leaves_last_words(f: &FlowRecord) -> bool {
         && f.half(Direction::ServerToClient).unacked_octets < LAST_WORDS
 }
 
-/// A 421 that names a timer.
-fn named_timer(smtp: &SmtpRecord) -> Option<(FrameNo, String)> {
-    smtp.refusals
+/// A 421 that names a timer: its frame and words, and after how many seconds in which the client owed the next word.
+fn named_timer(smtp: &SmtpRecord) -> Option<(FrameNo, String, f64)> {
+    let r = smtp
+        .refusals
         .iter()
-        .find(|r| smtp_reply::topic(&r.verb, r.code, r.enhanced, &r.text) == Topic::Timer)
-        .map(|r| (r.frame, words(r.code, r.enhanced, &r.text)))
+        .find(|r| smtp_reply::topic(&r.verb, r.code, r.enhanced, &r.text) == Topic::Timer)?;
+    let before = smtp.steps.iter().filter_map(|s| s.replied);
+    let last = before.filter(|replied| *replied < r.time).max();
+    let silence = last.map_or(0.0, |last| r.time.seconds_since(last));
+    Some((r.frame, words(r.code, r.enhanced, &r.text), silence))
 }
 
 impl Detector for Endings {
@@ -166,10 +170,10 @@ impl Detector for Endings {
             encrypted: established,
             pending: f.close.with_data_pending && !leaves_last_words(f),
         };
-        let found = if let Some((frame, reply)) = by_word {
+        let found = if let Some((frame, reply, seconds)) = by_word {
             Some((
                 Ending::Timer {
-                    seconds: last.idle,
+                    seconds,
                     which: "reply",
                 },
                 Some(frame),
@@ -190,7 +194,9 @@ impl Detector for Endings {
             return;
         };
         g.count += 1;
-        g.outstanding += u64::from(outstanding || last.pending);
+        // On its way behind a 421 is that reply itself.
+        let waited = outstanding || (last.pending && reply.is_empty());
+        g.outstanding += u64::from(waited);
         g.by_server += u64::from(last.by == Some(Side::Server) || !reply.is_empty());
         g.resets += u64::from(last.how == End::Reset);
         g.middlebox += u64::from(f.close.reset_by_middlebox);
@@ -201,7 +207,9 @@ impl Detector for Endings {
         );
         *g.phases.entry(at).or_default() += 1;
         let progress = smtp.steps.iter().rev().find_map(|s| s.replied);
-        g.seconds += f.end.seconds_since(progress.unwrap_or(f.start)).max(0.0);
+        if waited || !matches!(ending, Ending::Timer { .. }) {
+            g.seconds += f.end.seconds_since(progress.unwrap_or(f.start)).max(0.0);
+        }
         if let Ending::Timer { seconds, which } = ending {
             (g.timer, g.which) = (seconds, which);
         }
@@ -306,10 +314,19 @@ impl Detector for Endings {
             };
             let summary = if g.which == "reply" {
                 format!(
-                    "{} ended {} with {}",
+                    "{} ended {} with {}{}",
                     key.0,
                     plural(g.count, "session"),
-                    g.reply
+                    g.reply,
+                    if g.outstanding == 0 && g.timer > 0.0 {
+                        format!(
+                            ", after {} had said nothing for {}: nothing was left to be answered",
+                            key.1,
+                            span(g.timer)
+                        )
+                    } else {
+                        String::new()
+                    }
                 )
             } else {
                 format!(
@@ -372,7 +389,7 @@ impl Group {
             .finding(id, severity, confidence, summary);
         f.subject = Some(key.0);
         f.peer = Some(key.1);
-        f.seconds_lost = Some(self.seconds);
+        f.seconds_lost = (self.seconds > 0.0).then_some(self.seconds);
         f.measures = vec![
             ("count", self.count as f64),
             ("seconds", self.seconds),

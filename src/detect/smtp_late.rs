@@ -150,6 +150,7 @@ impl Server {
                         text: step.text.clone(),
                         seconds: held.seconds,
                         acknowledged: held.acknowledged,
+                        acked_after: held.acked_after,
                         authenticated,
                         after_refusal: refused,
                         inferred: step.inferred,
@@ -396,14 +397,8 @@ fn add(trace: &mut Trace, late: &[Late]) {
             &l.verb
         };
         trace.cite(l.place, l.frame, || {
-            format!(
-                "{verb}{}",
-                if l.acknowledged {
-                    ", acknowledged at once"
-                } else {
-                    ""
-                }
-            )
+            let acknowledged = wait::acknowledgement(l.acknowledged, l.acked_after);
+            format!("{verb}{acknowledged}")
         });
         trace.cite(l.place, l.reply_frame, || {
             let reply = l.code.map_or_else(

@@ -38,6 +38,7 @@ pub(super) struct Late {
     pub(super) text: String,
     pub(super) seconds: f64,
     pub(super) acknowledged: bool,
+    pub(super) acked_after: Option<f64>,
     pub(super) authenticated: bool,
     /// Whether something had been refused in this session before.
     pub(super) after_refusal: bool,
@@ -254,6 +255,7 @@ mod tests {
                 text: String::new(),
                 seconds,
                 acknowledged: true,
+                acked_after: None,
                 authenticated: false,
                 after_refusal: list[..n].iter().any(|(_, code, _)| *code >= 400),
                 inferred: false,

@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use super::Seen;
+use super::trace::span;
 use crate::flow::FlowRecord;
 use crate::net::{Direction, Endpoint, Timestamp};
 
@@ -16,6 +17,8 @@ pub(super) const LATE: f64 = 0.5;
 pub(super) const LATE_ROUND_TRIPS: f64 = 5.0;
 /// An acknowledgement may be held back so long (RFC 9293 section 3.8.6.3 allows 500 ms; stacks take 40 to 200).
 const DELAYED_ACK: f64 = 0.2;
+/// What an acknowledgement may take beyond the round trip and still come at once.
+const AT_ONCE: f64 = 0.05;
 
 /// A request, as far as its way to the server matters.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +38,17 @@ pub(super) struct Held {
     pub(super) seconds: f64,
     /// Whether the request was seen acknowledged before the answer.
     pub(super) acknowledged: bool,
+    /// Seconds until then; `None` where that was at once: within the round trip and what a busy host may take.
+    pub(super) acked_after: Option<f64>,
+}
+
+/// What the proof of a late answer says of its request's acknowledgement: nothing where none was seen.
+pub(super) fn acknowledgement(acknowledged: bool, after: Option<f64>) -> String {
+    match after {
+        _ if !acknowledged => String::new(),
+        Some(seconds) => format!(", acknowledged {} later", span(seconds)),
+        None => ", acknowledged at once".to_owned(),
+    }
 }
 
 /// Least round trip between the capture point and the end that is asked, in seconds.
@@ -113,6 +127,7 @@ pub(super) fn held(
     Some(Held {
         seconds: (answered.seconds_since(from) - network - stalled).max(0.0),
         acknowledged: taken.is_some() || request.queued,
+        acked_after: taken.filter(|taken| *taken > round_trip + AT_ONCE),
     })
 }
 
