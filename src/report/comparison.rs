@@ -618,7 +618,7 @@ fn verdict(report: &Report, compared: &Compared) -> Verdict {
         )
     } else if lost == 0 {
         format!(
-            "All {} of {} that left one side came to the other, whole and in time.",
+            "All {} of {} that left one side came to the other, whole and in time. What servers and clients said is judged by tcptriage analyze.",
             plural(matched, "segment", "segments"),
             plural(common, "connection", "connections")
         )

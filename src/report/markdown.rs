@@ -164,7 +164,7 @@ fn harmless(view: &View<'_>, out: &mut dyn Write) -> io::Result<()> {
     if harmless.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\n## Worth knowing, harms nobody\n")?;
+    writeln!(out, "\n## Worth knowing\n")?;
     for (_, finding) in harmless.iter().take(FINDINGS) {
         writeln!(
             out,

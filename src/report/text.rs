@@ -343,7 +343,7 @@ impl Page<'_> {
         if harmless.is_empty() {
             return Ok(());
         }
-        self.heading("Worth knowing, harms nobody")?;
+        self.heading("Worth knowing")?;
         for (number, finding) in harmless.iter().take(FINDINGS_IN_FULL) {
             self.finding_in_short(view, *number, finding)?;
         }
