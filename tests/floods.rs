@@ -193,6 +193,21 @@ fn pairs<W: Write>(n: u64, dump: &mut Dump<W>) {
     }
 }
 
+/// Connections whose first segment with data is lost, with ten full ones behind the hole.
+fn waiting<W: Write>(n: u64, dump: &mut Dump<W>) {
+    let server = (SERVER, 25);
+    for i in 0..n {
+        let client = client(i);
+        dump.segment(client, server, Control(1, 0, SYN as u8, &[]), &[]);
+        let both = Control(1, 2, (SYN | ACK) as u8, &[]);
+        dump.segment(server, client, both, &[]);
+        for n in 1..=10 {
+            let behind = Control(2 + n * 1_400, 2, ACK as u8, &[]);
+            dump.segment(client, server, behind, &[b'x'; 1_400]);
+        }
+    }
+}
+
 /// A scan: one SYN to each port of hosts one after the other.
 fn scan<W: Write>(n: u64, dump: &mut Dump<W>) {
     for i in 0..n {
@@ -394,6 +409,14 @@ const FLOODS: &[Flood] = &[
         most: 2_000,
         make: pcap!(half_open),
         tells: "octets were sent again with other contents",
+    },
+    Flood {
+        name: "segments behind a hole",
+        some: 1_000,
+        full: 100_000,
+        most: 2_000,
+        make: pcap!(waiting),
+        tells: "",
     },
     Flood {
         name: "pairs of hosts",
@@ -602,6 +625,7 @@ fn floods_are_counted_and_not_kept() {
 fn what_is_asked_of_memory_is_kept() {
     // In numbers of which each would hold more by far.
     let rows = [
+        ("segments behind a hole", 3_000),
         ("SYNs", 150_000),
         ("half-open flows with overlaps", 30_000),
         ("pairs of hosts", 40_000),
@@ -612,7 +636,8 @@ fn what_is_asked_of_memory_is_kept() {
     let mut wrong = Vec::new();
     for (name, some) in rows {
         let flood = FLOODS.iter().find(|f| f.name == name).unwrap();
-        let frames = (flood.make)(if full { flood.full } else { some }, &path);
+        let number = if full { flood.full } else { some };
+        let frames = (flood.make)(number, &path);
         for megabytes in [128, 256, 512, 1_024] {
             let most = format!("{megabytes}M");
             let (report, held, took) = run(&path, &["--max-memory", &most]);
@@ -620,11 +645,14 @@ fn what_is_asked_of_memory_is_kept() {
                 println!("{name} within {most}: {took:.1} s, {} MB", held / 1_000_000);
             }
             let totals = &report["totals"];
-            let counted = totals["frames"].as_u64() == frames;
-            let listed = report["flows"].as_array().unwrap().len() as u64;
-            let told = totals["flows"] == listed + totals["flows_omitted"].as_u64().unwrap();
+            // None is cut in two: its segments come one behind the other.
+            let counted = totals["frames"].as_u64() == frames && totals["flows"] == number;
+            let notes = report["notes"].to_string();
+            let told = full || notes.contains("to stay within the limits of memory");
             if held > megabytes * 1_000_000 || !counted || !told {
-                wrong.push(format!("{name} within {most}: {held} octets, {totals}"));
+                wrong.push(format!(
+                    "{name} within {most}: {held} octets, {totals}, {notes}"
+                ));
             }
             if !full {
                 break;

@@ -107,7 +107,7 @@ pub(crate) struct Reading {
     /// Threads to work with; 1 reads and analyses in turn [default: as many as keep all processors at work]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Stay below this much memory: 500M, 2GiB; 128M or more. Where that is scarce, fewer flows are followed and listed, which the report says
+    /// Stay below this much memory: 500M, 2GiB; 200M or more. Where that is scarce, fewer flows are followed and listed, which the report says
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     max_memory: Option<u64>,
 }

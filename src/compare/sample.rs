@@ -268,6 +268,8 @@ pub fn relate(left: &Sample, right: &Sample) -> Relation {
         }
     }
     connections.retain(|_, shown| shown.weight[0] > 0 && shown.weight[1] > 0);
+    // Few or none are left where two captures have little in common, and there may be two thousand such pairs.
+    connections.shrink_to_fit();
     let (mut of_views, mut of_parts) = (0, 0);
     for (connection, shown) in &mut connections {
         shown.twice = twice.get(connection).copied().unwrap_or_default();

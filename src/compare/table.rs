@@ -365,6 +365,12 @@ impl View {
         }
     }
 
+    /// Connections held.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
     /// TCP segments held.
     #[must_use]
     pub fn segments(&self) -> usize {

@@ -461,7 +461,9 @@ impl FlowTable {
         let crowded = self.taken > self.limits.octets / 8
             || self.find.len() > self.limits.flows
             || self.full * self.each
-                + self.find.len().saturating_sub(self.full) * (PLACE + size_of::<Lone>())
+                + self.past * (PLACE + size_of::<Past>())
+                + self.find.len().saturating_sub(self.full + self.past)
+                    * (PLACE + size_of::<Lone>())
                 > self.limits.octets;
         let due = self.since_check >= 256
             || (self.full >= self.limits.many()

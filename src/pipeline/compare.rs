@@ -18,7 +18,6 @@ use crate::report::comparison;
 use crate::report::model::Report;
 
 use super::know::Knowledge;
-use super::memory::beside_itself;
 use super::plan::Plan;
 use super::read;
 use super::{Error, Settings};
@@ -48,7 +47,7 @@ pub type Captures<'a> = &'a [String];
 fn read_both(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Both, Error> {
     let limits = settings
         .max_memory
-        .map_or_else(Limits::default, |most| Limits::within(beside_itself(most)));
+        .map_or_else(Limits::default, |most| Limits::within(most / 3 * 2));
     let mut both = Both {
         views: [View::default(), View::default()],
         captures: Vec::new(),
@@ -83,9 +82,11 @@ fn read_both(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Both, Erro
         }
         if seen.full().is_some() {
             both.notes.push(format!(
-                "the {} side was compared up to its {}th segment only: there was no room for more; --max-memory gives more, --filter needs less",
+                "the {} side was compared up to its {}th segment only, with {} connections: there was no room for more; --max-memory gives more, \
+                 --filter needs less",
                 if place == 0 { "left" } else { "right" },
-                seen.segments()
+                seen.segments(),
+                seen.connections()
             ));
         }
         if let Some(view) = both.views.get_mut(place) {

@@ -183,7 +183,7 @@ impl Run {
     /// # Errors
     /// Where a file that the settings name cannot be read.
     pub fn new(settings: &Settings, speak_from: Severity, keep_ended: bool) -> Result<Self, Error> {
-        let shares = Shares::of(settings);
+        let shares = Shares::of_live(settings);
         let limits = Limits {
             flows: MAX_FLOWS,
             octets: settings.max_memory.map_or(MAX_OCTETS, |_| shares.under_way),
@@ -196,9 +196,10 @@ impl Run {
             followed: Followed::default(),
             tracker: Tracker::watched(
                 settings,
+                &shares,
                 limits,
                 MAX_LISTED,
-                Window::new(keep_ended, shares.detectors),
+                Window::new(keep_ended, shares),
             ),
             settings: settings.clone(),
             capture: 0,

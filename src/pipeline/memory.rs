@@ -8,7 +8,10 @@ use super::Settings;
 use crate::flow::Limits;
 
 /// What the program itself takes, with batches on their way between two threads.
-const FIXED: u64 = 80 << 20;
+const FIXED: u64 = 84 << 20;
+
+/// Least memory that is kept to.
+const LEAST: u64 = 200_000_000;
 
 /// For so many octets of memory there may be a thread, beyond two: batches on their way to it take a twelfth of that.
 const THREAD: u64 = 128 << 20;
@@ -25,6 +28,18 @@ const SPAN: usize = 128;
 /// Flows remembered for the logs of servers where memory is no concern.
 const MAX_SPANS: usize = 1_000_000;
 
+/// Octets for relations of captures where memory is no concern.
+const RELATIONS: u64 = 512 << 20;
+
+/// Octets of flows that a live run remembers where memory is no concern.
+const WINDOW: u64 = 64 << 20;
+
+/// Octets of two connections whose view is remembered, in maps that double.
+const OWNERS: usize = 128;
+
+/// Connections whose view is remembered where memory is no concern.
+const MAX_OWNERS: usize = 500_000;
+
 /// What the parts of a run may hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Shares {
@@ -34,12 +49,19 @@ pub(super) struct Shares {
     pub(super) listed: usize,
     /// Flows that logs are joined with.
     pub(super) spans: usize,
+    /// Octets of what is known of connections that two captures show, of all pairs of captures.
+    pub(super) relations: usize,
+    /// Connections whose view is remembered, twice over.
+    pub(super) owners: usize,
+    /// Octets of flows that a live run remembers to tell what is wrong now, and as many of those that it lists for a period.
+    pub(super) window: usize,
     /// How much detectors keep, of what they keep where memory is no concern.
     pub(super) detectors: f64,
 }
 
 impl Shares {
-    /// Two fifths go to flows under way, and a fifth each to those that are listed, to detectors, and to the findings that these make.
+    /// Two sixths go to flows under way, and one each to those that are listed (with the ends that logs are joined with), to detectors, to the
+    /// findings that these make, and to what only some runs keep: relations of captures, or what a live run tells of its last minutes.
     #[allow(clippy::cast_precision_loss)]
     pub(super) fn of(settings: &Settings) -> Self {
         let octets = |octets: u64| usize::try_from(octets).unwrap_or(usize::MAX);
@@ -48,15 +70,37 @@ impl Shares {
                 under_way: Limits::default().octets,
                 listed: octets(LISTED),
                 spans: MAX_SPANS,
+                relations: octets(RELATIONS),
+                owners: MAX_OWNERS,
+                window: octets(WINDOW),
                 detectors: 1.0,
             };
         };
-        let fifth = beside_itself(most) / 5;
+        let sixth = beside_itself(most) / 6;
+        let half = sixth / 2;
+        let (listed, spans) = if settings.logs.is_empty() {
+            (sixth, 0)
+        } else {
+            (half, half)
+        };
         Self {
-            under_way: octets(2 * fifth),
-            listed: octets(fifth.min(LISTED)),
-            spans: (octets(fifth / 2) / SPAN).min(MAX_SPANS),
-            detectors: (fifth as f64 / DETECTORS as f64).min(1.0),
+            under_way: octets(2 * sixth),
+            listed: octets(listed.min(LISTED)),
+            spans: (octets(spans) / SPAN).min(MAX_SPANS),
+            relations: octets(half.min(RELATIONS)),
+            owners: (octets(half) / OWNERS).min(MAX_OWNERS),
+            window: octets(half.min(WINDOW)),
+            detectors: (sixth as f64 / DETECTORS as f64).min(1.0),
+        }
+    }
+
+    /// The same for a live run, which has three sets of detectors: for the run, for the period, and for what is wrong now.
+    pub(super) fn of_live(settings: &Settings) -> Self {
+        let shares = Self::of(settings);
+        let sets = settings.max_memory.map_or(1.0, |_| 3.0);
+        Self {
+            detectors: shares.detectors / sets,
+            ..shares
         }
     }
 }
@@ -64,6 +108,18 @@ impl Shares {
 /// What is left of so much memory for what grows.
 pub(super) fn beside_itself(most: u64) -> u64 {
     most.saturating_sub(FIXED + most / 12).max(most / 4)
+}
+
+/// What is to be told where so little is given that it cannot be kept to.
+#[allow(clippy::cast_precision_loss)]
+pub(super) fn too_little(most: Option<u64>) -> Option<String> {
+    most.filter(|most| *most < LEAST).map(|most| {
+        format!(
+            "--max-memory {:.0}M is less than the program needs for itself ({}M): it has taken more, and follows and lists few flows",
+            most as f64 / 1e6,
+            LEAST / 1_000_000
+        )
+    })
 }
 
 /// How many threads there may be within so much memory.
@@ -83,6 +139,7 @@ mod tests {
             let most = megabytes * 1_000_000;
             let shares = Shares::of(&Settings {
                 max_memory: Some(most),
+                logs: vec!["mail.log".into()],
                 ..Settings::default()
             });
             #[allow(
@@ -91,10 +148,16 @@ mod tests {
                 clippy::cast_sign_loss
             )]
             let detectors = (shares.detectors * DETECTORS as f64) as u64;
-            // What detectors hold may be told in as many findings.
-            let sum = (shares.under_way + shares.listed + shares.spans * SPAN) as u64;
-            assert!(sum + 2 * detectors <= most, "{megabytes} MB: {shares:?}");
+            // What detectors hold may be told in as many findings; no run has captures to relate and a window.
+            let kept = shares.under_way + shares.listed + shares.spans * SPAN;
+            let related = shares.relations + shares.owners * OWNERS;
+            let sum = (kept + related.max(2 * shares.window)) as u64;
+            let room = beside_itself(most);
+            assert!(sum + 2 * detectors <= room, "{megabytes} MB: {shares:?}");
             assert!(shares.under_way > 0 && shares.listed > 0 && shares.detectors > 0.0);
+        }
+        for (most, told) in [(None, false), (Some(LEAST), false), (Some(LEAST - 1), true)] {
+            assert_eq!(too_little(most).is_some(), told, "{most:?}");
         }
         for (most, want) in [
             (None, usize::MAX),

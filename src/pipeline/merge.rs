@@ -17,13 +17,11 @@ use crate::decode::Undecoded;
 use crate::decode::{Note, NoteKind, OctetRef, Segment, SegmentBatch, TcpFlags, flow_hash};
 use crate::net::Timestamp;
 
+use super::memory::Shares;
 use super::plan::{Indexed, Plan};
 use super::read::{Lane, Read};
 use super::track::Followed;
 use super::{Error, Settings};
-
-/// Connections whose view is remembered, twice over: those not heard of while as many others were are forgotten.
-const MAX_OWNERS: usize = 500_000;
 
 /// Packets that are no TCP and are remembered, to know them again in another view.
 const MAX_NOTES: usize = 256;
@@ -121,7 +119,7 @@ impl<'a> Timeline<'a> {
             heads: Vec::new(),
             joined: false,
             names: Names::default(),
-            views: Views::new(plan),
+            views: Views::new(plan, Shares::of(settings).owners),
             frames: 0,
             read: Vec::new(),
             notes: Vec::new(),
@@ -404,8 +402,10 @@ struct Views<'a> {
     live: Vec<Live>,
     /// When each lane begins.
     firsts: Vec<Option<Timestamp>>,
-    /// Those heard of lately, and those before them.
+    /// Connections whose view is remembered: those heard of lately, and those before them. Those not heard of while so many others were are
+    /// forgotten.
     owners: [HashMap<u64, Owner>; 2],
+    most_owners: usize,
     forgotten: u64,
     said: Vec<(usize, Note)>,
     aside: Aside,
@@ -415,13 +415,14 @@ struct Views<'a> {
 }
 
 impl<'a> Views<'a> {
-    fn new(plan: &'a Plan) -> Self {
+    fn new(plan: &'a Plan, most_owners: usize) -> Self {
         let indices = |files: &[Indexed]| files.iter().map(|(index, _)| *index).collect();
         Self {
             relations: &plan.relations,
             live: vec![Live::NotYet; plan.lanes.len()],
             firsts: plan.lanes.iter().map(|lane| lane.first).collect(),
             owners: [HashMap::new(), HashMap::new()],
+            most_owners,
             forgotten: 0,
             said: Vec::new(),
             aside: Aside::default(),
@@ -528,7 +529,7 @@ impl<'a> Views<'a> {
 
     fn keep(&mut self, flow: u64, owner: Owner) {
         let [new, old] = &mut self.owners;
-        if new.len() >= MAX_OWNERS && !new.contains_key(&flow) {
+        if new.len() >= self.most_owners && !new.contains_key(&flow) {
             self.forgotten += old.len() as u64;
             *old = std::mem::take(new);
         }
@@ -687,8 +688,8 @@ impl<'a> Views<'a> {
         }
         if self.forgotten > 0 {
             all.push(format!(
-                "more than {MAX_OWNERS} connections were under way in captures that overlap: {} were forgotten, and may have gone on in another view",
-                self.forgotten
+                "more than {} connections were under way in captures that overlap: {} were forgotten, and may have gone on in another view",
+                self.most_owners, self.forgotten
             ));
         }
         all

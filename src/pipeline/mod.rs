@@ -199,6 +199,7 @@ fn conclude(
     let wanted = settings.some_only().then_some(read.frames);
     let mut notes = read.notes;
     notes.extend(tracked.notes);
+    notes.extend(memory::too_little(settings.max_memory));
     let last = read.captures.iter().filter_map(|(info, _)| info.last).max();
     let mut names = tracked.names;
     names.extend(

@@ -14,6 +14,7 @@ use crate::compare::{Clock, Relation, Sample, relate};
 use crate::net::Timestamp;
 
 use super::each::each;
+use super::memory::Shares;
 use super::read::Lane;
 use super::{Error, Settings};
 
@@ -22,6 +23,9 @@ pub(super) const MAX_LANES: usize = 64;
 
 /// Segments that the samples of all lanes keep together.
 const ROOM: usize = 1 << 20;
+
+/// Octets that a connection takes which both of two lanes show; each of the segments kept may be of another one.
+const RELATED: usize = 256;
 
 /// Segments of one lane that are looked at.
 const MOST_SEGMENTS: u64 = 2_000_000;
@@ -118,7 +122,9 @@ impl Plan {
 
     /// Finds out how the lanes belong together.
     fn relate(&mut self, settings: &Settings) {
-        let room = ROOM / self.lanes.len().max(1);
+        let lanes = self.lanes.len().max(1);
+        let pairs = (lanes * (lanes - 1) / 2).max(1);
+        let room = (ROOM / lanes).min(Shares::of(settings).relations / pairs / RELATED);
         let firsts: Vec<Option<Timestamp>> = self.lanes.iter().map(|lane| lane.first).collect();
         let numbered: Vec<(usize, &Planned)> = self.lanes.iter().enumerate().collect();
         let samples: Vec<Option<Sample>> = each(settings.threads(), numbered, |(n, lane)| {

@@ -81,10 +81,12 @@ pub fn segments(
     let room = settings.max_memory.map_or(usize::MAX, |most| {
         usize::try_from(beside_itself(most)).unwrap_or(usize::MAX)
     });
-    let mut judge = Judge::new(room);
-    // When a file is labelled, its flows are let go of already; verdicts are not.
-    let mut labels = LabelTracker::within(room / 2);
-    if Path::new(path).is_file() {
+    // When a file is labelled, its flows are let go of already; verdicts are not. What comes through a pipe holds all at once, and the rows.
+    let is_file = Path::new(path).is_file();
+    let part = if is_file { room / 2 } else { room / 4 };
+    let mut judge = Judge::new(part);
+    let mut labels = LabelTracker::within(part);
+    if is_file {
         read::one(settings, path, &mut |batch| {
             judge.push(batch);
             Ok(())
@@ -98,14 +100,13 @@ pub fn segments(
             verdicts: verdicts.omitted,
         });
     }
-    // They are held beside all else.
-    let most = MAX_ROWS.min(room / 4 / (2 * size_of::<Bare>()));
+    let most = MAX_ROWS.min(part / (2 * size_of::<Bare>()));
     let mut rows = Vec::new();
     read::one(settings, path, &mut |batch| {
         label(&mut labels, batch, |row| {
             if rows.len() >= most {
                 return Err(Error::Refused(format!(
-                    "more than {most} segments on a pipe; write them to a file first, which can be read twice"
+                    "more than {most} segments on a pipe; write them to a file first, which can be read twice, or give more by --max-memory"
                 )));
             }
             rows.push(row);
@@ -171,11 +172,11 @@ struct Judge {
 }
 
 impl Judge {
-    /// One that keeps to so many octets, about.
+    /// One whose flows keep to so many octets, about, and its verdicts to as many.
     fn new(room: usize) -> Self {
         let limits = Limits::default();
         let mut table = FlowTable::new(Limits {
-            octets: limits.octets.min(room / 2),
+            octets: limits.octets.min(room),
             ..limits
         });
         table.judged = Some(Vec::new());
@@ -184,7 +185,7 @@ impl Judge {
             table,
             observed: Vec::new(),
             verdicts: Verdicts {
-                most: MAX_VERDICTS.min(room / 2 / VERDICT),
+                most: MAX_VERDICTS.min(room / VERDICT),
                 ..Verdicts::default()
             },
         }

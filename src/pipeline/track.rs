@@ -207,12 +207,12 @@ impl Tracker {
     /// For a run that may go on for days, in one thread: other limits, and somebody who watches it.
     pub(super) fn watched(
         settings: &Settings,
+        shares: &Shares,
         limits: Limits,
         listed: usize,
         window: Window,
     ) -> Self {
-        let shares = Shares::of(settings);
-        let mut tracker = Self::of(settings, &shares, limits, 1);
+        let mut tracker = Self::of(settings, shares, limits, 1);
         tracker.threads = 1;
         tracker.found.flows = FlowList::with_room_for(listed, shares.listed);
         tracker.found.window = Some(window);
@@ -401,8 +401,13 @@ impl Tracker {
         if full {
             notes.push(format!(
                 "there are more pairs of hosts, services or attempts to connect than can be told apart ({} of a kind, in each direction), and \
-                 findings do not speak of the others: give the hosts in question by --filter",
-                detect::most_groups(found.shares.detectors)
+                 findings do not speak of the others: give the hosts in question by --filter{}",
+                detect::most_groups(found.shares.detectors),
+                if found.shares.detectors < 1.0 {
+                    ", or more memory by --max-memory"
+                } else {
+                    ""
+                }
             ));
         }
         let most = found.shares.spans;

@@ -16,14 +16,13 @@ use crate::proto::DialogRecord;
 use crate::report::build::{self, FlowList};
 use crate::report::model::Flow;
 
+use super::memory::Shares;
+
 /// How long flows that have ended count for what is wrong now.
 const SPAN: Duration = Duration::from_secs(120);
 
 /// Flows that have ended and are kept at most.
 const MAX_FLOWS: usize = 2_000;
-
-/// Octets of their records at most, about.
-const MAX_OCTETS: usize = 64 << 20;
 
 /// Packets that are no TCP and are kept at most.
 const MAX_NOTES: usize = 2_000;
@@ -103,10 +102,10 @@ pub(super) struct Period {
 }
 
 impl Period {
-    fn new(pools: &[(String, Vec<IpAddr>)], share: f64) -> Self {
+    fn new(pools: &[(String, Vec<IpAddr>)], shares: &Shares) -> Self {
         Self {
-            detectors: detect::all(pools, share),
-            flows: FlowList::with_room_for(MAX_FLOWS, usize::MAX),
+            detectors: detect::all(pools, shares.detectors),
+            flows: FlowList::with_room_for(MAX_FLOWS, shares.window),
         }
     }
 
@@ -133,13 +132,11 @@ impl Period {
 }
 
 /// See the head of this file.
-#[derive(Default)]
 pub(super) struct Window {
     past: VecDeque<(Box<FlowRecord>, DialogRecord, usize)>,
     octets: usize,
     notes: VecDeque<Note>,
-    /// How much detectors may keep, as for [`detect::all`].
-    share: f64,
+    shares: Shares,
     counted: Counted,
     period: Option<Period>,
     /// Flows that ended, as the report shows them, where somebody wants them.
@@ -150,11 +147,16 @@ pub(super) struct Window {
 
 impl Window {
     /// `keep_ended`: somebody fetches the flows that have ended.
-    pub(super) fn new(keep_ended: bool, share: f64) -> Self {
+    pub(super) fn new(keep_ended: bool, shares: Shares) -> Self {
         Self {
-            share,
+            past: VecDeque::new(),
+            octets: 0,
+            notes: VecDeque::new(),
+            shares,
+            counted: Counted::default(),
+            period: None,
             ended: keep_ended.then(Vec::new),
-            ..Self::default()
+            unfetched: 0,
         }
     }
 
@@ -173,7 +175,7 @@ impl Window {
 
     /// The period that ends now; another begins. `None` for the first call.
     pub(super) fn next_period(&mut self, pools: &[(String, Vec<IpAddr>)]) -> Option<Period> {
-        self.period.replace(Period::new(pools, self.share))
+        self.period.replace(Period::new(pools, &self.shares))
     }
 
     /// A flow has ended; the report names its encapsulation so.
@@ -197,7 +199,7 @@ impl Window {
         let octets = weight(&record, &dialog);
         self.octets += octets;
         self.past.push_back((record, dialog, octets));
-        while self.past.len() > MAX_FLOWS || self.octets > MAX_OCTETS {
+        while self.past.len() > MAX_FLOWS || self.octets > self.shares.window {
             self.forget();
         }
     }
@@ -230,7 +232,7 @@ impl Window {
         pools: &[(String, Vec<IpAddr>)],
         under_way: &[(FlowRecord, DialogRecord)],
     ) -> Vec<Finding> {
-        let mut detectors = detect::all(pools, self.share);
+        let mut detectors = detect::all(pools, self.shares.detectors);
         let mut findings = Vec::new();
         let past = self.past.iter().map(|(flow, dialog, _)| (&**flow, dialog));
         let present = under_way.iter().map(|(flow, dialog)| (flow, dialog));
