@@ -138,7 +138,7 @@ impl Detector for Balance {
             return;
         };
         let f = seen.flow;
-        if self.room.is_full() {
+        if self.room.is_used_up() {
             return;
         }
         let Some(s) = self.services.group(f.server.port) else {

@@ -138,7 +138,7 @@ impl Detector for Cadence {
         };
         let f = seen.flow;
         let key = (f.client.addr, f.server.addr, f.server.port);
-        if self.room.is_full() {
+        if self.room.is_used_up() {
             return;
         }
         let Some(attempts) = self.pairs.group(key) else {

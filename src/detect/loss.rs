@@ -170,7 +170,7 @@ impl Default for Loss {
     fn default() -> Self {
         Self {
             pairs: Groups::default(),
-            seconds: Room::new(MAX_SECONDS),
+            seconds: Room::untold(MAX_SECONDS),
         }
     }
 }
@@ -187,7 +187,7 @@ impl Detector for Loss {
     }
 
     fn limited(&mut self) -> Vec<&mut dyn Limited> {
-        vec![&mut self.pairs]
+        vec![&mut self.pairs, &mut self.seconds]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use super::smtp_manner::{Late, PILE, Pattern, back_pressure, held_back, split, tarpit};
 use super::smtp_reply::{self, Maker, Topic, words};
-use super::trace::{Groups, Place, Trace, plural, span, times};
+use super::trace::{Groups, Place, Room, Trace, plural, span, times};
 use super::wait::{self, Request, median};
 use super::{Detector, Finding, Limited, Seen, Severity};
 use crate::net::Timestamp;
@@ -41,10 +41,18 @@ struct Server {
 }
 
 /// See the head of this file.
-#[derive(Default)]
 pub(super) struct LateReplies {
     servers: Groups<(IpAddr, u16), Server>,
-    kept: usize,
+    room: Room,
+}
+
+impl Default for LateReplies {
+    fn default() -> Self {
+        Self {
+            servers: Groups::default(),
+            room: Room::untold(MAX_LATE),
+        }
+    }
 }
 
 impl Detector for LateReplies {
@@ -72,11 +80,11 @@ impl Detector for LateReplies {
                 s.shortage_words = said;
             }
         }
-        s.steps(seen, &smtp.steps, &mut self.kept);
+        s.steps(seen, &smtp.steps, &mut self.room);
     }
 
     fn limited(&mut self) -> Vec<&mut dyn Limited> {
-        vec![&mut self.servers]
+        vec![&mut self.servers, &mut self.room]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
@@ -87,7 +95,7 @@ impl Detector for LateReplies {
 }
 
 impl Server {
-    fn steps(&mut self, seen: Seen<'_>, steps: &[SmtpStep], kept: &mut usize) {
+    fn steps(&mut self, seen: Seen<'_>, steps: &[SmtpStep], room: &mut Room) {
         let f = seen.flow;
         let asks = wait::asks(seen);
         let round_trip = wait::round_trip(f, asks);
@@ -138,8 +146,7 @@ impl Server {
                 && let Some(held) = wait::held(f, asks, request, replied)
                 && wait::is_late(held.seconds, round_trip)
             {
-                if *kept < MAX_LATE {
-                    *kept += 1;
+                if room.take() {
                     batch = Some(self.late.len());
                     self.late.push(Late {
                         place: Place::from(f),
@@ -193,7 +200,7 @@ impl Server {
         self.slow(addr, port, &late, out);
         if self.unjudged > 0 {
             let more = format!(
-                "{} more late replies of this server were counted and not looked at, as {MAX_LATE} were kept in all",
+                "{} more late replies of this server were counted and not looked at, as there was no room to keep them",
                 self.unjudged
             );
             for f in out.iter_mut().skip(before) {

@@ -61,7 +61,7 @@ impl Default for Refusals {
     fn default() -> Self {
         Self {
             servers: Groups::default(),
-            times: Room::new(MAX_TIMES),
+            times: Room::untold(MAX_TIMES),
             groups: Room::new(MAX_GROUPS),
         }
     }
@@ -115,7 +115,7 @@ impl Detector for Refusals {
     }
 
     fn limited(&mut self) -> Vec<&mut dyn Limited> {
-        vec![&mut self.servers, &mut self.groups]
+        vec![&mut self.servers, &mut self.groups, &mut self.times]
     }
 
     fn finish(&mut self, out: &mut Vec<Finding>) {

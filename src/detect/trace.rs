@@ -56,30 +56,46 @@ impl<K: Send, G: Send> Limited for Groups<K, G> {
 }
 
 /// Room for so many things that one detector keeps, in whatever groups.
-pub(super) struct Room(usize);
+pub(super) struct Room {
+    left: usize,
+    told: bool,
+}
 
 impl Room {
     pub(super) const fn new(most: usize) -> Self {
-        Self(most)
+        Self {
+            left: most,
+            told: true,
+        }
+    }
+
+    /// The same where what finds no room makes a number less exact, and nothing else.
+    pub(super) const fn untold(most: usize) -> Self {
+        Self {
+            left: most,
+            told: false,
+        }
+    }
+
+    pub(super) const fn is_used_up(&self) -> bool {
+        self.left == 0
     }
 
     /// Takes the room of one; `false` where none is left.
     pub(super) const fn take(&mut self) -> bool {
-        let left = self.0.checked_sub(1);
-        if let Some(left) = left {
-            self.0 = left;
-        }
-        left.is_some()
+        let some = !self.is_used_up();
+        self.left = self.left.saturating_sub(1);
+        some
     }
 }
 
 impl Limited for Room {
     fn is_full(&self) -> bool {
-        self.0 == 0
+        self.told && self.is_used_up()
     }
 
     fn shrink(&mut self, share: f64) {
-        self.0 = part(self.0, share);
+        self.left = part(self.left, share);
     }
 }
 
