@@ -34,6 +34,20 @@ fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
         .map(|l| l.split('\t').collect())
 }
 
+/// Whose a row of the table of SMTP's codes is, in words.
+fn whose(kind: &str) -> &str {
+    match kind {
+        "enhanced" => "RFC 3463",
+        "basic" => "RFC 5321",
+        "exchange" => "Exchange",
+        "exchange2003" => "Exchange 2000 and 2003",
+        "exo" => "Exchange Online",
+        "postfix" => "Postfix",
+        "exim" => "Exim",
+        other => other,
+    }
+}
+
 /// Whether an enhanced status code lies in a range of the table: `5.7.950` in `5.7.900-5.7.999`.
 fn lies_between(code: &str, from: &str, to: &str) -> bool {
     let numbers =
@@ -206,8 +220,12 @@ impl Engine {
             };
             let _ = writeln!(
                 text,
-                "{code}{said} ({kind}, {}): {}",
-                cell(&row, 4),
+                "{code}{said} ({}, {}): {}",
+                whose(kind),
+                match cell(&row, 4) {
+                    "by-class" => "what it comes to is told by its first digit",
+                    outcome => outcome,
+                },
                 cell(&row, 3)
             );
             text.push_str(&self.pointer(cell(&row, 6)));

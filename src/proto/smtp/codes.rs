@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 /// A row of the table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Meaning {
-    /// Whose it is: `exchange`, `exo`, `postfix`, `exim`, `seed-ndr`, `enhanced` or `basic`.
+    /// Whose it is: `exchange`, `exo`, `postfix`, `exim`, `exchange2003`, `enhanced` or `basic`.
     pub kind: &'static str,
     /// Reply code, enhanced status code, or both; an `X` stands for any class.
     pub code: &'static str,
