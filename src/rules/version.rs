@@ -266,7 +266,8 @@ impl Versions {
                 } else if to == from + 1 {
                     format!("{} or {}", name(from), short(to))
                 } else {
-                    format!("{} to {}", name(from), short(to))
+                    let to = short(to).trim_end_matches(" SP1 or later");
+                    format!("{} to {to}", name(from))
                 }
             })
             .collect();
@@ -325,6 +326,7 @@ mod tests {
             ("ws2012..", "Windows Server 2012 and later"),
             ("ws2012..|linux", "Windows Server 2012 and later or Linux"),
             ("ex2007|postfix", "Exchange 2007 or Postfix"),
+            ("ex2007..ex2010sp1", "Exchange 2007 to 2010"),
         ] {
             assert_eq!(Versions::parse(text).unwrap().words(), want, "{text}");
         }
