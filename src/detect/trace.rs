@@ -23,12 +23,6 @@ const MAX_HOSTS: usize = 64;
 /// [`super::Detector::limited`] tells.
 pub(super) const MAX_GROUPS: usize = 20_000;
 
-/// Groups of which a detector keeps no more where it may keep this share.
-#[must_use]
-pub fn most_groups(share: f64) -> usize {
-    part(MAX_GROUPS, share)
-}
-
 /// What a detector keeps by host, pair of hosts or the like, [`MAX_GROUPS`] at most. A flood asks for one with each of its flows, so it
 /// is found by its hash; and groups stay where they are when the map of them grows.
 pub(super) struct Groups<K, G> {
@@ -52,6 +46,21 @@ impl<K: Send, G: Send> Limited for Groups<K, G> {
 
     fn shrink(&mut self, share: f64) {
         self.most = part(self.most, share);
+    }
+}
+
+impl<K: Hash + Ord, G: Default> Groups<K, G> {
+    /// The group of `key`; `None` if it is a new one and there are as many as there may be.
+    pub(super) fn group(&mut self, key: K) -> Option<&mut G> {
+        if self.map.len() < self.most {
+            return Some(self.map.entry(key).or_default());
+        }
+        self.map.get_mut(&key).map(Box::as_mut)
+    }
+
+    /// All of them in the order of their keys; none is left.
+    pub(super) fn take(&mut self) -> BTreeMap<K, Box<G>> {
+        std::mem::take(&mut self.map).into_iter().collect()
     }
 }
 
@@ -99,6 +108,12 @@ impl Limited for Room {
     }
 }
 
+/// Groups of which a detector keeps no more where it may keep this share.
+#[must_use]
+pub fn most_groups(share: f64) -> usize {
+    part(MAX_GROUPS, share)
+}
+
 /// A share of so many, but not none.
 #[allow(
     clippy::cast_precision_loss,
@@ -107,21 +122,6 @@ impl Limited for Room {
 )]
 fn part(of: usize, share: f64) -> usize {
     ((of as f64 * share) as usize).clamp(1, of.max(1))
-}
-
-impl<K: Hash + Ord, G: Default> Groups<K, G> {
-    /// The group of `key`; `None` if it is a new one and there are as many as there may be.
-    pub(super) fn group(&mut self, key: K) -> Option<&mut G> {
-        if self.map.len() < self.most {
-            return Some(self.map.entry(key).or_default());
-        }
-        self.map.get_mut(&key).map(Box::as_mut)
-    }
-
-    /// All of them in the order of their keys; none is left.
-    pub(super) fn take(&mut self) -> BTreeMap<K, Box<G>> {
-        std::mem::take(&mut self.map).into_iter().collect()
-    }
 }
 
 /// Server, client and the server's port: what dialogs are grouped by where both ends matter.
