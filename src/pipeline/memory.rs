@@ -10,7 +10,7 @@ use crate::flow::Limits;
 /// What the program itself takes, with batches on their way between two threads.
 const FIXED: u64 = 84 << 20;
 
-/// Least memory that is kept to.
+/// Least memory that is kept to whatever comes.
 const LEAST: u64 = 200_000_000;
 
 /// For so many octets of memory there may be a thread, beyond two: batches on their way to it take a twelfth of that.
@@ -115,7 +115,7 @@ pub(super) fn beside_itself(most: u64) -> u64 {
 pub(super) fn too_little(most: Option<u64>) -> Option<String> {
     most.filter(|most| *most < LEAST).map(|most| {
         format!(
-            "--max-memory {:.0}M is less than the program needs for itself ({}M): it has taken more, and follows and lists few flows",
+            "--max-memory {:.0}M is less than can be kept to whatever comes ({}M): more may have been taken, and few flows are followed at one time and listed",
             most as f64 / 1e6,
             LEAST / 1_000_000
         )
