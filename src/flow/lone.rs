@@ -5,10 +5,10 @@
 //! Never:  holds more than the SYN
 
 use super::connection::Connection;
-use super::{Close, End, FlowIndex, FlowRecord, HalfRecord, Handshake, Vantage, vantage};
+use super::{Close, End, FlowIndex, FlowRecord, HalfRecord, Handshake, vantage};
 use crate::decode::{Checksum, Segment};
 
-/// The SYN of a flow that has shown nothing more. Its record takes up ten times as much.
+/// The SYN of a flow that has shown nothing more. Its record takes up twelve times as much.
 #[derive(Debug)]
 pub struct Lone {
     pub(super) syn: Segment,
@@ -22,29 +22,22 @@ impl Lone {
         grow(&self.syn, self.index)
     }
 
-    /// What a [`Connection`] would say of it, without one: that takes ten times as long.
+    /// What a [`Connection`] would say of it, without one, which would have to be made first.
     pub(super) fn record(&self) -> FlowRecord {
         let syn = &self.syn;
         if syn.checksum == Checksum::Wrong || syn.outgoing == Some(true) {
             return self.grow().finish(self.evicted);
         }
         let ends = [syn.key.endpoint(0), syn.key.endpoint(1)];
-        let [client, server] = if syn.from_first {
+        let ends = if syn.from_first {
             ends
         } else {
             [ends[1], ends[0]]
         };
         FlowRecord {
             index: self.index,
-            capture: syn.frame.capture(),
-            client,
-            server,
             encapsulation: syn.key.encapsulation,
             macs: syn.macs,
-            first_frame: syn.frame,
-            last_frame: syn.frame,
-            start: syn.time,
-            end: syn.time,
             handshake: Handshake {
                 syn_seen: true,
                 syn_frames: vec![syn.frame],
@@ -54,7 +47,6 @@ impl Lone {
                 how: End::Unanswered,
                 ..Close::default()
             },
-            vantage: Vantage::Unknown,
             vantage_basis: vantage::TOO_LITTLE,
             halves: [
                 HalfRecord {
@@ -73,17 +65,8 @@ impl Lone {
                 },
                 HalfRecord::default(),
             ],
-            time: Vec::new(),
-            stalls: Vec::new(),
-            short_waits: Vec::new(),
-            events: Vec::new(),
-            events_omitted: 0,
-            capture_duplicates: 0,
-            disordered: 0,
-            clock_steps: 0,
-            clock_leaps: Vec::new(),
-            truncated: 0,
             evicted: self.evicted,
+            ..FlowRecord::begun(ends, syn.frame, syn.time)
         }
     }
 }

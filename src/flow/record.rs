@@ -119,6 +119,39 @@ impl FlowRecord {
         }
     }
 
+    /// One of which no more is known than its ends and its first frame.
+    pub(crate) fn begun(ends: [Endpoint; 2], frame: FrameNo, time: Timestamp) -> Self {
+        let [client, server] = ends;
+        Self {
+            index: 0,
+            capture: frame.capture(),
+            client,
+            server,
+            encapsulation: 0,
+            macs: [MacAddr::default(); 2],
+            first_frame: frame,
+            last_frame: frame,
+            start: time,
+            end: time,
+            handshake: Handshake::default(),
+            close: Close::default(),
+            vantage: Vantage::Unknown,
+            vantage_basis: "",
+            halves: Default::default(),
+            time: Vec::new(),
+            stalls: Vec::new(),
+            short_waits: Vec::new(),
+            events: Vec::new(),
+            events_omitted: 0,
+            capture_duplicates: 0,
+            disordered: 0,
+            clock_steps: 0,
+            clock_leaps: Vec::new(),
+            truncated: 0,
+            evicted: false,
+        }
+    }
+
     /// Whether the capture was taken beside the sender of `direction`: nothing can be lost or reordered before it then.
     #[must_use]
     pub const fn is_beside_sender(&self, direction: Direction) -> bool {

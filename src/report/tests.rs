@@ -17,7 +17,7 @@ use crate::flow::{
     Cause, Close, End, FlowRecord, HalfRecord, Handshake, RetransmissionCounts, RttStats, Series,
     Vantage,
 };
-use crate::net::{Direction, Endpoint, FrameNo, FrameRef, MacAddr, Side, Timestamp};
+use crate::net::{Direction, Endpoint, FrameNo, FrameRef, Side, Timestamp};
 use crate::proto::{
     DialogRecord, DurationStats, Said, SmbCommand, SmbRecord, SmtpMessage, SmtpPhase, SmtpRecord,
     SmtpRefusal, SmtpStep,
@@ -44,14 +44,7 @@ fn endpoint(text: &str) -> Endpoint {
 pub(super) fn record(index: u64, client: &str, server: &str) -> FlowRecord {
     FlowRecord {
         index,
-        capture: 0,
-        client: endpoint(client),
-        server: endpoint(server),
-        encapsulation: 0,
-        macs: [MacAddr::default(); 2],
-        first_frame: FrameNo(10 + index),
         last_frame: FrameNo(500 + index),
-        start: at(0),
         end: at(90),
         handshake: Handshake {
             complete: true,
@@ -70,22 +63,27 @@ pub(super) fn record(index: u64, client: &str, server: &str) -> FlowRecord {
         vantage: Vantage::Client,
         vantage_basis: "the client's segments carry unfilled checksums",
         halves: [half(12, 3), half(9, 0)],
-        short_waits: Vec::new(),
         time: vec![
             (Cause::Handshake, Duration::from_micros(1_250)),
             (Cause::Timeout, Duration::from_secs(61)),
             (Cause::Idle, Duration::from_micros(28_998_750)),
         ],
-        stalls: Vec::new(),
-        events: Vec::new(),
-        events_omitted: 0,
         capture_duplicates: 2,
-        disordered: 0,
-        clock_steps: 0,
-        clock_leaps: Vec::new(),
-        truncated: 0,
-        evicted: false,
+        ..FlowRecord::begun(
+            [endpoint(client), endpoint(server)],
+            FrameNo(10 + index),
+            at(0),
+        )
     }
+}
+
+/// As the report lists it.
+fn a_flow() -> super::model::Flow {
+    flow(
+        &record(0, "192.0.2.1:9", "192.0.2.2:25"),
+        &DialogRecord::default(),
+        None,
+    )
 }
 
 fn half(data: u64, repeats: u64) -> HalfRecord {
@@ -633,11 +631,7 @@ fn verdicts() {
 #[test]
 fn too_many_flows_are_counted_not_kept() {
     let mut flows = FlowList::default();
-    let one = flow(
-        &record(0, "192.0.2.1:9", "192.0.2.2:25"),
-        &DialogRecord::default(),
-        None,
-    );
+    let one = a_flow();
     let all = 2 * super::build::MAX_FLOWS as u64 + 5;
     for index in 0..all {
         #[allow(clippy::cast_precision_loss)]
@@ -766,11 +760,7 @@ fn a_redacted_report_names_nobody() {
 
 #[test]
 fn a_list_stays_within_its_octets() {
-    let one = flow(
-        &record(0, "192.0.2.1:9", "192.0.2.2:25"),
-        &DialogRecord::default(),
-        None,
-    );
+    let one = a_flow();
     let mut flows = FlowList::with_room_for(1_000, 20 * one.held());
     for index in 0..100 {
         let another = super::model::Flow {
@@ -791,11 +781,7 @@ fn a_list_stays_within_its_octets() {
 
 #[test]
 fn a_flow_is_shown_only_where_it_may_find_a_place() {
-    let one = flow(
-        &record(0, "192.0.2.1:9", "192.0.2.2:25"),
-        &DialogRecord::default(),
-        None,
-    );
+    let one = a_flow();
     // Of eight flows of 1 to 8 s the list keeps four; those of the first seconds have findings.
     for (name, cited, few, rows) in [
         (
