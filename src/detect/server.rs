@@ -43,7 +43,7 @@ struct Service {
 impl Service {
     fn late(&mut self, operation: Option<&str>, held: Held) {
         self.late += 1;
-        self.acknowledged += u64::from(held.acknowledged);
+        self.acknowledged += u64::from(held.acknowledged.is_seen());
         self.seconds += held.seconds;
         self.longest = self.longest.max(held.seconds);
         let Some(operation) = operation else {
@@ -121,8 +121,7 @@ impl Detector for Slow {
             s.late(d.rpc.is_some().then_some(e.name.as_str()), held);
             s.trace.flow(f, e.requested, answered);
             s.trace.proof(f, e.request_frame, || {
-                let acknowledged = wait::acknowledgement(held.acknowledged, held.acked_after);
-                format!("{}{acknowledged}", e.name)
+                format!("{}{}", e.name, held.acknowledged.words())
             });
             if let Some(frame) = e.answer_frame {
                 s.trace.proof(f, frame, || {
@@ -240,13 +239,12 @@ mod tests {
                 ..Service::default()
             };
             for &(operation, seconds) in late {
-                let acknowledged = true;
+                let acknowledged = wait::Acknowledged::AtOnce;
                 service.late(
                     operation,
                     Held {
                         seconds,
                         acknowledged,
-                        acked_after: None,
                     },
                 );
             }

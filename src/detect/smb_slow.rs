@@ -106,16 +106,12 @@ impl Detector for Slow {
                     continue;
                 };
                 c.late += 1;
-                c.acknowledged += u64::from(held.acknowledged);
+                c.acknowledged += u64::from(held.acknowledged.is_seen());
                 c.seconds += held.seconds;
                 c.longest = c.longest.max(held.seconds);
                 s.trace.flow(f, e.requested, answered);
                 s.trace.proof(f, e.request_frame, || {
-                    format!(
-                        "{} request{}",
-                        e.name,
-                        wait::acknowledgement(held.acknowledged, held.acked_after)
-                    )
+                    format!("{} request{}", e.name, held.acknowledged.words())
                 });
                 if let Some(frame) = e.answer_frame {
                     s.trace.proof(f, frame, || {

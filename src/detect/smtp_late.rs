@@ -157,7 +157,6 @@ impl Server {
                         text: step.text.clone(),
                         seconds: held.seconds,
                         acknowledged: held.acknowledged,
-                        acked_after: held.acked_after,
                         authenticated,
                         after_refusal: refused,
                         inferred: step.inferred,
@@ -363,7 +362,7 @@ impl Server {
             said.join(", "),
             span(sum)
         );
-        let acknowledged = late.iter().filter(|l| l.acknowledged).count();
+        let acknowledged = late.iter().filter(|l| l.acknowledged.is_seen()).count();
         let confidence = if acknowledged * 2 >= late.len() {
             0.9
         } else {
@@ -404,8 +403,7 @@ fn add(trace: &mut Trace, late: &[Late]) {
             &l.verb
         };
         trace.cite(l.place, l.frame, || {
-            let acknowledged = wait::acknowledgement(l.acknowledged, l.acked_after);
-            format!("{verb}{acknowledged}")
+            format!("{verb}{}", l.acknowledged.words())
         });
         trace.cite(l.place, l.reply_frame, || {
             let reply = l.code.map_or_else(

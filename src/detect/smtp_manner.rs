@@ -6,7 +6,7 @@
 
 use super::smtp_reply::Maker;
 use super::trace::Place;
-use super::wait::median;
+use super::wait::{Acknowledged, median};
 use crate::net::{FrameNo, Timestamp};
 use crate::proto::SmtpPhase;
 
@@ -37,8 +37,7 @@ pub(super) struct Late {
     pub(super) enhanced: Option<[u16; 3]>,
     pub(super) text: String,
     pub(super) seconds: f64,
-    pub(super) acknowledged: bool,
-    pub(super) acked_after: Option<f64>,
+    pub(super) acknowledged: Acknowledged,
     pub(super) authenticated: bool,
     /// Whether something had been refused in this session before.
     pub(super) after_refusal: bool,
@@ -205,7 +204,10 @@ fn of(late: &[Late], is: impl Fn(&Late) -> bool) -> Vec<usize> {
 /// Where hardly any request was seen acknowledged, nothing is sure.
 fn pattern(late: &[Late], seconds: f64, confidence: f64, mut members: Vec<usize>) -> Pattern {
     members.sort_unstable();
-    let acknowledged = members.iter().filter(|&&n| late[n].acknowledged).count();
+    let acknowledged = members
+        .iter()
+        .filter(|&&n| late[n].acknowledged.is_seen())
+        .count();
     let confidence = if acknowledged * 2 < members.len() {
         confidence - 0.2
     } else {
@@ -254,8 +256,7 @@ mod tests {
                 enhanced: None,
                 text: String::new(),
                 seconds,
-                acknowledged: true,
-                acked_after: None,
+                acknowledged: Acknowledged::AtOnce,
                 authenticated: false,
                 after_refusal: list[..n].iter().any(|(_, code, _)| *code >= 400),
                 inferred: false,

@@ -36,18 +36,32 @@ pub(super) struct Request {
 pub(super) struct Held {
     /// Seconds.
     pub(super) seconds: f64,
-    /// Whether the request was seen acknowledged before the answer.
-    pub(super) acknowledged: bool,
-    /// Seconds until then; `None` where that was at once: within the round trip and what a busy host may take.
-    pub(super) acked_after: Option<f64>,
+    pub(super) acknowledged: Acknowledged,
 }
 
-/// What the proof of a late answer says of its request's acknowledgement: nothing where none was seen.
-pub(super) fn acknowledgement(acknowledged: bool, after: Option<f64>) -> String {
-    match after {
-        _ if !acknowledged => String::new(),
-        Some(seconds) => format!(", acknowledged {} later", span(seconds)),
-        None => ", acknowledged at once".to_owned(),
+/// Whether a request was seen acknowledged before its answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Acknowledged {
+    /// It was not.
+    No,
+    /// Within the round trip and what a busy host may take.
+    AtOnce,
+    /// After so many seconds.
+    After(f64),
+}
+
+impl Acknowledged {
+    pub(super) fn is_seen(self) -> bool {
+        self != Self::No
+    }
+
+    /// What the proof of a late answer says of it.
+    pub(super) fn words(self) -> String {
+        match self {
+            Self::No => String::new(),
+            Self::AtOnce => ", acknowledged at once".to_owned(),
+            Self::After(seconds) => format!(", acknowledged {} later", span(seconds)),
+        }
     }
 }
 
@@ -126,8 +140,12 @@ pub(super) fn held(
         .sum();
     Some(Held {
         seconds: (answered.seconds_since(from) - network - stalled).max(0.0),
-        acknowledged: taken.is_some() || request.queued,
-        acked_after: taken.filter(|taken| *taken > round_trip + AT_ONCE),
+        acknowledged: match taken {
+            Some(taken) if taken > round_trip + AT_ONCE => Acknowledged::After(taken),
+            Some(_) => Acknowledged::AtOnce,
+            None if request.queued => Acknowledged::AtOnce,
+            None => Acknowledged::No,
+        },
     })
 }
 
@@ -162,8 +180,8 @@ pub(super) mod tests {
     use super::*;
     use crate::decode::Checksum;
     use crate::flow::Cause;
-    use crate::flow::{Close, HalfRecord, Handshake, Repeat, Stall, Trigger, Vantage};
-    use crate::net::{FrameNo, MacAddr, SeqNum};
+    use crate::flow::{Handshake, Repeat, Stall, Trigger, Vantage};
+    use crate::net::{FrameNo, SeqNum};
 
     pub(in super::super) fn at(ms: i64) -> Timestamp {
         Timestamp(ms * 1_000_000)
@@ -176,36 +194,15 @@ pub(super) mod tests {
             port,
         };
         FlowRecord {
-            index: 0,
-            capture: 0,
-            client: end(1, 40_000),
-            server: end(2, 25),
-            encapsulation: 0,
-            macs: [MacAddr::default(); 2],
-            first_frame: FrameNo(1),
             last_frame: FrameNo(99),
-            start: at(0),
             end: at(10_000),
             handshake: Handshake {
                 complete: true,
                 to_server: Some(Duration::from_millis(100)),
                 ..Handshake::default()
             },
-            close: Close::default(),
             vantage: Vantage::Client,
-            vantage_basis: "",
-            halves: [HalfRecord::default(), HalfRecord::default()],
-            short_waits: Vec::new(),
-            time: Vec::new(),
-            stalls: Vec::new(),
-            events: Vec::new(),
-            events_omitted: 0,
-            capture_duplicates: 0,
-            disordered: 0,
-            clock_steps: 0,
-            clock_leaps: Vec::new(),
-            truncated: 0,
-            evicted: false,
+            ..FlowRecord::begun([end(1, 40_000), end(2, 25)], FrameNo(1), at(0))
         }
     }
 
@@ -315,8 +312,27 @@ pub(super) mod tests {
                 queued,
             };
             let got = held(flow, Direction::ClientToServer, request, at(5_000));
-            let got = got.map(|h| ((h.seconds * 100.0).round() / 100.0, h.acknowledged));
+            let got = got.map(|h| {
+                (
+                    (h.seconds * 100.0).round() / 100.0,
+                    h.acknowledged.is_seen(),
+                )
+            });
             assert_eq!(got, want, "{name}");
+        }
+        for (acked, want) in [
+            (None, ""),
+            (Some(1_150), ", acknowledged at once"),
+            (Some(1_300), ", acknowledged 300 ms later"),
+        ] {
+            let request = Request {
+                sent: at(1_000),
+                acked: acked.map(at),
+                queued: false,
+            };
+            let got = held(&plain, Direction::ClientToServer, request, at(5_000));
+            let got = got.map(|h| h.acknowledged.words());
+            assert_eq!(got.as_deref(), Some(want));
         }
         let backwards = Request {
             sent: at(1_000),
