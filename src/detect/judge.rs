@@ -256,13 +256,17 @@ pub fn judge(mut findings: Vec<Finding>) -> Vec<Finding> {
     ordered(findings, &behind)
 }
 
-/// How much it hurts that a host passes over, or the path damages, this share of the segments. From one in a hundred on a sender that goes by
-/// losses stands still more than it sends.
+/// Share of segments passed over or damaged from which users wait: as of what is lost, since it is sent again alike.
+const SPOILT: f64 = 0.001;
+/// Share from which that is worth more than a warning: ten times as many.
+const MOST_SPOILT: f64 = 0.01;
+
+/// How much it hurts that a host passes over, or the path damages, this share of the segments.
 #[must_use]
 pub fn spoilt(share: f64) -> Severity {
-    if share >= 0.01 {
+    if share >= MOST_SPOILT {
         Severity::Critical
-    } else if share >= 0.001 {
+    } else if share >= SPOILT {
         Severity::Warning
     } else {
         Severity::Info
