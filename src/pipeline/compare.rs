@@ -18,6 +18,7 @@ use crate::report::comparison;
 use crate::report::model::Report;
 
 use super::know::Knowledge;
+use super::memory::of_comparison;
 use super::plan::Plan;
 use super::read;
 use super::{Error, Settings};
@@ -47,7 +48,7 @@ pub type Captures<'a> = &'a [String];
 fn read_both(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Both, Error> {
     let limits = settings
         .max_memory
-        .map_or_else(Limits::default, |most| Limits::within(most / 3 * 2));
+        .map_or_else(Limits::default, |most| Limits::within(of_comparison(most)));
     let mut both = Both {
         views: [View::default(), View::default()],
         captures: Vec::new(),

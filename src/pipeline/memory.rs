@@ -110,6 +110,11 @@ pub(super) fn beside_itself(most: u64) -> u64 {
     most.saturating_sub(FIXED + most / 12).max(most / 4)
 }
 
+/// What of so much memory a comparison may hold of its two sides: with no flows under way and no detectors it takes less for itself.
+pub(super) const fn of_comparison(most: u64) -> u64 {
+    most / 3 * 2
+}
+
 /// What is to be told where so little is given that it cannot be kept to.
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn too_little(most: Option<u64>) -> Option<String> {
