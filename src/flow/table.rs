@@ -1762,7 +1762,7 @@ pub(super) mod tests {
         let isns = [1_000, 1_000, 1_001, 5_000_000, 3_000_000_000];
         for round in 0..200 {
             let mut table = FlowTable::new(Limits::default());
-            let mut labels = LabelTracker::new();
+            let mut labels = LabelTracker::default();
             let mut batch = SegmentBatch::default();
             for n in 0..60 {
                 let mut seg = syn(random(2) as u32);

@@ -162,13 +162,7 @@ impl Default for LabelTracker {
 }
 
 impl LabelTracker {
-    /// One that has seen nothing yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// One that remembers no more than fits into so many octets, about, nor more than [`MAX_CONVERSATIONS`] and [`MAX_UNACKED_IN_ALL`].
+    /// One that has seen nothing yet, and remembers no more than fits into so many octets, about, nor more than [`MAX_CONVERSATIONS`] and [`MAX_UNACKED_IN_ALL`].
     #[must_use]
     pub fn within(octets: usize) -> Self {
         let conversations = octets / 2 / (size_of::<Conversation>() + 64);

@@ -122,7 +122,7 @@ impl Said {
 
 /// What is said of each segment: `stream labels`, the stream left out where it is 0.
 fn labels_of(conversation: &[Said], shift_numbers: u32) -> Vec<String> {
-    let mut tracker = LabelTracker::new();
+    let mut tracker = LabelTracker::default();
     let mut frame = 0;
     conversation
         .iter()
@@ -484,7 +484,7 @@ fn rules() {
 
 #[test]
 fn stream_numbers_go_by_addresses_and_ports() {
-    let mut tracker = LabelTracker::new();
+    let mut tracker = LabelTracker::default();
     let mut one = SYNS[0].segment(1);
     assert_eq!(tracker.label(&one, 0, &[]).stream, 0);
     one.key.ports[0] = 40_001;
@@ -536,14 +536,14 @@ fn who_is_the_client() {
     ] {
         let mut segment = said.segment(1);
         assert_eq!(
-            LabelTracker::new().label(&segment, 0, &[]).from_client,
+            LabelTracker::default().label(&segment, 0, &[]).from_client,
             want,
             "{name}"
         );
         if said.flags.has(SYN) {
             segment.key.ports.swap(0, 1);
             assert_eq!(
-                LabelTracker::new().label(&segment, 0, &[]).from_client,
+                LabelTracker::default().label(&segment, 0, &[]).from_client,
                 want,
                 "{name}, whatever its port"
             );
@@ -566,7 +566,7 @@ fn names_are_in_order() {
 
 #[test]
 fn unacknowledged_segments_are_bounded() {
-    let mut tracker = LabelTracker::new();
+    let mut tracker = LabelTracker::default();
     let mut said = c(0, 1000, 10, "-");
     for _ in 0..=conversation::MAX_UNACKED {
         tracker.label(&said.segment(1), 10, &[]);
