@@ -150,7 +150,7 @@ impl Detector for Nlb {
                 if let Some(step) = smtp
                     .steps
                     .iter()
-                    .find(|s| EXCHANGE_VERBS.contains(&s.verb.as_str()))
+                    .find(|s| EXCHANGE_VERBS.contains(&&*s.verb))
                 {
                     a.exchange_trace.proof(f, step.frame, || {
                         format!(

@@ -118,7 +118,7 @@ impl Detector for Slow {
             {
                 continue;
             }
-            s.late(d.rpc.is_some().then_some(e.name.as_str()), held);
+            s.late(d.rpc.is_some().then_some(&*e.name), held);
             s.trace.flow(f, e.requested, answered);
             s.trace.proof(f, e.request_frame, || {
                 format!("{}{}", e.name, held.acknowledged.words())

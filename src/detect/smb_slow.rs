@@ -7,6 +7,7 @@
 //!          responses to those commands
 //! Source:  MS-SMB2 section 3.3.4.2 (interim responses); thresholds are ours, above what a delayed acknowledgement costs
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -43,7 +44,7 @@ struct Command {
 
 #[derive(Default)]
 struct Server {
-    commands: BTreeMap<String, Command>,
+    commands: BTreeMap<Cow<'static, str>, Command>,
     life: f64,
     clients: Vec<IpAddr>,
     trace: Trace,
@@ -128,7 +129,7 @@ impl Detector for Slow {
 
     fn finish(&mut self, out: &mut Vec<Finding>) {
         for ((addr, port, _), s) in self.servers.take() {
-            let slow: Vec<(&String, &Command)> =
+            let slow: Vec<(&Cow<str>, &Command)> =
                 s.commands.iter().filter(|(_, c)| c.late > 0).collect();
             let late: u64 = slow.iter().map(|(_, c)| c.late).sum();
             let responses: u64 = slow.iter().map(|(_, c)| c.responses).sum();
@@ -182,7 +183,7 @@ impl Detector for Slow {
             ];
             f.words = vec![
                 ("application", "smb".to_owned()),
-                ("command", (*worst).clone()),
+                ("command", worst.to_string()),
             ];
             if !sure {
                 f.against.push("the acknowledgements of most requests were not seen: they may have arrived late".to_owned());

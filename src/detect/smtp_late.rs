@@ -172,7 +172,7 @@ impl Server {
             {
                 self.prompt += 1;
             }
-            authenticated |= matches!(step.verb.as_str(), "AUTH" | "X-EXPS")
+            authenticated |= matches!(step.verb.as_ref(), "AUTH" | "X-EXPS")
                 && step.code.is_some_and(|code| code == 235);
             refused |= step.code.is_some_and(|code| code >= 400);
         }
@@ -445,7 +445,7 @@ fn dress(f: &mut Finding, addr: IpAddr, port: u16, late: &[Late], delay: f64) {
         ("port", f64::from(port)),
     ];
     f.words = vec![("application", "smtp".to_owned())];
-    let mut verbs: Vec<&str> = late.iter().map(|l| l.verb.as_str()).collect();
+    let mut verbs: Vec<&str> = late.iter().map(|l| l.verb.as_ref()).collect();
     verbs.sort_unstable();
     verbs.dedup();
     if !verbs.is_empty() {

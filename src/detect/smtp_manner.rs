@@ -4,6 +4,8 @@
 //! Gives:  a [`Pattern`]: which of them share the manner, how long it is, and how sure
 //! Never:  looks at flows; words a finding (`smtp_late`)
 
+use std::borrow::Cow;
+
 use super::smtp_reply::Maker;
 use super::trace::Place;
 use super::wait::{Acknowledged, median};
@@ -32,7 +34,7 @@ const HOLD_OF_UNKNOWN: f64 = 2.0;
 pub(super) struct Late {
     pub(super) place: Place,
     pub(super) phase: SmtpPhase,
-    pub(super) verb: String,
+    pub(super) verb: Cow<'static, str>,
     pub(super) code: Option<u16>,
     pub(super) enhanced: Option<[u16; 3]>,
     pub(super) text: String,
@@ -251,7 +253,7 @@ mod tests {
                     server: Ipv4Addr::new(192, 0, 2, 2).into(),
                 },
                 phase,
-                verb: "RCPT".to_owned(),
+                verb: "RCPT".into(),
                 code: Some(code),
                 enhanced: None,
                 text: String::new(),

@@ -19,6 +19,8 @@ mod turns;
 
 pub use recognise::{Ports, dialog, dialog_showing_addresses};
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::flow::FlowRecord;
@@ -144,7 +146,7 @@ impl DialogRecord {
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// Command, as in the protocol.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// Frame of the request, time of its last octet.
     pub request_frame: FrameNo,
     /// When its last octet was captured first.
@@ -186,13 +188,13 @@ pub struct SmtpRecord {
     /// `none`, `starttls` or `implicit`.
     pub tls: &'static str,
     /// Commands by verb, upper case.
-    pub commands: std::collections::BTreeMap<String, u64>,
+    pub commands: BTreeMap<Cow<'static, str>, u64>,
     /// Replies by code.
-    pub replies: std::collections::BTreeMap<u16, u64>,
+    pub replies: BTreeMap<u16, u64>,
     /// Time by phase, in the order of [`SmtpPhase`]; the share that was network from 0 to 1.
     pub phases: Vec<(SmtpPhase, DurationStats, Option<f64>)>,
     /// The waits that phases are made of, at most 5,000 of each.
-    pub spans: std::collections::BTreeMap<SmtpPhase, Vec<smtp::phases::SmtpSpan>>,
+    pub spans: BTreeMap<SmtpPhase, Vec<smtp::phases::SmtpSpan>>,
     /// Messages, at most 1,000.
     pub messages: Vec<SmtpMessage>,
     /// Replies of class 4 and 5: at most 1,000.
@@ -268,7 +270,7 @@ pub struct SmtpStep {
     /// Phase.
     pub phase: SmtpPhase,
     /// Command verb, upper case; `CONNECT` for the greeting, `.` for the end of data.
-    pub verb: String,
+    pub verb: Cow<'static, str>,
     /// Frame and time of the command's last octet.
     pub frame: FrameNo,
     /// When.
@@ -344,7 +346,7 @@ pub struct SmbRecord {
     /// How long the client had work and no credit.
     pub credit_starved: Duration,
     /// By command name of MS-SMB2 or MS-CIFS, upper case.
-    pub commands: std::collections::BTreeMap<String, SmbCommand>,
+    pub commands: BTreeMap<String, SmbCommand>,
     /// Octets per READ and WRITE: (count, mean).
     pub io_size: Option<(u64, f64)>,
     /// Mean requests under way while any was.
@@ -393,9 +395,9 @@ pub struct SmbCommand {
     /// Never answered.
     pub unanswered: u64,
     /// Errors by name.
-    pub errors: std::collections::BTreeMap<String, u64>,
+    pub errors: BTreeMap<String, u64>,
     /// First frame with each error, for evidence.
-    pub error_frames: std::collections::BTreeMap<String, FrameNo>,
+    pub error_frames: BTreeMap<String, FrameNo>,
     /// Interim responses (STATUS_PENDING).
     pub interim: u64,
     /// Request and response that were furthest apart.

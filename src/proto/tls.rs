@@ -445,7 +445,7 @@ impl Dialog for Tls {
                                 record.end.frame,
                                 record.end.sent,
                                 record.end.offset.saturating_add(1),
-                                || "request".to_owned(),
+                                || "request".into(),
                             ),
                             Direction::ServerToClient => {
                                 taker.answer(record.start.frame, record.start.sent);

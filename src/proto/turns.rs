@@ -4,6 +4,8 @@
 //! Gives:  an [`Exchange`] for each burst of the client, answered by the server's first octet after it
 //! Never:  goes on for longer than [`MAX_EXCHANGES`] or [`MAX_OCTETS`]: what a flow has not shown by then it will not show
 
+use std::borrow::Cow;
+
 use super::{Dialog, DialogRecord, Exchange, Interest, Piece, room};
 use crate::net::{Direction, FrameNo, Timestamp};
 
@@ -23,7 +25,7 @@ pub(crate) struct TurnTaker {
 /// A request that is not answered yet.
 #[derive(Clone, Debug)]
 struct Open {
-    name: String,
+    name: Cow<'static, str>,
     frame: FrameNo,
     sent: Timestamp,
     end: u64,
@@ -53,7 +55,7 @@ impl TurnTaker {
         frame: FrameNo,
         sent: Timestamp,
         end: u64,
-        name: impl FnOnce() -> String,
+        name: impl FnOnce() -> Cow<'static, str>,
     ) {
         let open = self.open.get_or_insert_with(|| Open {
             name: name(),
@@ -150,7 +152,7 @@ impl Turns {
     }
 
     /// First word of an HTTP request; other protocols are not read.
-    fn name(application: &str, piece: &Piece<'_>) -> String {
+    fn name(application: &str, piece: &Piece<'_>) -> Cow<'static, str> {
         let word: String = match piece.octets {
             Ok(octets) if application == "http" => octets
                 .iter()
@@ -161,9 +163,9 @@ impl Turns {
             _ => String::new(),
         };
         if word.is_empty() {
-            "request".to_owned()
+            "request".into()
         } else {
-            word
+            word.into()
         }
     }
 }

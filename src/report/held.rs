@@ -1,5 +1,7 @@
 //! What a listed flow takes up in memory: a capture may hold 100,000 of them, and any one of them thousands of messages.
 
+use std::borrow::Cow;
+
 use super::few::Few;
 use super::model::{
     Flow, Half, Hop, Message, Phase, Refusal, RpcInterface, RpcOperation, SmbCommand, Stall,
@@ -21,7 +23,7 @@ impl Flow {
             let hops: usize = smtp.messages.iter().map(|m| m.hops.capacity()).sum();
             size_of_val(&**smtp)
                 + smtp.capabilities.capacity() * (size_of::<String>() + TEXT)
-                + entries::<(String, u64)>(&smtp.commands)
+                + entries::<(Cow<str>, u64)>(&smtp.commands)
                 + entries::<(u16, u64)>(&smtp.replies)
                 + entries::<(&str, Phase)>(&smtp.phases)
                 + smtp.messages.capacity() * size_of::<Message>()

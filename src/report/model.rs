@@ -3,6 +3,7 @@
 //! Times are seconds; timestamps seconds since the epoch; octets and segments integers. What was not seen is `null`,
 //! never 0. Frame numbers count from 1 in each file. Fields are added, never renamed.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -427,7 +428,7 @@ pub struct Smtp {
     /// `none`, `starttls`, `implicit`.
     pub tls: &'static str,
     /// By verb.
-    pub commands: Few<String, u64>,
+    pub commands: Few<Cow<'static, str>, u64>,
     /// By code.
     pub replies: Few<u16, u64>,
     /// By phase.

@@ -134,7 +134,7 @@ fn steps(dialog: &DialogRecord, start: Timestamp) -> Vec<Step> {
     let of_smtp = dialog.smtp.iter().flat_map(|s| &s.steps).map(|s| {
         let code = s.code.map(|c| c.to_string()).unwrap_or_default();
         Step {
-            name: s.verb.clone(),
+            name: s.verb.to_string(),
             phase: s.phase.name(),
             by_client: true,
             frame: s.frame.number(),
@@ -153,7 +153,7 @@ fn steps(dialog: &DialogRecord, start: Timestamp) -> Vec<Step> {
             .exchanges
             .iter()
             .map(|e| Step {
-                name: e.name.clone(),
+                name: e.name.to_string(),
                 phase: "",
                 by_client: e.direction == crate::net::Direction::ClientToServer,
                 frame: e.request_frame.number(),

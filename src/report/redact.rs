@@ -12,6 +12,7 @@
 //! IP addresses keep their common prefixes (after Xu, Fan, Ammar, Moon, "Prefix-preserving IP address anonymization", 2002): two
 //! hosts of one subnet stay so. The key is made anew for each run, so two reports cannot be joined.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
@@ -571,10 +572,11 @@ impl Redaction {
                 .flat_map(|r| [&mut r.verb, &mut r.text]);
             let said = smtp.banner.iter_mut().chain(&mut smtp.capabilities);
             self.texts(said.chain(refused), Words::Others);
-            let mut commands = BTreeMap::<String, u64>::new();
-            for (mut verb, count) in std::mem::take(&mut smtp.commands) {
+            let mut commands = BTreeMap::<Cow<str>, u64>::new();
+            for (verb, count) in std::mem::take(&mut smtp.commands) {
+                let mut verb = verb.into_owned();
                 self.text(&mut verb, Words::Others);
-                *commands.entry(verb).or_default() += count;
+                *commands.entry(verb.into()).or_default() += count;
             }
             smtp.commands = commands.into_iter().collect();
         }

@@ -118,7 +118,7 @@ pub(super) fn smtp(text: &str) -> DialogRecord {
             banner: Some(text.to_owned()),
             capabilities: vec!["SIZE 1000".to_owned(), text.to_owned()],
             tls: "none",
-            commands: [("EHLO".to_owned(), 1)].into(),
+            commands: [("EHLO".into(), 1)].into(),
             replies: [(220, 1), (421, 1)].into(),
             phases: vec![(
                 SmtpPhase::Ehlo,
@@ -190,7 +190,7 @@ pub(super) fn sample(text: &str) -> Report {
     if let Some(smtp) = &mut dialog.smtp {
         smtp.steps = vec![SmtpStep {
             phase: SmtpPhase::Ehlo,
-            verb: format!("EHLO{text}"),
+            verb: format!("EHLO{text}").into(),
             frame: FrameNo(20),
             sent: at(1),
             acked: None,

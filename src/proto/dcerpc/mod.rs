@@ -718,7 +718,7 @@ impl Session {
 fn exchange(call: Call, answer: Option<Span>) -> Exchange {
     let answered = answer.map(|span| span.first);
     Exchange {
-        name: call.name,
+        name: call.name.into(),
         request_frame: call.frame,
         requested: call.sent,
         // An ACK that comes with the answer does not tell when the request had arrived.

@@ -849,7 +849,7 @@ impl Pending {
 fn exchange(pending: &Pending, answer: Option<Span>) -> Exchange {
     let answered = answer.map(|span| span.first);
     Exchange {
-        name: pending.name.to_owned(),
+        name: pending.name.into(),
         request_frame: pending.frame,
         requested: pending.sent,
         // An ACK that comes with the answer does not tell when the request had arrived.

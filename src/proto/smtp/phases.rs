@@ -53,8 +53,10 @@ impl PhaseTime {
         self.spans.capacity() * size_of::<SmtpSpan>()
     }
 
-    fn stats(&self) -> DurationStats {
-        let mut sorted: Vec<Duration> = self.spans.iter().map(|span| span.whole).collect();
+    /// `sorted` is room to sort in.
+    fn stats(&self, sorted: &mut Vec<Duration>) -> DurationStats {
+        sorted.clear();
+        sorted.extend(self.spans.iter().map(|span| span.whole));
         sorted.sort_unstable();
         let at = |part: usize| {
             let index = (sorted.len().saturating_sub(1) * part).div_ceil(100);
@@ -92,6 +94,8 @@ impl SmtpRecord {
     ) {
         // Requests are acknowledged by the server, replies by the client: for either the other is better than nothing.
         let [request, reply] = least_ack;
+        self.phases.reserve_exact(phases.len());
+        let mut sorted = Vec::new();
         for (phase, mut time) in phases {
             let least = match phase {
                 SmtpPhase::Client => reply.or(request),
@@ -104,7 +108,7 @@ impl SmtpRecord {
                     .map(|network| network.min(span.whole));
             }
             let share = share(&time.spans);
-            self.phases.push((phase, time.stats(), share));
+            self.phases.push((phase, time.stats(&mut sorted), share));
             self.spans.insert(phase, time.spans);
         }
     }

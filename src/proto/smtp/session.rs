@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -131,13 +132,29 @@ struct Sent {
 #[derive(Clone, Debug)]
 struct Reply {
     code: u16,
-    text: String,
     enhanced: Option<[u16; 3]>,
+    /// What follows the code in each; never empty.
     lines: Vec<String>,
     start: Mark,
     /// First octet of the last line so far.
     last_line: Mark,
     octets: u64,
+}
+
+impl Reply {
+    /// Text of the first line.
+    fn text(&self) -> &str {
+        self.lines.first().map_or("", String::as_str)
+    }
+
+    /// The first line, as it was sent.
+    fn first_line(&self) -> String {
+        let text = self.text();
+        let mark = if self.lines.len() > 1 { '-' } else { ' ' };
+        let mut line = String::with_capacity("250 ".len() + text.len());
+        let _ = write!(line, "{}{mark}{text}", self.code);
+        line
+    }
 }
 
 /// Message being sent.
@@ -399,12 +416,12 @@ impl Session {
     fn command_line(&mut self, line: &[u8], ended: Ended) {
         self.mode = Mode::Commands;
         let Some(command) = records::command(line) else {
-            self.count("?");
+            self.count("?".into());
             self.say(ended, format!("unknown command, {} octets", line.len()));
             self.await_reply("?".into(), None, ended.end, 0, None);
             return;
         };
-        self.count(&command.verb);
+        self.count(command.verb.clone());
         let text = records::evidence(line, &command, self.addresses);
         self.say(ended, text);
         self.thought(ended.start);
@@ -661,7 +678,6 @@ impl Session {
         };
         let reply = self.reply.get_or_insert_with(|| Reply {
             code: line.code,
-            text: records::text(text, addresses),
             enhanced: records::enhanced(line.text),
             lines: Vec::new(),
             start: ended.start,
@@ -683,7 +699,6 @@ impl Session {
 
     fn replied(&mut self, reply: Reply, end: Mark) {
         *self.record.replies.entry(reply.code).or_default() += 1;
-        let mark = if reply.lines.len() > 1 { '-' } else { ' ' };
         let said = Ended {
             start: reply.start,
             end,
@@ -691,11 +706,7 @@ impl Session {
             crlf: true,
         };
         let direction = self.client.reverse();
-        self.say_in(
-            direction,
-            said,
-            format!("{}{mark}{}", reply.code, reply.text),
-        );
+        self.say_in(direction, said, reply.first_line());
 
         // A client may speak before the greeting; the 220 is the greeting all the same.
         let opens = self.pending.is_empty() && !matches!(reply.code, 200..=219 | 221..=399);
@@ -729,7 +740,7 @@ impl Session {
     fn greeting_came(&mut self, reply: &Reply) {
         if reply.code == 220 {
             self.record.banner = Some(reply.lines.join("\n"));
-            self.record.server_name = reply.text.split_whitespace().next().map(str::to_owned);
+            self.record.server_name = reply.text().split_whitespace().next().map(str::to_owned);
         }
         if matches!(self.mode, Mode::Lost(_)) {
             self.mode = Mode::Commands;
@@ -737,13 +748,13 @@ impl Session {
         self.refuse("CONNECT", reply);
         self.greeting = Some(SmtpStep {
             phase: SmtpPhase::Greeting,
-            verb: "CONNECT".to_owned(),
+            verb: "CONNECT".into(),
             frame: reply.start.frame,
             sent: reply.last_line.sent,
             acked: None,
             code: Some(reply.code),
             enhanced: reply.enhanced,
-            text: reply.text.clone(),
+            text: reply.text().to_owned(),
             // The first line may be a teaser: a client has to wait for the last one, and a screen that looks who does not wait sends
             // that one late.
             reply_frame: Some(reply.last_line.frame),
@@ -791,10 +802,10 @@ impl Session {
         self.record.refusals.push(SmtpRefusal {
             frame: reply.start.frame,
             time: reply.start.sent,
-            verb: verb.to_owned(),
+            verb: verb.into(),
             code: reply.code,
             enhanced: reply.enhanced,
-            text: reply.text.clone(),
+            text: reply.text().to_owned(),
         });
     }
 
@@ -822,13 +833,15 @@ impl Session {
         let phase = asked.phase.unwrap_or_else(|| self.phase_now());
         self.keep_step(SmtpStep {
             phase,
-            verb: asked.verb.to_string(),
+            verb: asked.verb.clone(),
             frame: asked.frame,
             sent: asked.sent,
             acked,
             code: reply.map(|reply| reply.code),
             enhanced: reply.and_then(|reply| reply.enhanced),
-            text: reply.map(|reply| reply.text.clone()).unwrap_or_default(),
+            text: reply
+                .map(|reply| reply.text().to_owned())
+                .unwrap_or_default(),
             reply_frame: reply.map(|reply| reply.start.frame),
             replied: at,
             inferred: false,
@@ -870,7 +883,7 @@ impl Session {
                     let offered = |line: &String| line.eq_ignore_ascii_case("PIPELINING");
                     self.pipelining = reply.lines.iter().any(offered);
                     if self.record.server_name.is_none() {
-                        let name = reply.text.split_whitespace().next();
+                        let name = reply.text().split_whitespace().next();
                         self.record.server_name = name.map(str::to_owned);
                     }
                 }
@@ -1003,11 +1016,11 @@ impl Session {
 
     // ----- evidence
 
-    fn count(&mut self, verb: &str) {
-        if let Some(count) = self.record.commands.get_mut(verb) {
+    fn count(&mut self, verb: Cow<'static, str>) {
+        if let Some(count) = self.record.commands.get_mut(&verb) {
             *count += 1;
         } else if self.record.commands.len() < MAX_VERBS {
-            self.record.commands.insert(verb.to_owned(), 1);
+            self.record.commands.insert(verb, 1);
         } else {
             self.record.omitted += 1;
         }
@@ -1101,7 +1114,7 @@ impl Session {
             self.spend(SmtpPhase::Tls, end.sent, whole, None);
             self.keep_step(SmtpStep {
                 phase: SmtpPhase::Tls,
-                verb: "TLS".to_owned(),
+                verb: "TLS".into(),
                 frame: hello.frame,
                 sent: hello.sent,
                 acked: None,
@@ -1127,9 +1140,7 @@ impl Session {
             hidden.burst = hidden.burst.saturating_add(record.octets);
             let (frame, sent) = (record.end.frame, record.end.sent);
             let end = record.end.offset.saturating_add(1);
-            hidden
-                .taker
-                .request(frame, sent, end, || "request".to_owned());
+            hidden.taker.request(frame, sent, end, || "request".into());
             return;
         }
         let Some(turn) = hidden.taker.answer(record.start.frame, record.start.sent) else {
@@ -1298,10 +1309,10 @@ impl Body {
     }
 }
 
-fn inferred(phase: SmtpPhase, verb: &str, from: Mark, to: Mark) -> SmtpStep {
+fn inferred(phase: SmtpPhase, verb: &'static str, from: Mark, to: Mark) -> SmtpStep {
     SmtpStep {
         phase,
-        verb: verb.to_owned(),
+        verb: verb.into(),
         frame: from.frame,
         sent: from.sent,
         acked: None,
@@ -1314,10 +1325,10 @@ fn inferred(phase: SmtpPhase, verb: &str, from: Mark, to: Mark) -> SmtpStep {
     }
 }
 
-fn turn_step(phase: SmtpPhase, verb: &str, turn: &Turn) -> SmtpStep {
+fn turn_step(phase: SmtpPhase, verb: &'static str, turn: &Turn) -> SmtpStep {
     SmtpStep {
         phase,
-        verb: verb.to_owned(),
+        verb: verb.into(),
         frame: turn.frame,
         sent: turn.sent,
         acked: turn.acked,

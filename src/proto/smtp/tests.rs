@@ -352,7 +352,7 @@ fn the_outline_of_tls() {
     let steps: Vec<_> = smtp
         .steps
         .iter()
-        .map(|step| (step.verb.as_str(), step.inferred))
+        .map(|step| (step.verb.as_ref(), step.inferred))
         .collect();
     assert_eq!(
         steps,
@@ -674,13 +674,13 @@ fn turns_of_what_is_not_read() {
         panic!("two exchanges: {:?}", record.exchanges)
     };
     assert_eq!(
-        (first.name.as_str(), first.request_frame),
+        (first.name.as_ref(), first.request_frame),
         ("GET", FrameNo(2))
     );
     assert_eq!(first.requested, Timestamp(2 * MS));
     assert_eq!(first.acked, Some(Timestamp(3 * MS)));
     assert_eq!(first.answered, Some(Timestamp(704 * MS)));
-    assert_eq!((second.name.as_str(), second.answered), ("POST", None));
+    assert_eq!((second.name.as_ref(), second.answered), ("POST", None));
 }
 
 #[test]
