@@ -9,6 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::net::Timestamp;
+
 /// Connections from which on a rate is resampled.
 const LEAST_TO_RESAMPLE: usize = 5;
 /// Connections resampled at most (of more, every second, third, … one), and how often.
@@ -39,6 +41,9 @@ const PHASE_SECONDS: f64 = 0.2;
 const DECIDES: i32 = 2;
 const CHANGE_WEIGHS: i32 = 2;
 const CRITICAL_WEIGHS: i32 = 3;
+/// What hurt in one run can be called gone where the other had a chance to show it: the connections of its hosts moved such a share of the
+/// octets, or of the segments, or took such a share of the time.
+const CHANCE: f64 = 0.5;
 /// Connections moving less than this say nothing of a rate.
 const LEAST_OCTETS: u64 = 1_000;
 
@@ -47,6 +52,12 @@ const LEAST_OCTETS: u64 = 1_000;
 pub struct Sample {
     /// Client and server, by address.
     pub hosts: [String; 2],
+    /// Client and server, by address and port.
+    pub ends: [String; 2],
+    /// When it was seen first and last.
+    pub seen: [Timestamp; 2],
+    /// One direction of it is not in the captures.
+    pub one_sided: bool,
     /// `smtp`, `smb`, `tcp/5001`, …
     pub service: String,
     /// Payload both ways, repeats left out.
@@ -188,12 +199,14 @@ pub struct Verified {
     pub gone: Vec<String>,
     /// After and not before.
     pub new: Vec<String>,
-    /// After, and the captures from before hold no connection of those hosts.
+    /// After, and the captures from before hold as little of those hosts.
     pub new_elsewhere: Vec<String>,
     /// Both.
     pub still: Vec<String>,
-    /// Before, and the captures from after hold no connection of those hosts.
+    /// Before, and the captures from after hold no connection of those hosts, or too little of them, or one direction alone.
     pub not_seen: Vec<String>,
+    /// A connection, by its ends, that both runs show at the same time: they are two views of one thing.
+    pub same: Option<[String; 2]>,
     /// In one word.
     pub outcome: Outcome,
 }
@@ -234,24 +247,20 @@ pub fn verify(before: &Run, after: &Run) -> Verified {
     });
     let ids = |run: &Run| -> BTreeSet<String> { run.hurts.iter().map(|h| h.id.clone()).collect() };
     let (old, new) = (ids(before), ids(after));
-    // What hurts hosts that one of the runs does not show is neither gone nor new: nobody looked.
-    let shown = |id: &String, hurts: &[Hurt], other: &BTreeSet<String>| {
+    // What hurts hosts of which one of the runs shows too little is neither gone nor new: nobody looked.
+    let (exposed_before, exposed_after) = (Exposures::of(before), Exposures::of(after));
+    let shown = |id: &String, hurts: &[Hurt], here: &Exposures<'_>, there: &Exposures<'_>| {
         let mut of_id = hurts.iter().filter(|h| h.id == *id);
-        of_id.any(|h| h.hosts.iter().all(|host| other.contains(host)))
+        of_id.any(|h| there.to(&h.hosts).had_a_chance(here.to(&h.hosts)))
     };
-    let hosts = |run: &Run| -> BTreeSet<String> {
-        let hosts = run.samples.iter().flat_map(|s| &s.hosts);
-        hosts.cloned().collect()
-    };
-    let (seen_before, seen_after) = (hosts(before), hosts(after));
     let (gone, not_seen) = old
         .difference(&new)
         .cloned()
-        .partition(|id| shown(id, &before.hurts, &seen_after));
+        .partition(|id| shown(id, &before.hurts, &exposed_before, &exposed_after));
     let (new_here, new_elsewhere) = new
         .difference(&old)
         .cloned()
-        .partition(|id| shown(id, &after.hurts, &seen_before));
+        .partition(|id| shown(id, &after.hurts, &exposed_after, &exposed_before));
     let mut verified = Verified {
         pairs,
         gone,
@@ -259,16 +268,108 @@ pub fn verify(before: &Run, after: &Run) -> Verified {
         new_elsewhere,
         still: old.intersection(&new).cloned().collect(),
         not_seen,
+        same: same(before, after),
         outcome: Outcome::CannotTell,
     };
     verified.outcome = outcome(&verified, before, after);
     verified
 }
 
+/// What a run shows of some connections.
+#[derive(Clone, Copy, Debug, Default)]
+struct Exposure {
+    flows: u64,
+    octets: u64,
+    segments: u64,
+    seconds: f64,
+    /// Any of them is there in both directions.
+    whole: bool,
+}
+
+impl Exposure {
+    fn add(&mut self, other: Self) {
+        self.flows += other.flows;
+        self.octets += other.octets;
+        self.segments += other.segments;
+        self.seconds += other.seconds;
+        self.whole |= other.whole;
+    }
+
+    /// Whether what hurt there could have been seen here.
+    #[allow(clippy::cast_precision_loss)]
+    fn had_a_chance(self, there: Self) -> bool {
+        let enough = self.octets as f64 >= there.octets as f64 * CHANCE
+            || self.segments as f64 >= there.segments as f64 * CHANCE
+            || self.seconds >= there.seconds * CHANCE;
+        self.flows > 0 && enough && (self.whole || !there.whole)
+    }
+}
+
+/// What a run shows of each host, and of each two.
+#[derive(Debug, Default)]
+struct Exposures<'a> {
+    hosts: BTreeMap<&'a str, Exposure>,
+    pairs: BTreeMap<[&'a str; 2], Exposure>,
+}
+
+impl<'a> Exposures<'a> {
+    fn of(run: &'a Run) -> Self {
+        let mut all = Self::default();
+        for sample in &run.samples {
+            let one = Exposure {
+                flows: 1,
+                octets: sample.octets,
+                segments: sample.segments,
+                seconds: sample.seconds,
+                whole: !sample.one_sided,
+            };
+            let [client, server] = &sample.hosts;
+            all.hosts.entry(client).or_default().add(one);
+            all.hosts.entry(server).or_default().add(one);
+            all.pairs.entry([client, server]).or_default().add(one);
+        }
+        all
+    }
+
+    /// Of the connections among these hosts; of all of its own where there is but one.
+    fn to(&self, hosts: &[String]) -> Exposure {
+        if let [host] = hosts {
+            return self.hosts.get(host.as_str()).copied().unwrap_or_default();
+        }
+        let mut sum = Exposure::default();
+        for a in hosts {
+            for b in hosts {
+                if let Some(one) = self.pairs.get(&[a.as_str(), b.as_str()]) {
+                    sum.add(*one);
+                }
+            }
+        }
+        sum
+    }
+}
+
+/// A connection that both runs show at the same time.
+fn same(before: &Run, after: &Run) -> Option<[String; 2]> {
+    let mut seen: BTreeMap<&[String; 2], Vec<[Timestamp; 2]>> = BTreeMap::new();
+    for sample in &before.samples {
+        seen.entry(&sample.ends).or_default().push(sample.seen);
+    }
+    let again = after.samples.iter().find(|sample| {
+        let [from, to] = sample.seen;
+        let spans = seen.get(&sample.ends).into_iter().flatten();
+        spans
+            .into_iter()
+            .any(|[first, last]| *first <= to && from <= *last)
+    });
+    again.map(|sample| sample.ends.clone())
+}
+
 fn pair(hosts: &[String; 2], service: &str, old: &[&Sample], new: &[&Sample]) -> VerifiedPair {
     let (before, after) = (measures(old), measures(new));
+    let one_sided = |list: &[&Sample]| list.iter().all(|s| s.one_sided);
     let changes = match (&before, &after) {
-        (Some(a), Some(b)) => changes(a, b, old, new),
+        // What one direction does not show is no change.
+        (Some(a), Some(b)) if one_sided(old) == one_sided(new) => changes(a, b, old, new),
         _ => Vec::new(),
     };
     VerifiedPair {
@@ -539,9 +640,14 @@ fn outcome(v: &Verified, before: &Run, after: &Run) -> Outcome {
             None => {}
         }
     }
+    let came = v
+        .new
+        .iter()
+        .any(|id| after.hurts.iter().any(|h| h.id == *id && h.critical));
     match (up, down) {
         (0, 0) if v.not_seen.is_empty() => Outcome::Same,
-        (up, down) if up >= DECIDES && up >= down * 2 => Outcome::Better,
+        _ if v.same.is_some() => Outcome::CannotTell,
+        (up, down) if up >= DECIDES && up >= down * 2 && !came => Outcome::Better,
         (up, down) if down >= DECIDES && down >= up * 2 => Outcome::Worse,
         _ => Outcome::CannotTell,
     }
@@ -612,6 +718,21 @@ mod tests {
             phases,
             ..sample(10_000, 1.0, 10, 0)
         }
+    }
+
+    fn one_sided(mut run: Run) -> Run {
+        for sample in &mut run.samples {
+            sample.one_sided = true;
+        }
+        run
+    }
+
+    /// An hour later.
+    fn later(mut run: Run) -> Run {
+        for sample in &mut run.samples {
+            sample.seen = [Timestamp(3_600_000_000_000); 2];
+        }
+        run
     }
 
     /// The findings are warnings.
@@ -751,13 +872,31 @@ mod tests {
                 Same,
             ),
             (
+                "the symptom gone from one direction alone",
+                run(slow(), &["a.b"]),
+                one_sided(run(slow(), &[])),
+                CannotTell,
+            ),
+            (
+                "the symptom gone from a hundredth of the segments and of the time",
+                run(many(100, 10_000, 1.0), &["a.b"]),
+                run(many(1, 10_000, 1.0), &[]),
+                CannotTell,
+            ),
+            (
+                "ten times as fast, and something critical came",
+                run(many(40, 1_000_000, 1.0), &[]),
+                run(many(40, 1_000_000, 0.1), &["a.b"]),
+                CannotTell,
+            ),
+            (
                 "one symptom for another",
                 run(slow(), &["a.b"]),
                 run(slow(), &["c.d"]),
                 CannotTell,
             ),
         ] {
-            assert_eq!(verify(&before, &after).outcome, want, "{name}");
+            assert_eq!(verify(&before, &later(after)).outcome, want, "{name}");
         }
     }
 
@@ -765,7 +904,7 @@ mod tests {
     fn the_range_holds_the_truth() {
         let v = verify(
             &run(many(40, 1_000_000, 1.0), &[]),
-            &run(many(40, 1_000_000, 0.5), &[]),
+            &later(run(many(40, 1_000_000, 0.5), &[])),
         );
         let goodput = v.pairs[0]
             .changes
@@ -778,6 +917,17 @@ mod tests {
             "{goodput:?}"
         );
         assert_eq!(goodput.better, Some(true));
+    }
+
+    #[test]
+    fn two_views_of_one_connection_are_no_before_and_after() {
+        let before = run(many(40, 1_000_000, 1.0), &["a.b"]);
+        let after = run(many(40, 1_000_000, 0.1), &[]);
+        let v = verify(&before, &after);
+        assert_eq!(v.outcome, Outcome::CannotTell);
+        assert!(v.same.is_some());
+        let v = verify(&before, &later(after));
+        assert_eq!((v.outcome, v.same), (Outcome::Better, None));
     }
 
     #[test]

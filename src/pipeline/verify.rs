@@ -80,8 +80,14 @@ fn sample(flow: &Flow) -> Option<Sample> {
         "unknown" => format!("tcp/{}", server.port()),
         known => known.to_owned(),
     };
+    #[allow(clippy::cast_possible_truncation)] // saturating is what is wanted
+    let end = flow.start.0.plus_nanos((flow.duration * 1e9) as i64);
     Some(Sample {
         hosts: [client.ip().to_string(), server.ip().to_string()],
+        ends: [flow.client.clone(), flow.server.clone()],
+        seen: [flow.start.0, end],
+        // A SYN that nobody answers shows all that there is.
+        one_sided: flow.end != "unanswered" && halves.iter().any(|h| h.frames == 0),
         service,
         octets: sum(&|h| h.unique_octets),
         seconds: (flow.duration - idle).max(0.0),

@@ -102,11 +102,11 @@ pub struct Findings {
     pub gone: Vec<String>,
     /// After and not before.
     pub new: Vec<String>,
-    /// After; the captures from before hold nothing of their hosts, so that nobody can say that it is new.
+    /// After; the captures from before hold nothing of their hosts, or too little, so that nobody can say that it is new.
     pub new_elsewhere: Vec<String>,
     /// Both.
     pub still: Vec<String>,
-    /// Before; the captures from after hold nothing of their hosts, so that they cannot be called gone.
+    /// Before; the captures from after hold nothing of their hosts, or too little, or one direction alone, so that they cannot be called gone.
     pub not_seen: Vec<String>,
 }
 
@@ -287,6 +287,11 @@ fn sentence(v: &Verified) -> String {
             .to_owned();
     }
     let mut parts = Vec::new();
+    if let Some([client, server]) = v.same.as_ref().filter(|_| v.outcome == Outcome::CannotTell) {
+        parts.push(format!(
+            "both show the connection of {client} and {server} at the same time, so they are no before and after"
+        ));
+    }
     // The greatest change of each way, by what users feel first.
     let greatest = |better: bool| {
         common
@@ -330,13 +335,13 @@ fn sentence(v: &Verified) -> String {
     }
     if !v.new_elsewhere.is_empty() {
         parts.push(format!(
-            "of hosts that did not appear before: {}",
+            "of hosts of which the captures from before show too little: {}",
             ids(&v.new_elsewhere)
         ));
     }
     if !v.not_seen.is_empty() {
         parts.push(format!(
-            "not to be told, as their hosts do not appear any more: {}",
+            "not to be told, as the captures from after show too little of their hosts: {}",
             ids(&v.not_seen)
         ));
     }
