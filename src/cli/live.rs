@@ -231,7 +231,10 @@ fn become_user(talk: Talk, args: &Live, account: Option<&Account>) -> anyhow::Re
     }
     for path in &args.common.telling.output {
         if !account.may_write(output::folder_of(path)) {
-            held.push((path.clone(), output::hold(path)?));
+            let file = account
+                .open_for_later(path)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            held.push((path.clone(), file));
         }
     }
     account.take_on().map_err(anyhow::Error::msg)?;

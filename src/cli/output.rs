@@ -5,6 +5,7 @@
 //! Never:  follows a link that stands where a file is to be written; writes over a file that was read
 
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -108,45 +109,35 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 /// Files that were opened while the right to write to their folders was there.
 pub(crate) type Held = Vec<(PathBuf, File)>;
 
-/// Opens a file before the right to do so is given up. What it holds stays until the report is written.
-#[cfg(all(feature = "live", target_os = "linux"))]
-pub(crate) fn hold(path: &Path) -> anyhow::Result<File> {
-    let there = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
-    OpenOptions::new()
-        .write(true)
-        .create_new(!there)
-        .open(path)
-        .with_context(|| format!("cannot write {}", path.display()))
-}
-
 /// Writes the report to a file, in the format of its ending; `keeping` says what is kept of cited frames.
 pub(crate) fn write_report(
     path: &Path,
     report: &Report,
-    keeping: evidence::Keeping<'_>,
+    mut keeping: evidence::Keeping<'_>,
     look: Look,
     held: &Held,
 ) -> anyhow::Result<()> {
     let format = format_of(path);
     let write = |out: &mut dyn Write| match format {
-        _ if is_evidence(path) => evidence::write(report, keeping, out),
+        _ if is_evidence(path) => evidence::write(report, keeping.again(), out),
         Some(format) => format.write(report, look, out),
         None => Err(io::Error::other("the ending names no format")),
     };
     match held.iter().find(|(held, _)| held == path) {
         Some((_, file)) => {
-            write_into(file, write).with_context(|| format!("cannot write {}", path.display()))
+            put_into(file, write).with_context(|| format!("cannot write {}", path.display()))
         }
         None => write_whole(path, write),
     }
 }
 
-/// Writes into an open file, in place of what it holds.
-fn write_into(file: &File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    file.set_len(0)?;
-    let mut out = BufWriter::new(file);
-    write(&mut out)?;
-    out.flush()
+#[cfg(all(feature = "live", target_os = "linux"))]
+use tcptriage::live::privileges::replace as put_into;
+
+/// Without live runs nothing is held.
+#[cfg(not(all(feature = "live", target_os = "linux")))]
+fn put_into(_: &File, _: impl FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
 /// Writes a file by another name in the same folder and renames it at the end: a reader sees the old file or the new one, and
@@ -195,8 +186,9 @@ fn create_beside(path: &Path, options: &OpenOptions) -> io::Result<(PathBuf, Fil
         .map_or_else(String::new, |n| n.to_string_lossy().into_owned());
     let mut attempt = 0;
     loop {
-        let temporary =
-            folder_of(path).join(format!(".{name}.{}-{attempt}.tmp", std::process::id()));
+        // Nobody who may write to the folder can have taken a name that nobody knows.
+        let any = RandomState::new().hash_one(attempt);
+        let temporary = folder_of(path).join(format!(".{name}.{any:016x}.tmp"));
         match options.open(&temporary) {
             Ok(file) => return Ok((temporary, file)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {

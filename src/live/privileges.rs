@@ -9,9 +9,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use caps::CapSet;
@@ -19,6 +19,7 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreatedAttr, RulesetStatus,
 };
+use nix::fcntl::{OFlag, posix_fallocate};
 use nix::unistd::{
     AccessFlags, Gid, Uid, User, access, geteuid, initgroups, setgroups, setresgid, setresuid,
 };
@@ -112,19 +113,65 @@ impl Account {
         })
     }
 
-    /// Makes a folder that this user may write to: a new one is its own, and so becomes one that is empty. Another stays as it is.
+    /// Makes a folder that this user may write to: a new one is its own, and so becomes one that is empty and root's, unless `sudo` lends
+    /// root's rights: they are not lent to be given away. Another folder stays as it is, and so does one that a link leads to.
     ///
     /// # Errors
     /// Where it cannot be made.
     pub fn make_folder(&self, folder: &Path) -> io::Result<()> {
-        if !folder.exists() {
-            fs::create_dir_all(folder)?;
+        let new = match fs::symlink_metadata(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(folder)?;
+                true
+            }
+            other => {
+                other?;
+                false
+            }
+        };
+        if self.may_write(folder) || (!new && by_sudo().is_some()) {
+            return Ok(());
         }
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.bits())
+            .open(folder);
+        let Ok(opened) = opened else {
+            return Ok(());
+        };
+        let (there, named) = (opened.metadata()?, fs::symlink_metadata(folder)?);
+        let same = (there.dev(), there.ino()) == (named.dev(), named.ino());
         let empty = fs::read_dir(folder)?.next().is_none();
-        if empty && !self.may_write(folder) {
-            chown(folder, Some(self.uid.as_raw()), Some(self.gid.as_raw()))?;
+        if same && empty && there.uid() == geteuid().as_raw() {
+            fchown(&opened, Some(self.uid.as_raw()), Some(self.gid.as_raw()))?;
         }
         Ok(())
+    }
+
+    /// Opens a file to be written later, in a folder that this user may not write to: a new one, or one that is its own or the caller's. What
+    /// it holds stays.
+    ///
+    /// # Errors
+    /// Where it is no such file: a link, or another's.
+    pub fn open_for_later(&self, path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).custom_flags(OFlag::O_NOFOLLOW.bits());
+        let file = match options.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return options.create_new(true).open(path);
+            }
+            opened => opened?,
+        };
+        let there = file.metadata()?;
+        let own = [geteuid().as_raw(), self.uid.as_raw()].contains(&there.uid());
+        if !there.is_file() || !own || there.nlink() != 1 {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "it is no plain file of yours; remove it, or give another name",
+            ));
+        }
+        Ok(file)
     }
 
     /// Becomes this user, for good.
@@ -179,6 +226,46 @@ fn by_sudo() -> Option<Account> {
         uid: Uid::from_raw(uid),
         gid: Gid::from_raw(gid),
     })
+}
+
+/// Puts what `write` gives into an open file, in place of what it holds. The room is there before anything is given up: `write` is asked
+/// twice, and has to give the same.
+///
+/// # Errors
+/// As `write`, and where there is no room: the file is as before then.
+pub fn replace(
+    file: &File,
+    mut write: impl FnMut(&mut dyn io::Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut counted = Counted(0);
+    write(&mut counted)?;
+    let before = file.metadata()?.len();
+    let length = i64::try_from(counted.0).map_err(io::Error::other)?;
+    if length > 0
+        && let Err(error) = posix_fallocate(file, 0, length)
+    {
+        file.set_len(before)?;
+        return Err(error.into());
+    }
+    let mut out = io::BufWriter::new(file);
+    write(&mut out)?;
+    io::Write::flush(&mut out)?;
+    file.set_len(counted.0)?;
+    file.sync_all()
+}
+
+/// Counts what is written to it.
+struct Counted(u64);
+
+impl io::Write for Counted {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0 += octets.len() as u64;
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Whether the process, as it is now, may write to a folder.
@@ -341,6 +428,42 @@ mod tests {
     }
 
     #[test]
+    fn a_file_for_later_is_no_link_and_nobody_elses() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let nobody = Account::choose(Some(NOBODY)).unwrap().unwrap();
+        let folder = folder("later");
+        let [plain, link, twice, others] =
+            ["plain", "link", "twice", "others"].map(|name| folder.join(name));
+        fs::write(&plain, "old and long").unwrap();
+        fs::write(&twice, "precious").unwrap();
+        fs::write(&others, "").unwrap();
+        std::os::unix::fs::symlink(&plain, &link).unwrap();
+        fs::hard_link(&twice, folder.join("once more")).unwrap();
+        std::os::unix::fs::chown(&others, Some(12_345), None).unwrap();
+        for (path, opens) in [
+            (&plain, true),
+            (&folder.join("new"), true),
+            (&link, false),
+            (&twice, false),
+            (&others, false),
+        ] {
+            assert_eq!(nobody.open_for_later(path).is_ok(), opens, "{path:?}");
+        }
+        let file = nobody.open_for_later(&plain).unwrap();
+        let failed = replace(&file, |out| {
+            out.write_all(b"half")?;
+            Err(io::Error::other("no"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read_to_string(&plain).unwrap(), "old and long");
+        replace(&file, |out| out.write_all(b"new")).unwrap();
+        assert_eq!(fs::read_to_string(&plain).unwrap(), "new");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
     fn who_it_is_to_be() {
         assert!(Account::choose(Some("no-such-user")).is_err());
         let nobody = Account::choose(Some(NOBODY));
@@ -352,8 +475,15 @@ mod tests {
             let own = folder("empty");
             let full = folder("full");
             File::create(full.join("kept")).unwrap();
-            nobody.make_folder(&own).unwrap();
-            nobody.make_folder(&full).unwrap();
+            let linked = folder("linked");
+            let link = linked.with_extension("link");
+            std::os::unix::fs::symlink(&linked, &link).unwrap();
+            for folder in [&own, &full, &link] {
+                nobody.make_folder(folder).unwrap();
+            }
+            assert!(!nobody.may_write(&linked), "a link is not followed");
+            fs::remove_file(link).unwrap();
+            fs::remove_dir_all(linked).unwrap();
             assert!(nobody.may_write(&own), "an empty folder becomes its own");
             assert!(!nobody.may_write(&full), "another's files stay another's");
             fs::remove_dir_all(own).unwrap();

@@ -35,6 +35,17 @@ pub struct Keeping<'a> {
     pub redaction: Option<&'a mut Redaction>,
 }
 
+impl Keeping<'_> {
+    /// The same for another file.
+    pub fn again(&mut self) -> Keeping<'_> {
+        Keeping {
+            paths: self.paths,
+            payload: self.payload,
+            redaction: self.redaction.as_deref_mut(),
+        }
+    }
+}
+
 /// Why frames are kept, by their number.
 type Reasons = BTreeMap<u64, Vec<String>>;
 
