@@ -237,7 +237,10 @@ struct Flow<'a, W: Write> {
 
 impl<'a, W: Write> Flow<'a, W> {
     fn open(dump: &'a mut Dump<W>, port: u16) -> Self {
-        let ends = [(CLIENT, 40_000), (SERVER, port)];
+        Self::between(dump, [(CLIENT, 40_000), (SERVER, port)])
+    }
+
+    fn between(dump: &'a mut Dump<W>, ends: [End; 2]) -> Self {
         let options = [2, 4, 5, 0xb4, 4, 2, 0, 0];
         let (one, other) = (u32::MAX - 1_000, 5_000);
         dump.segment(ends[0], ends[1], Control(one, 0, SYN as u8, &options), &[]);
@@ -276,6 +279,32 @@ impl<'a, W: Write> Flow<'a, W> {
     fn close(self) {
         let control = Control(self.next[0], self.next[1], (FIN | ACK) as u8, &[]);
         self.dump.segment(self.ends[0], self.ends[1], control, &[]);
+    }
+}
+
+/// Clients by turns, each of which has a thousand commands refused, in a text as long as is kept.
+fn refusals<W: Write>(n: u64, dump: &mut Dump<W>) {
+    let reply = [b"550 ".as_slice(), &[0xff; 250], b"\r\n"].concat();
+    let mut flows: Vec<([End; 2], [u32; 2])> = (0..n)
+        .map(|i| {
+            let mut flow = Flow::between(dump, [client(i), (SERVER, 25)]);
+            flow.say(1, b"220 mx.example ESMTP\r\n");
+            flow.say(0, b"EHLO a.example\r\n");
+            flow.say(1, b"250-mx.example\r\n250 PIPELINING\r\n");
+            (flow.ends, flow.next)
+        })
+        .collect();
+    for _ in 0..5 {
+        for (ends, next) in &mut flows {
+            let mut flow = Flow {
+                dump,
+                ends: *ends,
+                next: *next,
+            };
+            flow.say(0, &b"RSET\r\n".repeat(200));
+            flow.say(1, &reply.repeat(200));
+            *next = flow.next;
+        }
     }
 }
 
@@ -661,4 +690,20 @@ fn what_is_asked_of_memory_is_kept() {
     }
     fs::remove_file(&path).unwrap();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn long_texts_are_part_of_what_is_held() {
+    let path = std::env::temp_dir().join(format!("tcptriage-texts-{}", std::process::id()));
+    let make: fn(u64, &Path) -> Option<u64> = pcap!(refusals);
+    let frames = make(250, &path);
+    let (report, held, _) = run(&path, &["--max-memory", "200M"]);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(report["totals"]["frames"].as_u64(), frames);
+    assert!(held <= 200_000_000, "{held} octets");
+    let notes = report["notes"].to_string();
+    assert!(
+        notes.contains("to stay within the limits of memory"),
+        "{notes}"
+    );
 }

@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::tally::Tally;
 use super::{BATCH_FRAMES, CaptureError, CaptureInfo, Frame, FrameBatch, Map, Octets, Source};
 
-/// Octets of one batch after which it is handed on although frames are missing, where its octets lie in memory.
-pub(super) const MAX_BATCH_OCTETS: usize = 32 << 20;
+/// Octets of one batch after which it is handed on although frames are missing: what the caches of a processor keep until it is decoded, and
+/// no more than that of what connections hold comes to be given up with it.
+pub(super) const MAX_BATCH_OCTETS: usize = 2 << 20;
 
 /// Octets read at a time. What the batch does not need is copied to the next one, so this is small against a batch.
 const CHUNK: u64 = 64 << 10;
@@ -72,9 +73,6 @@ pub(super) struct Mapped<R> {
 /// Octets that a processor fetches at one go, on all that matter.
 const LINE: usize = 64;
 
-/// Octets that the caches of a processor keep until the batch is decoded: above that they would be fetched twice.
-const KEPT: usize = 4 << 20;
-
 /// Has the processor fetch octets side by side that it is going to need. From the head of one record to that of the next it would wait for
 /// each, which took a sixth of a run.
 fn fetch(octets: &[u8]) {
@@ -110,21 +108,36 @@ impl<R: Records> Source for Mapped<R> {
             batch.octets = Octets::Mapped(Arc::clone(&self.map));
         }
         batch.frames.reserve(BATCH_FRAMES);
-        let window = Window {
-            octets: self.map.get(self.at..).unwrap_or(&[]),
-            base: self.at,
-            offset: self.at as u64,
-            last: true,
-        };
-        if self.usual <= KEPT {
-            fetch(window.octets.get(..self.usual).unwrap_or(window.octets));
+        let soon = self.usual.min(MAX_BATCH_OCTETS);
+        let rest = self.map.get(self.at..).unwrap_or(&[]);
+        fetch(rest.get(..soon).unwrap_or(rest));
+        let begin = self.at;
+        let mut most = MAX_BATCH_OCTETS;
+        while !self.ended {
+            let rest = self.map.get(self.at..).unwrap_or(&[]);
+            let octets = rest.get(..most).unwrap_or(rest);
+            let last = octets.len() == rest.len();
+            let window = Window {
+                octets,
+                base: self.at,
+                offset: self.at as u64,
+                last,
+            };
+            let (used, pause) = self
+                .records
+                .read(window, &mut batch.frames, &mut self.tally);
+            self.at += used;
+            match pause {
+                Pause::Full => break,
+                Pause::Ended => self.ended = true,
+                Pause::Starved if last => self.ended = true,
+                Pause::Starved if !batch.frames.is_empty() => break,
+                // One record, or one without a frame, is larger.
+                Pause::Starved if used == 0 => most = most.saturating_mul(2),
+                Pause::Starved => {}
+            }
         }
-        let (used, pause) = self
-            .records
-            .read(window, &mut batch.frames, &mut self.tally);
-        self.at += used;
-        self.usual = used;
-        self.ended = pause != Pause::Full;
+        self.usual = self.at - begin;
         Ok(!batch.frames.is_empty())
     }
 

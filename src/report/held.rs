@@ -21,6 +21,11 @@ impl Flow {
         let stalls = halves.map(|half| half.stalls.capacity());
         let smtp = self.smtp.as_ref().map_or(0, |smtp| {
             let hops: usize = smtp.messages.iter().map(|m| m.hops.capacity()).sum();
+            let texts = smtp.capabilities.iter().chain(&smtp.banner);
+            let refused = smtp.refusals.iter().map(|r| &r.text);
+            let names = smtp.messages.iter().flat_map(|m| &m.hops);
+            let names = names.flat_map(|hop| [&hop.from, &hop.by]).flatten();
+            let texts: usize = texts.chain(refused).chain(names).map(String::len).sum();
             size_of_val(&**smtp)
                 + smtp.capabilities.capacity() * (size_of::<String>() + TEXT)
                 + entries::<(Cow<str>, u64)>(&smtp.commands)
@@ -30,6 +35,7 @@ impl Flow {
                 + hops * (size_of::<Hop>() + 2 * TEXT)
                 + smtp.refusals.capacity() * (size_of::<Refusal>() + 3 * TEXT)
                 + 3 * TEXT
+                + texts
         });
         let smb = self.smb.as_ref().map_or(0, |smb| {
             let errors: usize = smb.commands.values().map(|c| count(&c.errors)).sum();

@@ -21,7 +21,7 @@ pub(crate) fn content(opening: &Opening<'_>) -> Guess {
         // In a capture that starts in mid-stream, the ends may be taken for each other.
         for line in octets.split(|&c| c == b'\n') {
             if matches!(records::command(line), Some(command)
-                if matches!(command.verb.as_ref(), "EHLO" | "HELO" | "LHLO" | "MAIL" | "RCPT"))
+                if matches!(command.verb, "EHLO" | "HELO" | "LHLO" | "MAIL" | "RCPT"))
                 && records::is_plain_command(line)
             {
                 return Guess::Yes;

@@ -17,8 +17,8 @@ use nom::{IResult, Parser};
 /// Octets of a text kept in records.
 pub(crate) const MAX_TEXT: usize = 256;
 
-/// Verbs that are known. Others are counted under their own name where it is safe to show (see [`command`]).
-const VERBS: [&str; 38] = [
+/// Verbs that are known.
+const VERBS: [&str; 44] = [
     "EHLO",
     "HELO",
     "LHLO",
@@ -57,13 +57,19 @@ const VERBS: [&str; 38] = [
     "XRDST",
     "XSYSPROBE",
     "XXXX",
+    "XADR",
+    "XCIR",
+    "XGEN",
+    "XONE",
+    "XSTA",
+    "XVERP",
 ];
 
 /// A command line without its end.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Command<'a> {
-    /// Verb in upper case; `?` where it is none that is known and might be a secret.
-    pub verb: Cow<'static, str>,
+    /// Verb in upper case; `?` where it is none that is known, and so might be a secret.
+    pub verb: &'static str,
     /// What follows the verb and its blanks.
     pub argument: &'a [u8],
 }
@@ -86,12 +92,10 @@ pub fn command(line: &[u8]) -> Option<Command<'_>> {
         .iter()
         .find(|known| known.as_bytes().eq_ignore_ascii_case(verb));
     let verb = match known {
-        Some(known) => Cow::Borrowed(*known),
-        // Private verbs begin with X (RFC 5321 section 4.1.5). Anything else may be a line of an AUTH exchange whose command was missed.
-        None if verb.len() <= 20 && verb.first().is_some_and(|x| x.eq_ignore_ascii_case(&b'X')) => {
-            Cow::Owned(String::from_utf8_lossy(verb).to_ascii_uppercase())
-        }
-        None => Cow::Borrowed("?"),
+        Some(known) => *known,
+        // It may be a line of an AUTH exchange whose command was missed, or of a body; an X, with which private verbs begin (RFC 5321
+        // section 4.1.5), tells nothing, as Base64 begins with it as well.
+        None => "?",
     };
     Some(Command {
         verb,
@@ -106,7 +110,7 @@ pub fn is_plain_command(line: &[u8]) -> bool {
         return false;
     };
     let argument = command.argument.trim_ascii();
-    match command.verb.as_ref() {
+    match command.verb {
         "EHLO" | "HELO" | "LHLO" => !argument.is_empty() && !argument.contains(&b' '),
         "MAIL" => argument
             .get(..5)
@@ -229,34 +233,105 @@ pub fn enhanced(text: &[u8]) -> Option<[u16; 3]> {
 /// Text for a record: its start, as UTF-8, with mail addresses replaced unless they may be kept.
 #[must_use]
 pub fn text(octets: &[u8], addresses: bool) -> String {
-    let octets = octets.get(..MAX_TEXT).unwrap_or(octets);
-    if addresses {
+    // Addresses are sought beyond what is kept, so that none shows its beginning where the text is cut.
+    let octets = match octets.get(..2 * MAX_TEXT) {
+        Some(start) => {
+            let whole = start.iter().rposition(u8::is_ascii_whitespace);
+            start.get(..whole.unwrap_or(MAX_TEXT)).unwrap_or_default()
+        }
+        None => octets,
+    };
+    let kept = if addresses {
         String::from_utf8_lossy(octets).into_owned()
     } else {
         String::from_utf8_lossy(&without_addresses(octets)).into_owned()
+    };
+    let end = kept.floor_char_boundary(MAX_TEXT);
+    if end == kept.len() {
+        return kept;
     }
+    kept.get(..end).unwrap_or_default().to_owned()
 }
 
-/// Replaces everything that looks like `local@domain` by `<address>`.
+/// What stands between a local part and its domain: as it is written in mail, in xtext (RFC 3461 section 4), in a URL, and full-width.
+const AT: [&[u8]; 4] = [b"@", b"+40", b"%40", "＠".as_bytes()];
+
+/// The first address sign: where it begins, and its octets. One that is coded counts only before a domain with a dot.
+fn address_sign(octets: &[u8]) -> Option<(usize, usize)> {
+    let mut from = 0;
+    while let Some(found) = memchr::memchr3(b'@', b'4', 0xef, octets.get(from..)?) {
+        let place = from + found;
+        // The coded signs are found by their second octet.
+        for sign in AT {
+            let start = if octets.get(place) == Some(&b'4') {
+                place.checked_sub(1)
+            } else {
+                Some(place)
+            };
+            let Some((start, rest)) = start.and_then(|s| Some((s, octets.get(s..)?))) else {
+                continue;
+            };
+            let Some(domain) = rest.strip_prefix(sign) else {
+                continue;
+            };
+            let end = domain.iter().position(ends_domain);
+            let domain = domain
+                .get(..end.unwrap_or(domain.len()))
+                .unwrap_or_default();
+            if sign.len() == 1 || domain.contains(&b'.') {
+                return Some((start, sign.len()));
+            }
+        }
+        from = place + 1;
+    }
+    None
+}
+
+fn ends_domain(c: &u8) -> bool {
+    c.is_ascii_whitespace() || b"<>()[],;:\"'=".contains(c)
+}
+
+/// Ends a local part, looked at from behind: `=` and `'` may stand in one (RFC 5322 section 3.2.3), and do in those that name a bounce.
+fn ends_local(c: &u8) -> bool {
+    c.is_ascii_whitespace() || b"<>()[],;:\"".contains(c)
+}
+
+/// Where a quoted local part begins that ends before the closing quote of `before`: it may hold anything (RFC 5321 section 4.1.2).
+fn opening_quote(quoted: &[u8]) -> usize {
+    let mut end = quoted.len();
+    while let Some(at) = memchr::memrchr(b'"', quoted.get(..end).unwrap_or_default()) {
+        let escapes = quoted.get(..at).unwrap_or_default();
+        let escapes = escapes.iter().rev().take_while(|c| **c == b'\\').count();
+        if escapes % 2 == 0 {
+            return at;
+        }
+        end = at;
+    }
+    0
+}
+
+/// Replaces everything that looks like `local@domain` by `<address>`, and a path that is cut.
 fn without_addresses(octets: &[u8]) -> Cow<'_, [u8]> {
-    let ends = |c: &u8| c.is_ascii_whitespace() || b"<>()[],;:\"'=".contains(c);
-    if memchr::memchr(b'@', octets).is_none() {
+    let cut = memchr::memrchr(b'<', octets)
+        .filter(|open| !octets.get(*open..).unwrap_or_default().contains(&b'>'));
+    if cut.is_none() && address_sign(octets).is_none() {
         return Cow::Borrowed(octets);
     }
     let mut clean: Vec<u8> = Vec::with_capacity(octets.len());
-    let mut rest = octets;
-    while let Some(at) = memchr::memchr(b'@', rest) {
+    let mut rest = octets
+        .get(..cut.unwrap_or(octets.len()))
+        .unwrap_or_default();
+    while let Some((at, sign)) = address_sign(rest) {
         let (before, after) = rest.split_at(at);
-        let after = after.get(1..).unwrap_or_default();
-        // A quoted local part ends in a quote and may hold anything (RFC 5321 section 4.1.2).
+        let after = after.get(sign..).unwrap_or_default();
         let local = match before.strip_suffix(b"\"") {
-            Some(quoted) => memchr::memrchr(b'"', quoted).unwrap_or(0),
-            None => before.iter().rposition(ends).map_or(0, |end| end + 1),
+            Some(quoted) => opening_quote(quoted),
+            None => before.iter().rposition(ends_local).map_or(0, |end| end + 1),
         };
         let domain = if after.first() == Some(&b'[') {
             memchr::memchr(b']', after).map_or(after.len(), |end| end + 1)
         } else {
-            after.iter().position(ends).unwrap_or(after.len())
+            after.iter().position(ends_domain).unwrap_or(after.len())
         };
         let kept = before.get(..local).unwrap_or_default();
         clean.extend_from_slice(kept.strip_suffix(b"<").unwrap_or(kept));
@@ -265,26 +340,29 @@ fn without_addresses(octets: &[u8]) -> Cow<'_, [u8]> {
         rest = rest.strip_prefix(b">").unwrap_or(rest);
     }
     clean.extend_from_slice(rest);
+    if cut.is_some() {
+        clean.extend_from_slice(b"<address>");
+    }
     Cow::Owned(clean)
 }
 
-/// A command line as evidence: no secrets, and no addresses unless they may be kept.
+/// A command line as evidence: what it asks for, and nothing that may be a secret, a body's text, or (unless they may be kept) an address.
 #[must_use]
 pub fn evidence(line: &[u8], command: &Command<'_>, addresses: bool) -> String {
-    let verb = command.verb.as_ref();
+    let (verb, argument) = (command.verb, command.argument.trim_ascii_end());
     match verb {
-        "AUTH" | "X-EXPS" => match mechanism(command.argument) {
+        "AUTH" | "X-EXPS" => match mechanism(argument) {
             Some(mechanism) => format!("{verb} {mechanism}"),
             None => verb.to_owned(),
         },
         "?" => format!("unknown command, {} octets", line.len()),
-        "XPROXYTO" | "XPROXY" | "XPROXYFROM" | "XSESSIONPARAMS" => format!("{verb} …"),
-        "MAIL" | "RCPT" | "VRFY" | "EXPN" | "SEND" | "SOML" | "SAML" if !addresses => {
-            let argument = command.argument;
-            let (word, path) = match memchr::memchr(b':', argument) {
-                Some(colon) if matches!(verb, "MAIL" | "RCPT") => argument.split_at(colon + 1),
-                _ => (&b""[..], argument),
-            };
+        "EHLO" | "HELO" | "LHLO" if !argument.contains(&b' ') => {
+            format!("{verb} {}", text(argument, false))
+        }
+        "BDAT" if bdat(argument).is_some() => format!("{verb} {}", text(argument, false)),
+        "MAIL" | "RCPT" => {
+            let colon = memchr::memchr(b':', argument).filter(|colon| *colon <= b"FROM ".len());
+            let (word, path) = argument.split_at(colon.map_or(0, |colon| colon + 1));
             // The whole path goes, with or without an @ in it; the empty one of a bounce stays.
             let path = path.trim_ascii_start();
             let (path, parameters) = if path.starts_with(b"<") {
@@ -293,11 +371,38 @@ pub fn evidence(line: &[u8], command: &Command<'_>, addresses: bool) -> String {
             } else {
                 path.split_at(memchr::memchr(b' ', path).unwrap_or(path.len()))
             };
-            let path = if path == b"<>" { "<>" } else { "<address>" };
-            let (word, parameters) = (text(word, false), text(parameters, false));
-            format!("{verb} {word}{path}{parameters}")
+            let path = match path {
+                b"<>" => "<>".to_owned(),
+                _ if addresses && colon.is_some() => text(path, true),
+                _ => "<address>".to_owned(),
+            };
+            let parameters = parameters.split(|c| *c == b' ').filter(|p| !p.is_empty());
+            let told: String = parameters.filter_map(parameter).collect();
+            format!("{verb} {}{path}{told}", text(word, false))
         }
-        _ => text(line, addresses),
+        _ if argument.is_empty() => verb.to_owned(),
+        "VRFY" | "EXPN" | "SEND" | "SOML" | "SAML" if !addresses => format!("{verb} <address>"),
+        _ => format!("{verb} …"),
+    }
+}
+
+/// A parameter of MAIL or RCPT, with its value where that is a word of the protocol; `None`: it is none.
+fn parameter(octets: &[u8]) -> Option<String> {
+    let equals = memchr::memchr(b'=', octets);
+    let (name, value) = octets.split_at(equals.unwrap_or(octets.len()));
+    let name = std::str::from_utf8(name).ok()?.to_ascii_uppercase();
+    match name.as_str() {
+        "SIZE" | "BODY" | "RET" | "NOTIFY" | "BY" | "HOLDFOR" | "HOLDUNTIL" | "MT-PRIORITY" => {
+            Some(format!(
+                " {name}{}",
+                text(value.get(..64).unwrap_or(value), false)
+            ))
+        }
+        "SMTPUTF8" | "REQUIRETLS" => Some(format!(" {name}")),
+        "AUTH" | "ORCPT" | "ENVID" | "XOORG" | "XORIG" | "XSHADOW" | "XMESSAGECONTEXT" => {
+            Some(format!(" {name}=…"))
+        }
+        _ => None,
     }
 }
 
@@ -435,6 +540,12 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     365 * year + year / 4 - year / 100 + year / 400 + of_year - 719_468
 }
 
+/// Whether a reply speaks of AUTH: it may echo the command.
+pub(super) fn names_auth(text: &[u8]) -> bool {
+    let mut words = text.windows(4);
+    words.any(|word| word.eq_ignore_ascii_case(b"AUTH"))
+}
+
 /// A reply's text without what it echoes: everything between quotes, and every word that looks coded.
 ///
 /// Servers answer a line that they do not understand with that line; it may be the answer to a challenge, sent out of turn.
@@ -451,8 +562,13 @@ pub(super) fn without_quotes(text: &[u8]) -> Vec<u8> {
                 .any(|b| b.is_ascii_digit() || matches!(b, b'=' | b'+' | b'/'))
             && word.iter().any(u8::is_ascii_alphabetic)
             && !word.contains(&b'.');
-        for &b in word {
-            if b == b'"' || b == b'\'' {
+        for (at, &b) in word.iter().enumerate() {
+            let letter = |at: Option<usize>| {
+                let b = at.and_then(|at| word.get(at));
+                b.is_some_and(u8::is_ascii_alphanumeric)
+            };
+            let apostrophe = b == b'\'' && letter(at.checked_sub(1)) && letter(Some(at + 1));
+            if (b == b'"' || b == b'\'') && !apostrophe {
                 if !quoted {
                     kept.extend_from_slice(b"<echo>");
                 }

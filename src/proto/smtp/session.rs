@@ -202,6 +202,8 @@ pub(crate) struct Session {
     mode: Mode,
     lines: [Line; 2],
     pending: VecDeque<Pending>,
+    /// How often each verb is among them.
+    waiting: BTreeMap<Cow<'static, str>, usize>,
     /// So many at the front of `pending` are acknowledged.
     acked_pending: usize,
     reply: Option<Reply>,
@@ -217,6 +219,10 @@ pub(crate) struct Session {
     chunks: (u64, Duration),
     /// Whether TLS was asked for.
     starttls: bool,
+    /// Whether AUTH was asked for: a refusal may echo what came with it.
+    secrets: bool,
+    /// Octets of the texts that steps, refusals, hops and evidence hold.
+    texts: usize,
     /// Last octet of the last reply, if the client has said nothing since; and its ACK.
     replied: Option<(Mark, Option<Timestamp>)>,
     /// Acknowledged of each direction: below what, and when.
@@ -253,6 +259,7 @@ impl Session {
             mode: Mode::Lost(false),
             lines: [Line::default(), Line::default()],
             pending: VecDeque::new(),
+            waiting: BTreeMap::new(),
             acked_pending: 0,
             reply: None,
             reply_gap: false,
@@ -264,6 +271,8 @@ impl Session {
             transaction: None,
             chunks: (0, Duration::ZERO),
             starttls: false,
+            secrets: false,
+            texts: 0,
             replied: None,
             acked: [(0, None), (0, None)],
             least_ack: [None, None],
@@ -416,25 +425,29 @@ impl Session {
     fn command_line(&mut self, line: &[u8], ended: Ended) {
         self.mode = Mode::Commands;
         let Some(command) = records::command(line) else {
-            self.count("?".into());
+            self.count("?");
             self.say(ended, format!("unknown command, {} octets", line.len()));
             self.await_reply("?".into(), None, ended.end, 0, None);
             return;
         };
-        self.count(command.verb.clone());
+        self.count(command.verb);
         let text = records::evidence(line, &command, self.addresses);
         self.say(ended, text);
         self.thought(ended.start);
         self.settle_lost();
-        let verb = command.verb.as_ref();
+        let verb = command.verb;
         let phase = phase_of(verb);
         let mut number = 0;
         match verb {
             "EHLO" | "HELO" | "LHLO" if self.record.client_name.is_none() => {
-                self.record.client_name = Some(records::text(command.argument.trim_ascii(), false));
+                let name = command.argument.split(|c| *c == b' ').next();
+                self.record.client_name = name.map(|name| records::text(name, false));
             }
             "DATA" => self.mode = Mode::Offered,
-            "AUTH" | "X-EXPS" => self.mode = Mode::Secrets,
+            "AUTH" | "X-EXPS" => {
+                self.mode = Mode::Secrets;
+                self.secrets = true;
+            }
             "BDAT" => {
                 if let Some((octets, last)) = records::bdat(command.argument) {
                     self.begin_chunk(ended.end, octets, last);
@@ -446,7 +459,7 @@ impl Session {
             "MAIL" | "RSET" => self.chunks = (0, Duration::ZERO),
             _ => {}
         }
-        self.await_reply(command.verb, phase, ended.end, number, None);
+        self.await_reply(command.verb.into(), phase, ended.end, number, None);
     }
 
     /// A command is out: `end` is its last octet.
@@ -465,6 +478,7 @@ impl Session {
         let (acked_below, acked_at) = self.acked[self.client.index()];
         // Octets that had to wait for a repair may be acknowledged before they are read.
         let acked = acked_at.filter(|_| acked_below >= end_offset);
+        *self.waiting.entry(verb.clone()).or_default() += 1;
         self.pending.push_back(Pending {
             verb,
             phase,
@@ -670,7 +684,11 @@ impl Session {
         // And a server that does not understand a line may echo it: what it quotes may be a secret sent out of turn.
         let text = if line.code == 334 {
             &b"challenge"[..]
-        } else if matches!(line.code, 500..=504 | 535) {
+        } else if line.code >= 400
+            && (self.secrets
+                || matches!(line.code, 500..=504 | 530..=538)
+                || records::names_auth(line.text))
+        {
             unquoted = records::without_quotes(line.text);
             &unquoted
         } else {
@@ -765,6 +783,11 @@ impl Session {
 
     /// Replies were missed: those waiting whose answer this cannot be go unanswered, if it can be that of a later one.
     fn skip_unfitting(&mut self, code: u16) {
+        // Thousands may wait: they are gone through only where one of them is to be found.
+        let mut waiting = self.waiting.iter().filter(|(_, number)| **number > 0);
+        if !waiting.any(|(verb, _)| fits(verb, code)) {
+            return;
+        }
         let place = self.pending.iter().position(|one| fits(&one.verb, code));
         for _ in 0..place.unwrap_or(0) {
             self.settle_front(None);
@@ -799,6 +822,7 @@ impl Session {
             self.record.omitted += 1;
             return;
         }
+        self.texts += reply.text().len();
         self.record.refusals.push(SmtpRefusal {
             frame: reply.start.frame,
             time: reply.start.sent,
@@ -814,6 +838,9 @@ impl Session {
         let Some(asked) = self.pending.pop_front() else {
             return;
         };
+        if let Some(waiting) = self.waiting.get_mut(&asked.verb) {
+            *waiting = waiting.saturating_sub(1);
+        }
         self.acked_pending = self.acked_pending.saturating_sub(1);
         let at = reply.map(|reply| reply.start.sent);
         // An ACK that came with the reply says nothing of when the command had arrived.
@@ -862,6 +889,7 @@ impl Session {
             });
         }
         if self.record.steps.len() < MAX_STEPS {
+            self.texts += step.text.len();
             self.record.steps.push(step);
         } else {
             self.record.omitted += 1;
@@ -947,6 +975,8 @@ impl Session {
         }
         let mut transaction = transaction.unwrap_or_else(|| Transaction::begun(sent.start));
         *transaction.spent.entry(SmtpPhase::Transfer).or_default() += sent.transfer;
+        let names = sent.hops.iter().flat_map(|hop| [&hop.from, &hop.by]);
+        self.texts += names.flatten().map(String::len).sum::<usize>();
         let slowest = transaction.spent.iter().max_by_key(|(_, spent)| **spent);
         self.record.messages.push(SmtpMessage {
             start: transaction.start,
@@ -1016,11 +1046,11 @@ impl Session {
 
     // ----- evidence
 
-    fn count(&mut self, verb: Cow<'static, str>) {
-        if let Some(count) = self.record.commands.get_mut(&verb) {
+    fn count(&mut self, verb: &'static str) {
+        if let Some(count) = self.record.commands.get_mut(verb) {
             *count += 1;
         } else if self.record.commands.len() < MAX_VERBS {
-            self.record.commands.insert(verb, 1);
+            self.record.commands.insert(verb.into(), 1);
         } else {
             self.record.omitted += 1;
         }
@@ -1032,6 +1062,7 @@ impl Session {
 
     fn say_in(&mut self, direction: Direction, ended: Ended, text: String) {
         if self.said.len() < MAX_SAID {
+            self.texts += text.len();
             self.said.push(Said {
                 frame: ended.start.frame,
                 time: ended.start.sent,
@@ -1250,6 +1281,7 @@ impl Dialog for Session {
             + room::<SmtpMessage>(record.messages.capacity())
             + room::<Hop>(hops)
             + room::<SmtpRefusal>(record.refusals.capacity())
+            + self.texts
             + phases
     }
 

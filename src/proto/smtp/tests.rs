@@ -689,7 +689,7 @@ fn lines() {
         ("mail from:<a@b>", "MAIL", "from:<a@b>"),
         ("Quit", "QUIT", ""),
         ("X-EXPS NTLM", "X-EXPS", "NTLM"),
-        ("XFOO bar", "XFOO", "bar"),
+        ("XFOO bar", "?", "bar"),
         ("SECRET", "?", ""),
         ("NOOP  x", "NOOP", "x"),
     ] {
@@ -765,9 +765,31 @@ fn addresses_are_taken_out() {
         ("at [a@[192.0.2.1]] x", "at [<address>] x"),
         ("a@b@c d", "<address> d"),
         ("@", "<address>"),
+        (
+            "<bounces-ann=victim.example@list.example>: no",
+            "<address>: no",
+        ),
+        ("o'brien@b.example is full", "<address> is full"),
+        (r#"user "odd\"x y"@b.example"#, "user <address>"),
+        (
+            "see http://x/?to=ann%40victim.example",
+            "see http:<address>",
+        ),
+        ("rfc822;ann+40victim.example", "rfc822;<address>"),
+        ("ann＠victim.example", "<address>"),
+        ("since 10:00 UTC+40 or 40 %", "since 10:00 UTC+40 or 40 %"),
+        ("recipient <ann.long.na", "recipient <address>"),
     ] {
         assert_eq!(records::text(text.as_bytes(), false), want, "{text}");
     }
+    let long = format!("{} ann.of.the.long.name@victim.example", "x".repeat(250));
+    for cut in 0..40 {
+        let text = format!("{}{long}", "y ".repeat(cut * 7));
+        let told = records::text(text.as_bytes(), false);
+        assert!(told.len() <= 256 && !told.contains("ann"), "{told}");
+    }
+    let bad = [b'\xff'; 300];
+    assert!(records::text(&bad, true).len() <= 256);
     for (line, want) in [
         ("MAIL FROM:<a@b> SIZE=3", "MAIL FROM:<address> SIZE=3"),
         ("MAIL FROM:<>", "MAIL FROM:<>"),
@@ -777,6 +799,30 @@ fn addresses_are_taken_out() {
             "RCPT TO:<address> NOTIFY=NEVER",
         ),
         ("VRFY ann", "VRFY <address>"),
+        ("VRFY ann bee", "VRFY <address>"),
+        ("RCPT TO <ann>", "RCPT <address>"),
+        (
+            "RCPT TO:<a@b> ORCPT=rfc822;ann+40b.example NOTIFY=DELAY",
+            "RCPT TO:<address> ORCPT=… NOTIFY=DELAY",
+        ),
+        (
+            "MAIL FROM:<a@b> AUTH=ann+40b.example BODY=8BITMIME",
+            "MAIL FROM:<address> AUTH=… BODY=8BITMIME",
+        ),
+        ("Mail from the boss, in secret", "MAIL <address>"),
+        ("Send the secret to Bob", "SEND <address>"),
+        ("data that nobody may see", "DATA …"),
+        ("NOOP sesame", "NOOP …"),
+        ("HELP sesame", "HELP …"),
+        ("Helo there, a secret", "HELO …"),
+        ("BDAT 10 LAST", "BDAT 10 LAST"),
+        (
+            "BURL imap://ann@b/;URLAUTH=submit+ann:internal:sesame LAST",
+            "BURL …",
+        ),
+        ("XCLIENT LOGIN=ann PASS=sesame", "XCLIENT …"),
+        ("XAUTH PLAIN sesame", "unknown command, 18 octets"),
+        ("Xsesame", "unknown command, 7 octets"),
         ("AUTH PLAIN AGEAYg==", "AUTH PLAIN"),
         ("X-EXPS EXCHANGEAUTH SHA256 abc", "X-EXPS EXCHANGEAUTH"),
         ("EHLO mail.example", "EHLO mail.example"),
