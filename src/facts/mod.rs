@@ -76,7 +76,7 @@ pub struct Fact {
 pub struct Facts {
     /// In order of reading.
     pub facts: Vec<Fact>,
-    /// Lines that no parser understood: file, number, text (hostile).
+    /// Lines that no parser understood: file, number, and what they are about (hostile), without what they say of it.
     pub not_understood: Vec<(String, usize, String)>,
     /// What was left out because a limit was reached, in sentences.
     pub left_out: Vec<String>,
@@ -302,7 +302,22 @@ fn take(section: &Section<'_>, mut sink: Sink, hosts: &Hosts, file: &str, into: 
             break;
         }
         let Line { number, text } = line(index);
+        let text = name_of(&text);
         into.not_understood.push((file.to_owned(), number, text));
+    }
+}
+
+/// What a line that nobody understands is about, as what it says of that may be a password: up to its `=` or `:`, or its first word.
+fn name_of(line: &str) -> String {
+    let sign = line.find(['=', ':']).map(|at| at + 1);
+    let end = sign.or_else(|| {
+        line.trim_start()
+            .find(' ')
+            .map(|at| at + line.len() - line.trim_start().len())
+    });
+    match end.and_then(|end| line.split_at_checked(end)) {
+        Some((name, rest)) if !rest.trim().is_empty() => format!("{} …", name.trim_end()),
+        _ => line.to_owned(),
     }
 }
 

@@ -49,12 +49,20 @@ pub struct Joined {
 /// How far a session may begin from its flow, once the clocks are aligned. A server logs a connection when it has accepted it.
 const SLACK: i64 = 2_000_000_000;
 
+/// Flows of the same ends that are looked at on either side of a session's time: a client that connects from one port over and over has as
+/// many flows as sessions.
+const NEAR: usize = 256;
+
 /// Finds the flow of each session by its four-tuple; where ports were used again, by time.
 #[must_use]
 pub fn join(sessions: &[LogSession], flows: &[FlowSpan]) -> Joined {
     let mut by_ends: HashMap<(Endpoint, Endpoint), Vec<usize>> = HashMap::new();
     for (at, (client, server, _, _)) in flows.iter().enumerate() {
         by_ends.entry((*client, *server)).or_default().push(at);
+    }
+    let start = |flow: &usize| flows.get(*flow).map(|(_, _, start, _)| *start);
+    for list in by_ends.values_mut() {
+        list.sort_by_key(start);
     }
     let candidates = |session: &LogSession| -> &[usize] {
         let Some((client, server)) = session.ends() else {
@@ -80,12 +88,8 @@ pub fn join(sessions: &[LogSession], flows: &[FlowSpan]) -> Joined {
         })
         .collect();
     let guide = if certain.is_empty() {
-        let nearest = |s| {
-            candidates(s)
-                .iter()
-                .filter_map(|f| offset(s, *f))
-                .min_by_key(|o| o.unsigned_abs())
-        };
+        let nearest =
+            |s: &LogSession| offset(s, nearest_first(candidates(s), s.start, start).next()?);
         median(sessions.iter().filter_map(nearest).collect())
     } else {
         median(certain)
@@ -94,11 +98,11 @@ pub fn join(sessions: &[LogSession], flows: &[FlowSpan]) -> Joined {
     let mut taken = vec![false; flows.len()];
     for (at, session) in sessions.iter().enumerate() {
         let best = guide.and_then(|guide| {
-            candidates(session)
-                .iter()
-                .filter(|flow| taken.get(**flow) == Some(&false))
-                .filter_map(|flow| Some((*flow, offset(session, *flow)?)))
-                .filter(|(flow, offset)| {
+            let began = session.start.plus_nanos(-guide);
+            nearest_first(candidates(session), began, start)
+                .filter(|flow| taken.get(*flow) == Some(&false))
+                .filter_map(|flow| Some((flow, offset(session, flow)?)))
+                .find(|(flow, offset)| {
                     let late = offset.saturating_sub(guide);
                     let overlaps = flows.get(*flow).is_some_and(|(_, _, start, end)| {
                         session.start.plus_nanos(-guide) <= *end
@@ -106,7 +110,6 @@ pub fn join(sessions: &[LogSession], flows: &[FlowSpan]) -> Joined {
                     });
                     late.unsigned_abs() <= SLACK.unsigned_abs() || overlaps
                 })
-                .min_by_key(|(_, offset)| offset.saturating_sub(guide).unsigned_abs())
         });
         match best {
             Some((flow, offset)) => {
@@ -132,6 +135,30 @@ pub fn join(sessions: &[LogSession], flows: &[FlowSpan]) -> Joined {
         });
     }
     joined
+}
+
+/// Flows, which are in the order of their starts, those that began nearest to a moment first: up to [`NEAR`] before and as many after it.
+fn nearest_first(
+    flows: &[usize],
+    moment: Timestamp,
+    start: impl Fn(&usize) -> Option<Timestamp>,
+) -> impl Iterator<Item = usize> {
+    let at = flows.partition_point(|flow| start(flow).is_some_and(|start| start < moment));
+    let (before, after) = flows.split_at(at);
+    let mut before = before.iter().rev().take(NEAR).peekable();
+    let mut after = after.iter().take(NEAR).peekable();
+    let away = move |flow: Option<&&usize>| {
+        let start = flow.and_then(|flow| start(flow));
+        start.map_or(u64::MAX, |start| start.nanos_since(moment).unsigned_abs())
+    };
+    std::iter::from_fn(move || {
+        if away(before.peek()) <= away(after.peek()) {
+            before.next().or_else(|| after.next())
+        } else {
+            after.next()
+        }
+        .copied()
+    })
 }
 
 fn median(mut values: Vec<i64>) -> Option<i64> {
