@@ -75,11 +75,12 @@ struct Record {
 }
 
 impl NetMon {
-    /// Reads the header and finds the frame table. `packed` is what to add to the name of the format.
+    /// Reads the header and finds the frame table. `packed` is what to add to the name of the format, `broken` why no more of it came.
     pub(super) fn open(
         path: &str,
         store: Store,
         packed: &str,
+        broken: Option<String>,
     ) -> Result<Box<dyn Source>, CaptureError> {
         let refuse = |reason: String| CaptureError::NotACapture {
             path: path.to_owned(),
@@ -106,6 +107,9 @@ impl NetMon {
             _ => "netmon2",
         };
         let mut tally = Tally::new(path, &format!("{format}{packed}"));
+        if let Some(why) = broken {
+            tally.problem(None, why);
+        }
         let there = octets.len().saturating_sub(table).min(length) / 4;
         if there < length / 4 {
             let text = format!(

@@ -97,7 +97,7 @@ fn whole(path: &str, file: File, map: map::Map) -> Result<Box<dyn Source>, Captu
         }
     };
     match kind {
-        Kind::NetMon => NetMon::open(path, Store::Map(Arc::clone(&map)), ""),
+        Kind::NetMon => NetMon::open(path, Store::Map(Arc::clone(&map)), "", None),
         kind => Ok(start(begin(path, kind, prefix)?)),
     }
 }
@@ -170,23 +170,25 @@ fn stream(
     if kind == Kind::NetMon {
         let mut octets = prefix;
         let limit = options.held_octets;
-        reader
+        let broken = match reader
             .take(limit.saturating_add(1))
             .read_to_end(&mut octets)
-            .or_else(|error| match error.raw_os_error() {
-                Some(_) => Err(failed(error)),
-                None => Ok(0),
-            })?;
+        {
+            Ok(_) => None,
+            Err(error) if error.raw_os_error().is_some() => return Err(failed(error)),
+            // What came before is there to be read.
+            Err(error) => Some(error.to_string()),
+        };
         if octets.len() as u64 > limit {
             return Err(CaptureError::NotACapture {
                 path: path.to_owned(),
                 reason: format!(
                     "it is a NetMon capture of more than {limit} octets that comes through a pipe or compressed, and its index stands \
-                     at its end; save it unpacked to a file first"
+                     at its end, so that it would have to be held in memory; save it unpacked to a file first"
                 ),
             });
         }
-        return NetMon::open(path, Store::Memory(octets), &packed);
+        return NetMon::open(path, Store::Memory(octets), &packed, broken);
     }
     let parts = (path, reader, prefix.clone(), read, total);
     Ok(match begin(path, kind, &prefix)? {

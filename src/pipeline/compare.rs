@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::capture::{self, CaptureInfo, OpenOptions};
+use crate::capture::{self, CaptureInfo};
 use crate::compare::{self, Compared, Difference, Limits, SegmentFate, View};
 use crate::decode::{SegmentBatch, Undecoded};
 use crate::detect;
@@ -18,7 +18,7 @@ use crate::report::comparison;
 use crate::report::model::Report;
 
 use super::know::Knowledge;
-use super::memory::of_comparison;
+use super::memory::{self, of_comparison};
 use super::plan::Plan;
 use super::read;
 use super::{Error, Settings};
@@ -57,7 +57,10 @@ fn read_both(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Both, Erro
         frames: 0,
     };
     for (place, captures) in sides.into_iter().enumerate() {
-        let found = capture::find(captures, &OpenOptions::default())?;
+        let found = capture::find(
+            captures,
+            &memory::opening(settings.max_memory, captures.len()),
+        )?;
         let ports = [&settings.smtp_ports[..], &settings.smb_ports].concat();
         let mut seen = View::new(limits, ports);
         let mut even = Even::default();
@@ -230,7 +233,10 @@ fn differences(
     };
     let mut before = 0;
     for captures in sides {
-        let found = capture::find(captures, &OpenOptions::default())?;
+        let found = capture::find(
+            captures,
+            &memory::opening(settings.max_memory, captures.len()),
+        )?;
         let plan = Plan::new(&quiet, found, before)?;
         let read = read::segments_of(&quiet, &plan, &mut |batch| {
             for seg in &batch.segments {

@@ -5,6 +5,7 @@
 //! Never:  measures what the process holds: the report is not to depend on the machine
 
 use super::Settings;
+use crate::capture::OpenOptions;
 use crate::flow::Limits;
 
 /// What the program itself takes, with batches on their way between two threads.
@@ -39,6 +40,9 @@ const OWNERS: usize = 128;
 
 /// Connections whose view is remembered where memory is no concern.
 const MAX_OWNERS: usize = 500_000;
+
+/// Octets of captures that have to be held whole, where memory is no concern.
+const WHOLE: u64 = 1 << 30;
 
 /// What the parts of a run may hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -113,6 +117,16 @@ pub(super) fn beside_itself(most: u64) -> u64 {
 /// What of so much memory a comparison may hold of its two sides: with no flows under way and no detectors it takes less for itself.
 pub(super) const fn of_comparison(most: u64) -> u64 {
     most / 3 * 2
+}
+
+/// How captures are opened of which so many may be read at one time. One that has to be held whole takes up to three times its octets while
+/// it grows.
+pub(super) fn opening(most: Option<u64>, files: usize) -> OpenOptions {
+    let octets = most.map_or(WHOLE, |most| beside_itself(most) / 6 / 3);
+    OpenOptions {
+        held_octets: octets / (files.max(1) as u64),
+        ..OpenOptions::default()
+    }
 }
 
 /// What is to be told where so little is given that it cannot be kept to.

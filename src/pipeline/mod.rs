@@ -32,7 +32,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::capture::{self, CaptureError, OpenOptions};
+use crate::capture::{self, CaptureError};
 use crate::net::Timestamp;
 use crate::proto::Ports;
 use crate::report::build::{self, Parts};
@@ -176,7 +176,8 @@ pub enum Error {
 /// breaks off is no error.
 pub fn analyze(settings: &Settings) -> Result<Report, Error> {
     let mut knowledge = Knowledge::gather(settings)?;
-    let found = capture::find(&settings.captures, &OpenOptions::default())?;
+    let opening = memory::opening(settings.max_memory, settings.captures.len());
+    let found = capture::find(&settings.captures, &opening)?;
     let plan = Plan::new(settings, found, 0)?;
     let mut tracker = Tracker::new(settings);
     let read = read::all(settings, &plan, &mut tracker)?;

@@ -5,13 +5,12 @@
 //!         their capture; what is to be said of each file
 //! Never:  goes back in a file; mixes captures that do not belong to one stretch of time: the tracker is told where one ends
 
-use crate::capture::{
-    self, CaptureError, CaptureInfo, FrameBatch, OpenOptions, Seam, Source, TimeSpan,
-};
+use crate::capture::{self, CaptureError, CaptureInfo, FrameBatch, Seam, Source, TimeSpan};
 use crate::decode::{Decoder, SegmentBatch, Undecoded};
 use crate::net::Timestamp;
 
 use super::line::{self, Stage};
+use super::memory;
 use super::merge::{Aside, Timeline};
 use super::plan::{Indexed, Plan};
 use super::track::{Followed, Tracker};
@@ -240,7 +239,7 @@ impl<'a> Lane<'a> {
         while let [(index, file), rest @ ..] = self.files {
             let source = match &mut self.source {
                 Some(source) => source,
-                none => none.insert(open(self.settings, &file.path)?),
+                none => none.insert(open(self.settings, &file.path, self.of)?),
             };
             if source.next_batch(&mut self.frames)? {
                 if let Some(ProgressFn(tell)) = &self.settings.progress {
@@ -300,12 +299,12 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// A file without the frames that the user does not want.
-fn open(settings: &Settings, path: &str) -> Result<Box<dyn Source>, CaptureError> {
+/// A file, one of so many, without the frames that the user does not want.
+fn open(settings: &Settings, path: &str, of: usize) -> Result<Box<dyn Source>, CaptureError> {
     let Settings {
         filter, from, to, ..
     } = settings;
-    let mut source = capture::open(path, &OpenOptions::default())?;
+    let mut source = capture::open(path, &memory::opening(settings.max_memory, of))?;
     if from.is_some() || to.is_some() {
         source = Box::new(TimeSpan::new(source, *from, *to));
     }
