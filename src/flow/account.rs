@@ -20,6 +20,9 @@ const IDLE: Duration = Duration::from_secs(30);
 /// Shortest and longest wait that a delayed acknowledgement makes (Linux 40 ms, Windows 200 ms; RFC 9293 allows 500 ms).
 const DELAYED_ACK: std::ops::RangeInclusive<i64> = 30_000_000..=520_000_000;
 
+/// Round trips vary by such a part of the shortest one: what an acknowledgement takes longer is no delay of the receiver's.
+const UNSTEADY: i64 = 4;
+
 /// How things stood before an interval.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Before {
@@ -222,8 +225,10 @@ fn cause(b: &Before, e: &Ended, nanos: i64) -> (Cause, Option<Direction>) {
             && e.newly_acked > 0
             && e.verdict == Verdict::Bare
             && b.small[n]
-            && b.least_rtt
-                .is_some_and(|least| DELAYED_ACK.contains(&(nanos - b.lag[n].min(least))))
+            && b.least_rtt.is_some_and(|least| {
+                let longer = nanos - b.lag[n].min(least);
+                DELAYED_ACK.contains(&longer) && longer >= least / UNSTEADY
+            })
         {
             Cause::DelayedAck
         } else if rtt > 0 && nanos > rtt.saturating_mul(3).max(100_000_000) {
