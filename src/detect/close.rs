@@ -218,16 +218,15 @@ impl Detector for Closes {
                     ),
                 };
                 let mut f = g.trace.finding(id, severity, confidence, summary);
-                f.subject = Some(if g.by_client * 2 > g.count {
-                    client
+                let (by, other) = if g.by_client * 2 > g.count {
+                    (client, server)
                 } else {
-                    server
-                });
-                f.peer = Some(if g.by_client * 2 > g.count {
-                    server
-                } else {
-                    client
-                });
+                    (server, client)
+                };
+                // Neither is accused of what a device did: it shows beside the one that was cut off, and the other one has to be asked.
+                let (subject, peer) = if middlebox { (other, by) } else { (by, other) };
+                f.subject = Some(subject);
+                f.peer = Some(peer);
                 f.measures = vec![
                     ("count", g.count as f64),
                     ("port", f64::from(port)),
