@@ -81,6 +81,8 @@ struct Pair {
     spurious_after_ack: u64,
     unheard_with_data: u64,
     spurious_ranges: u64,
+    /// How soon after the copy before it the first of them came.
+    soonest: Option<Duration>,
     latency_spikes: u64,
     /// Segments that the network delivered late, and windows that were shut: both make needless repeats.
     reordered: u64,
@@ -265,6 +267,8 @@ impl Pair {
             }
             self.second(r.time, room).0 += n;
             if r.spurious {
+                let soonest = self.soonest.into_iter().chain(r.after);
+                self.soonest = soonest.min();
                 // Acknowledgements ride on data: where that is stuck, they are too, and nothing more is to be said of them.
                 if back.unacked_octets > 0 && back.retransmitted_segments > 0 {
                     self.unheard_with_data += n;
@@ -751,7 +755,9 @@ impl Pair {
                     if self.spurious == 1 { "was" } else { "were" },
                 ),
             );
-            push(f, 0.0, measures(&[("spurious", self.spurious as f64)]));
+            let mut m = measures(&[("spurious", self.spurious as f64)]);
+            m.extend(self.soonest.map(|s| ("soonest_ms", s.as_secs_f64() * 1e3)));
+            push(f, 0.0, m);
         }
     }
 }
