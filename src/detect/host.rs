@@ -120,13 +120,18 @@ impl Detector for Host {
                     } else {
                         spoilt(share)
                     },
-                    if p.cut { 0.6 } else { 0.9 },
+                    if p.cut { 0.5 } else { 0.9 },
                     format!(
-                        "{} of {} from {from} ({}) reached {to}{}, and {to} did not take them: they were lost inside that host",
+                        "{} of {} from {from} ({}) reached {to}{}, and {to} did not take them: they were {}",
                         p.passed_over,
                         plural(p.segments, "segment"),
                         percent(share),
-                        if p.cut { "" } else { " whole and with good checksums" }
+                        if p.cut { "" } else { " whole and with good checksums" },
+                        if p.cut {
+                            "damaged on their way, or lost inside that host, which a cut capture does not tell apart"
+                        } else {
+                            "lost inside that host"
+                        }
                     ),
                 );
                 if p.cut {
@@ -138,7 +143,11 @@ impl Detector for Host {
                 f.subject = Some(to);
                 f.peer = Some(from);
                 f.seconds_lost = (p.seconds > 0.0).then_some(p.seconds);
-                f.measures = vec![("share", share), ("count", p.passed_over as f64)];
+                f.measures = vec![
+                    ("share", share),
+                    ("count", p.passed_over as f64),
+                    ("cut", f64::from(u8::from(p.cut))),
+                ];
                 out.push(f);
             }
             if p.waits >= ENOUGH_WAITS && p.waited >= 0.2 {
@@ -171,7 +180,12 @@ mod tests {
     fn what_the_snap_length_cut_proves_less() {
         for (name, truncated, sure, says) in [
             ("whole", 0, 0.9, "whole and with good checksums"),
-            ("cut", 9, 0.6, "reached 192.0.2.2, and"),
+            (
+                "cut",
+                9,
+                0.5,
+                "damaged on their way, or lost inside that host",
+            ),
         ] {
             let mut f = flow();
             (f.vantage, f.truncated) = (Vantage::Server, truncated);

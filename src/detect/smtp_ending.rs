@@ -153,6 +153,10 @@ impl Detector for Endings {
             // A handshake that failed is told as such.
             return;
         }
+        if f.truncated > 0 && by_word.is_none() && f.close.how != End::Reset {
+            // The goodbye may be what the snap length cut off.
+            return;
+        }
         let step = smtp.steps.last();
         let at = smtp.last_phase.unwrap_or(SmtpPhase::Client);
         let outstanding = step.is_some_and(|s| s.replied.is_none() && !s.inferred)

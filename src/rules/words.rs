@@ -135,6 +135,10 @@ const MEASURES: &[(&str, &str)] = &[
         "how many: connections, replies, frames, as the summary says",
     ),
     ("credits", "SMB credits granted"),
+    (
+        "cut",
+        "1 where the snap length cut segments, so that checksums cannot be told, else 0",
+    ),
     ("data_segments", "segments with payload, as sent"),
     (
         "delay_s",
@@ -214,6 +218,10 @@ const MEASURES: &[(&str, &str)] = &[
     ("shut_seconds", "seconds that the window was shut"),
     ("skew", "load against the even share"),
     ("spikes", "times that the round trip jumped"),
+    (
+        "soonest_ms",
+        "milliseconds after the copy before it that the first needless repeat came",
+    ),
     ("spurious", "segments sent again without need"),
     ("status", "NTSTATUS"),
     ("stuck_octets", "smallest segment that never passed"),
