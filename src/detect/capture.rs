@@ -85,9 +85,11 @@ impl Detector for CaptureFaults {
         let [a, b] = &f.halves;
         let one_way = (a.frames == 0 || b.frames == 0) && a.data_segments + b.data_segments > 0;
         self.one_way.add(seen, u64::from(one_way));
+        // A SYN-ACK alone tells of one end what it can do, and of the other what it had offered.
+        let opened = f.handshake.syn_seen || f.handshake.syn_ack_seen;
         self.mid_stream.add(
             seen,
-            u64::from(!f.handshake.syn_seen && a.data_segments + b.data_segments > 0),
+            u64::from(!opened && a.data_segments + b.data_segments > 0),
         );
         for direction in Direction::BOTH {
             let h = f.half(direction);

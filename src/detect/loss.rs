@@ -441,7 +441,13 @@ impl Pair {
                         .proof(f, r.frame, || retransmit_line(seen, direction, r));
                 }
             }
-            if acked && seconds >= OUTAGE.as_secs_f64() && timed.len() >= 2 && h.unseen_octets == 0
+            // What came to a capture beside the receiver had the path behind it.
+            let arrived = f.is_beside_sender(direction.reverse()) && first.of.is_some();
+            if acked
+                && !arrived
+                && seconds >= OUTAGE.as_secs_f64()
+                && timed.len() >= 2
+                && h.unseen_octets == 0
             {
                 self.longest_outage = self.longest_outage.max(last.time.seconds_since(began));
                 self.outage_seconds += seconds;
