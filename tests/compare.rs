@@ -285,7 +285,7 @@ fn healthy_pairs_are_healthy() {
         if !name.starts_with("healthy-")
             && !matches!(
                 name.as_str(),
-                "offload-tso-gro" | "lb-skew" | "window-clamp" | "slow-reader-server"
+                "offload-tso-gro" | "lb-skew" | "slow-reader-server"
             )
         {
             continue;
@@ -348,6 +348,7 @@ fn what_went_wrong_is_found_where_it_did() {
         ("tail-loss-rr", &["loss.network"]),
         ("tiny-queue", &["loss.congestion"]),
         ("wscale-stripped", &["path.option-stripped"]),
+        ("window-clamp", &["limit.receive-window"]),
     ] {
         let Some(lab) = shared::folder("captures/lab") else {
             return;

@@ -198,6 +198,7 @@ fn tcp_rows() -> Vec<Row> {
         ("symptom-background", on(pauses(80)), on(healthy())),
         ("tcp-ackfrequency", on(delayed_ack(200)).os(SERVER, "ws2008r2"), on(delayed_ack(200)).os(SERVER, "ws2016")),
         ("tcp-app-window", on(window_limited(Some(0), 65_535)), on(healthy())),
+        ("path-window-lowered", on(window_lowered()), on(window_limited(Some(0), 65_535))),
         (
             "tcp-autotuning-off",
             on(window_limited(None, 65_535)).os(SERVER, "ws2012"),

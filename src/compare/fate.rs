@@ -159,6 +159,8 @@ pub struct Path {
     pub acks_lost: u64,
     /// Resets that came and that the sender's side did not see leave.
     pub resets_made: u64,
+    /// Came with a smaller window than they left with, bare acknowledgements among them.
+    pub windows_lowered: u64,
     /// Routers between, by the time to live.
     pub hops: Option<i16>,
     /// How long segments were under way.
@@ -203,6 +205,7 @@ impl Path {
         self.acks += other.acks;
         self.acks_lost += other.acks_lost;
         self.resets_made += other.resets_made;
+        self.windows_lowered += other.windows_lowered;
         self.hops = self.hops.or(other.hops);
         self.delay.merge(&other.delay);
         self.measured |= other.measured;
@@ -235,6 +238,8 @@ pub enum EventKind {
     Option(&'static str),
     /// Payload was changed, with a checksum that fits.
     Payload,
+    /// A smaller window came than was offered.
+    Window,
 }
 
 /// One thing that happened to one segment.
@@ -262,6 +267,8 @@ pub struct Event {
     pub difference: Option<Difference>,
     /// Longer than what a router said to fit through its next link.
     pub too_long: bool,
+    /// Its window field, unscaled, as it left and as it came; `None` where it did not come, or was not seen to leave.
+    pub windows: Option<[u16; 2]>,
 }
 
 impl Event {

@@ -177,6 +177,16 @@ impl<'a> Teller<'a, '_> {
             payload_differs: differs,
             difference: None,
             too_long: false,
+            windows: sent.zip(came).map(|(s, c)| [s.window, c.window]),
+        }
+    }
+
+    /// Keeps that a smaller window came than was offered.
+    fn window(&mut self, sent: &Sighting, came: &Sighting) {
+        if came.window < sent.window {
+            self.path.windows_lowered += 1;
+            let event = self.event(EventKind::Window, Some(sent), Some(came), None, None);
+            self.events.add(event);
         }
     }
 

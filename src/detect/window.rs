@@ -171,13 +171,20 @@ impl Detector for Window {
                     "limit.receive-window",
                     if small || p.full > 1.0 { Severity::Warning } else { Severity::Info },
                     if p.lowered.is_some() { 0.65 } else { 0.85 },
-                    format!(
-                        "{from} waited for the receive window of {to} in {} of the time with data on its way: {} octets at most in each round trip of {} allow {}",
-                        percent(p.full / p.busy.max(p.full)),
-                        p.window,
-                        span(p.rtt),
-                        rate(ceiling)
-                    ),
+                    match p.lowered {
+                        Some((octets, offered)) => format!(
+                            "{from} sent no more than {octets} octets to {to} in each round trip of {}, as only a window makes it do, though {to} offers up to {offered} here: that allows {}",
+                            span(p.rtt),
+                            rate(octets as f64 * 8.0 / p.rtt.max(1e-6))
+                        ),
+                        None => format!(
+                            "{from} waited for the receive window of {to} in {} of the time with data on its way: {} octets at most in each round trip of {} allow {}",
+                            percent(p.full / p.busy.max(p.full)),
+                            p.window,
+                            span(p.rtt),
+                            rate(ceiling)
+                        ),
+                    },
                 );
                 f.subject = Some(to);
                 f.peer = Some(from);
@@ -194,7 +201,16 @@ impl Detector for Window {
                     ("share", p.full / p.busy.max(p.full)),
                     ("scaled", told(p.scaled)),
                     ("offers_scale", told(p.offered)),
+                    ("lowered", f64::from(u8::from(p.lowered.is_some()))),
                 ];
+                if p.lowered.is_some() {
+                    f.display_filter = format!(
+                        "ip.addr == {from} && ip.addr == {to} && tcp.analysis.bytes_in_flight"
+                    )
+                    .replace("ip.addr", &format!("{}.addr", ip_field(from)));
+                    out.push(f);
+                    continue;
+                }
                 // Wireshark calls a window full at one moment only; the receiver's offers show it all along.
                 f.display_filter = format!(
                     "(tcp.analysis.window_full && {ip}.src == {from}) || ({ip}.src == {to} && {ip}.dst == {from} && tcp.window_size <= {})",

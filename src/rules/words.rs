@@ -170,6 +170,10 @@ const MEASURES: &[(&str, &str)] = &[
     ("io_octets", "octets of one read or write"),
     ("least_rtt_ms", "least round trip, milliseconds"),
     ("max_s", "longest wait, seconds"),
+    (
+        "lowered",
+        "1 where a window seems to be lowered between the one who offers it and the other end, else 0",
+    ),
     ("mean_ms", "mean wait, milliseconds"),
     ("median_s", "median wait, seconds"),
     ("messages", "messages"),

@@ -439,6 +439,22 @@ pub fn window_limited(scale: Option<u8>, window: u16) -> Scene {
     of(convo.close(C2S))
 }
 
+/// A sender that stops at 8,192 octets each round trip, seen beside a receiver that offers 65,000 and more.
+pub fn window_lowered() -> Scene {
+    let mut convo = to(80)
+        .rtt_us(80_000, 100)
+        .window_scale(Some(8), Some(10))
+        .window(S2C, 65)
+        .handshake();
+    for _ in 0..40 {
+        for _ in 0..5 {
+            convo = convo.send(C2S, &[b'x'; 1_460]);
+        }
+        convo = convo.send(C2S, &[b'x'; 892]).ack(S2C);
+    }
+    of(convo.close(C2S))
+}
+
 /// A receiver that shuts its window for this long, three times.
 pub fn shut(millis: i64) -> Scene {
     let mut convo = to(80).handshake();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::fate::{Event, EventKind, Fate};
-use super::{Way, share};
+use super::{ENOUGH, Way, share};
 use crate::detect::{Finding, Severity, percent, plural, spoilt};
 
 impl Way<'_> {
@@ -141,6 +141,28 @@ impl Way<'_> {
             );
             f.peer = Some(to);
             f.words = vec![("option", names.join(", "))];
+            out.push(f);
+        }
+        let lowered = self.events(|k| k == EventKind::Window);
+        if self.sum.windows_lowered >= ENOUGH {
+            let mut f = self.finding(
+                "limit.receive-window",
+                Severity::Warning,
+                0.97,
+                format!(
+                    "a device between the captures lowers the window that {from} offers {to}, in {}",
+                    plural(self.sum.windows_lowered, "packet")
+                ),
+                &lowered,
+                |e| {
+                    e.windows.map_or_else(String::new, |[left, came]| {
+                        format!("left with {left} in its window field, and came with {came}")
+                    })
+                },
+            );
+            f.subject = Some(from);
+            f.peer = Some(to);
+            f.measures = vec![("lowered", 1.0), ("count", self.sum.windows_lowered as f64)];
             out.push(f);
         }
         let masked = self.events(|k| k == EventKind::Payload);

@@ -80,6 +80,7 @@ impl Teller<'_, '_> {
                         series(self.left_time(s.time, true), seconds(n));
                         self.path.measured = true;
                     }
+                    self.window(s, other);
                 }
                 None => {
                     self.path.acks_lost += 1;

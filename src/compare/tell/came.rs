@@ -223,7 +223,9 @@ impl<'a> Teller<'a, '_> {
         }
         if sent.ack == came.ack && sent.window != came.window && sent.length() == came.length() {
             modified.window += segments;
+            self.window(sent, came);
         }
+        let modified = &mut self.path.modified;
         if let (Some(a), Some(b)) = (sent.timestamp(), came.timestamp())
             && a != b
             && !self.direction.trust.timestamps
@@ -285,6 +287,7 @@ impl<'a> Teller<'a, '_> {
                 payload_differs: None,
                 difference: None,
                 too_long: false,
+                windows: None,
             });
         }
     }
