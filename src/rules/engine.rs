@@ -302,17 +302,18 @@ impl Case<'_> {
         let mut hosts = Vec::new();
         let mut seen = BTreeSet::new();
         for finding in anchors {
-            if seen.insert(finding.subject) {
-                let other = || {
-                    let mut hosts = finding.hosts.iter();
-                    hosts.find(|h| Some(**h) != finding.subject).copied()
-                };
-                let peer = finding.peer.or_else(other);
-                hosts.push(if self.rule.of_peer {
-                    (peer, finding.subject, false)
-                } else {
-                    (finding.subject, peer, false)
-                });
+            let other = || {
+                let mut hosts = finding.hosts.iter();
+                hosts.find(|h| Some(**h) != finding.subject).copied()
+            };
+            let peer = finding.peer.or_else(other);
+            let (asked, other) = if self.rule.of_peer {
+                (peer, finding.subject)
+            } else {
+                (finding.subject, peer)
+            };
+            if seen.insert(asked) {
+                hosts.push((asked, other, false));
             }
         }
         if self.rule.facts_alone.is_some() {

@@ -1428,3 +1428,12 @@ fn what_decides_is_asked_for() {
         assert!(!first.starts_with(asks_not), "{name}: {first}");
     }
 }
+
+#[test]
+fn facts_of_an_accused_host_speak_for_a_rule_of_the_peer_too() {
+    let error = [("queue.last_error", "441 4.4.1 Winsock error code: 10013")];
+    for findings in [vec![], vec![finding("balance.server-unavailable")]] {
+        let told = engine().advise(&findings, &facts(&error), None);
+        assert!(ids(&told).contains(&"local-bind"), "{findings:?}");
+    }
+}
