@@ -75,10 +75,9 @@ impl Detector for Path {
                     !r.acked && !r.spurious && r.octets / r.segments.max(1) > h.largest_acked
                 })
                 .collect();
-            let full = h
-                .mss
-                .or(f.half(direction.reverse()).mss)
-                .map_or(1200, |m| u32::from(m) * 8 / 10);
+            // The smaller of both: what the other end takes, and what this one's own link does.
+            let limits = h.mss.into_iter().chain(f.half(direction.reverse()).mss);
+            let full = limits.min().map_or(1200, |m| u32::from(m) * 8 / 10);
             let large = stuck
                 .iter()
                 .filter(|r| r.octets / r.segments.max(1) >= full.min(1200))

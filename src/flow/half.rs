@@ -1421,12 +1421,16 @@ impl Half {
             return;
         }
         let within = self.sent_within(new.start, new.end);
+        let mut largest = 0;
         for s in self.sent.range_mut(within) {
             if s.start >= all.start && s.end <= all.end && !s.sacked {
                 s.sacked = true;
                 *lowest_new = (*lowest_new).min(s.start);
+                largest = largest.max((s.end - s.start) / u64::from(s.segments.max(1)));
             }
         }
+        let largest = u32::try_from(largest).unwrap_or(u32::MAX);
+        self.rec.largest_acked = self.rec.largest_acked.max(largest);
     }
 
     /// What was sent before the octets from `upto` on, which are SACKed now, and is not, was passed over.

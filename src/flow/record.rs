@@ -369,7 +369,7 @@ pub struct HalfRecord {
     pub acked_wrong_segments: u64,
     /// Wire segments with a good or unchecked checksum that no ACK covered.
     pub unacked_good_checksum_segments: u64,
-    /// Largest wire segment that an ACK covered.
+    /// Largest wire segment that an ACK or a SACK block covered.
     pub largest_acked: u32,
     /// Segments that were passed over by SACK and acknowledged later without having been sent again: they had come late.
     pub sack_healed: u64,
