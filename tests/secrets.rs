@@ -38,6 +38,14 @@ const SECRETS: &[&str] = &[
     "sesame-header",
     "sesame-bdat",
     "sesame-unknown",
+    "sesame-burl",
+    "sesame-client",
+    "sesame-mistyped",
+    "sesame-noop",
+    "sesame-help",
+    "XSESAME-WORD",
+    "sesame-timeout",
+    "sesame-line",
 ];
 
 /// The same in what hosts say of themselves.
@@ -49,6 +57,9 @@ const ADDRESSES: &[&str] = &[
     "marker-recipient",
     "marker-refused",
     "marker-asked",
+    "marker-xtext",
+    "marker-bounces",
+    "marker-url",
 ];
 
 fn base64(text: &str) -> String {
@@ -179,6 +190,35 @@ fn capture(folder: &Path) -> PathBuf {
                 "BDAT 14 LAST\r\nsesame-bdat\r\n",
                 "550 5.7.1 marker-sender@a.example not wanted",
             ),
+        ],
+        // Commands with secrets in them, each refused, and late.
+        vec![
+            t("XCLIENT LOGIN=ann PASS=sesame-client", "550 5.7.0 no"),
+            t("XAUTH PLAIN sesame-mistyped", "500 5.5.1 what"),
+            t("NOOP sesame-noop", "450 4.3.2 later"),
+            t("HELP sesame-help", "450 4.3.2 later"),
+            t("AUTH LOGIN", "504 5.5.4 no"),
+            t("XSESAME-WORD", "500 5.5.1 what"),
+            t(
+                "MAIL FROM:<marker-bounces=ann.example@a.example> AUTH=marker-xtext+40b.example",
+                "450 4.1.8 <marker-bounces=ann.example@a.example>: see http://x.example/?to=marker-url%40b.example",
+            ),
+            t(
+                "DATA",
+                "421 4.4.2 timeout; last was: AUTH PLAIN sesame-timeout01=",
+            ),
+            t(
+                "BURL imap://ann@b.example/;URLAUTH=submit+ann:internal:sesame-burl LAST",
+                "550 5.7.8 no",
+            ),
+        ],
+        // The capture has lost its place: lines of a body look like commands.
+        vec![
+            t("DATA", "354 go"),
+            t("quit", "250 ok"),
+            t("Xavier wrote sesame-line", "450 4.3.2 later"),
+            t("Data sesame-line", "450 4.3.2 later"),
+            t("Send sesame-line now", "450 4.3.2 later"),
         ],
     ];
     for (n, turns) in (0..).zip(&sessions) {

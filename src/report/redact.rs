@@ -237,18 +237,21 @@ impl Redaction {
     /// What stands for the users of mail addresses; their domains stay.
     fn users(&mut self, text: &str) -> String {
         let (mut out, mut rest) = (String::with_capacity(text.len()), text);
-        while let Some((before, after)) = rest.split_once('@') {
+        while let Some((at, sign)) = address_sign(rest) {
+            let (before, after) = (&rest[..at], &rest[at + sign.len()..]);
             let (before, user) = before.split_at(before.trim_end_matches(is_of_user).len());
             out.push_str(before);
             let of_domain = |c: char| is_of_token(c) || c == '[';
-            if user.is_empty() || !after.starts_with(of_domain) {
+            let domain = after.split(char::is_whitespace).next();
+            let coded = sign != "@" && !domain.is_some_and(|domain| domain.contains('.'));
+            if user.is_empty() || coded || !after.starts_with(of_domain) {
                 out.push_str(user);
             } else {
                 let number = self.users.len() + 1;
                 let is = self.users.entry(user.to_lowercase());
                 out.push_str(is.or_insert_with(|| format!("user-{number}")));
             }
-            out.push('@');
+            out.push_str(sign);
             rest = after;
         }
         out.push_str(rest);
@@ -257,7 +260,7 @@ impl Redaction {
 
     /// A text, word by word. What is left of several words in a row is told by its length alone.
     fn text(&mut self, text: &mut String, words: Words) {
-        if text.contains('@') {
+        if address_sign(text).is_some() {
             *text = self.users(text);
         }
         let mut out = String::with_capacity(text.len());
@@ -603,6 +606,15 @@ impl Mask for Redaction {
     fn mac(&mut self, addr: [u8; 6]) -> [u8; 6] {
         self.hardware(addr)
     }
+}
+
+/// Where a text has the first sign of a mail address, and which: as it is, in a URL, in xtext (RFC 3461 section 4), full-width.
+fn address_sign(text: &str) -> Option<(usize, &'static str)> {
+    let signs = ["@", "%40", "+40", "＠"];
+    let found = signs
+        .iter()
+        .filter_map(|sign| Some((text.find(sign)?, *sign)));
+    found.min()
 }
 
 /// `02-bf-c0-00-02-01`, with colons too.
