@@ -23,6 +23,7 @@ pub fn read(octets: Vec<u8>) {
             ratio: 300,
             free_octets: UNPACKED / 4,
             total_octets: UNPACKED,
+            window: UNPACKED,
         },
         held_octets: UNPACKED,
         ..OpenOptions::default()

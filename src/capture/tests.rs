@@ -831,6 +831,7 @@ fn bombs_are_stopped() {
             ratio: 10,
             free_octets: 1 << 20,
             total_octets: 1 << 30,
+            ..UnpackLimits::default()
         },
         ..OpenOptions::default()
     };

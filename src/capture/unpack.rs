@@ -17,6 +17,8 @@ pub struct UnpackLimits {
     pub free_octets: u64,
     /// Octets out in all.
     pub total_octets: u64,
+    /// Octets that zstd may look back, which have to be held: 2 MiB as it packs without being asked for more, 8 MiB at level 19.
+    pub window: u64,
 }
 
 impl Default for UnpackLimits {
@@ -25,6 +27,8 @@ impl Default for UnpackLimits {
             ratio: 300,
             free_octets: 256 << 20,
             total_octets: 1 << 40,
+            // What the zstd program allows without being asked.
+            window: 128 << 20,
         }
     }
 }
@@ -85,8 +89,7 @@ pub(super) fn unpack(
         Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
         Packing::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?;
-            // 128 MiB, what the zstd program allows without being asked; it bounds our memory.
-            decoder.window_log_max(27)?;
+            decoder.window_log_max(limits.window.max(1).ilog2().clamp(10, 27))?;
             Box::new(decoder)
         }
         Packing::Lz4 => Box::new(Lz4(lz4_flex::frame::FrameDecoder::new(packed))),
@@ -130,6 +133,7 @@ impl Read for Bounded {
             ratio,
             free_octets,
             total_octets,
+            window,
         } = self.limits;
         let out = self.out;
         if out > total_octets || (out > free_octets && out / ratio.max(1) > taken) {
@@ -140,6 +144,12 @@ impl Read for Bounded {
         let read = self.inner.read(buffer).map_err(|error| {
             if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::UnexpectedEof {
                 return error;
+            }
+            if error.to_string().contains("requires too much memory") {
+                let most = window >> 20;
+                return io::Error::other(format!(
+                    "it looks back farther than {most} MiB, which would have to be held in memory; unpack it first, or give more by --max-memory"
+                ));
             }
             let name = self.packing.name();
             io::Error::other(format!("the {name} data is damaged ({error})"))

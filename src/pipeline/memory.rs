@@ -5,7 +5,7 @@
 //! Never:  measures what the process holds: the report is not to depend on the machine
 
 use super::Settings;
-use crate::capture::OpenOptions;
+use crate::capture::{OpenOptions, UnpackLimits};
 use crate::flow::Limits;
 
 /// What the program itself takes, with batches on their way between two threads.
@@ -40,6 +40,9 @@ const OWNERS: usize = 128;
 
 /// Connections whose view is remembered where memory is no concern.
 const MAX_OWNERS: usize = 500_000;
+
+/// Octets that zstd may look back in any case: what it does without being asked for more.
+const LEAST_WINDOW: u64 = 2 << 20;
 
 /// Octets of captures that have to be held whole, where memory is no concern.
 const WHOLE: u64 = 1 << 30;
@@ -122,9 +125,15 @@ pub(super) const fn of_comparison(most: u64) -> u64 {
 /// How captures are opened of which so many may be read at one time. One that has to be held whole takes up to three times its octets while
 /// it grows.
 pub(super) fn opening(most: Option<u64>, files: usize) -> OpenOptions {
-    let octets = most.map_or(WHOLE, |most| beside_itself(most) / 6 / 3);
+    let files = files.max(1) as u64;
+    let sixth = most.map(|most| beside_itself(most) / 6 / files);
+    let mut unpack = UnpackLimits::default();
+    if let Some(sixth) = sixth {
+        unpack.window = unpack.window.min(sixth.max(LEAST_WINDOW));
+    }
     OpenOptions {
-        held_octets: octets / (files.max(1) as u64),
+        held_octets: sixth.map_or(WHOLE / files, |sixth| sixth / 3),
+        unpack,
         ..OpenOptions::default()
     }
 }
@@ -151,6 +160,23 @@ pub(super) fn threads(most: Option<u64>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn captures_are_held_within_what_is_given() {
+        for (most, files, held, window) in [
+            (None, 1, 1 << 30, 128 << 20),
+            (None, 4, 1 << 28, 128 << 20),
+            (Some(LEAST), 1, 5_000_000, 8 << 20),
+            (Some(LEAST), 100, 50_000, 2 << 20),
+            (Some(4_000_000_000), 1, 190_000_000, 128 << 20),
+        ] {
+            let opening = opening(most, files);
+            assert!(opening.held_octets >= held, "{most:?} {files}: {opening:?}");
+            assert!(opening.held_octets <= held + held / 4, "{opening:?}");
+            assert!(opening.unpack.window >= window, "{opening:?}");
+            assert!(opening.unpack.window < 2 * window, "{opening:?}");
+        }
+    }
 
     #[test]
     fn shares_stay_below_what_is_given() {
