@@ -161,6 +161,11 @@ impl Account {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return options.create_new(true).open(path);
             }
+            Err(_) if fs::symlink_metadata(path).is_ok_and(|there| there.is_symlink()) => {
+                return Err(io::Error::other(
+                    "it is a link; remove it, or give another name",
+                ));
+            }
             opened => opened?,
         };
         let there = file.metadata()?;
