@@ -252,7 +252,9 @@ pub fn replace(
         file.set_len(before)?;
         return Err(error.into());
     }
-    let mut out = io::BufWriter::new(file);
+    let mut place = file;
+    io::Seek::rewind(&mut place)?;
+    let mut out = io::BufWriter::new(place);
     write(&mut out)?;
     io::Write::flush(&mut out)?;
     file.set_len(counted.0)?;
@@ -463,8 +465,10 @@ mod tests {
         });
         assert!(failed.is_err());
         assert_eq!(fs::read_to_string(&plain).unwrap(), "old and long");
-        replace(&file, |out| out.write_all(b"new")).unwrap();
-        assert_eq!(fs::read_to_string(&plain).unwrap(), "new");
+        for text in ["newer", "new"] {
+            replace(&file, |out| out.write_all(text.as_bytes())).unwrap();
+            assert_eq!(fs::read_to_string(&plain).unwrap(), text);
+        }
         fs::remove_dir_all(folder).unwrap();
     }
 

@@ -393,9 +393,9 @@ impl Tracker {
         }
         if found.full > 0 {
             notes.push(format!(
-                "of {} connections only the first requests are timed (10,000 of SMTP, 1,000 of a protocol that is not read): whether later ones \
+                "of {} only the first requests are timed (10,000 of SMTP, 1,000 of a protocol that is not read): whether later ones \
                  were answered late is not told",
-                found.full
+                detect::plural(found.full, "connection")
             ));
         }
         if full {
