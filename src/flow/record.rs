@@ -27,7 +27,7 @@ pub struct FlowRecord {
     pub encapsulation: u32,
     /// Hardware addresses as seen in the first segment that shows them: client, server (or the router before it).
     pub macs: [MacAddr; 2],
-    /// First and last frame.
+    /// First frame.
     pub first_frame: FrameNo,
     /// Last frame.
     pub last_frame: FrameNo,
@@ -314,7 +314,7 @@ pub struct HalfRecord {
     pub window_scale: Option<u8>,
     /// Whether a SYN of this direction was captured.
     pub syn_seen: bool,
-    /// Maximum segment size offered.
+    /// Maximum segment size that this end says it takes (RFC 9293 section 3.7.1); `None`: no SYN of its own was seen, or one without the option.
     pub mss: Option<u16>,
     /// Whether SACK was offered; `None` without a SYN.
     pub sack_permitted: Option<bool>,
@@ -329,7 +329,7 @@ pub struct HalfRecord {
     /// Round trip from a timestamp of this end to the first data of the other end that echoes it: beside the receiver, the only
     /// way to see how long the path of the data takes.
     pub echo_rtt: Option<RttStats>,
-    /// Unique octets a second: mean over the time with data on its way, best and worst second (full ones with data on its way).
+    /// Unique octets in bits a second: mean over the time with data on its way, best and worst second (full ones with data on its way).
     pub goodput: Option<Goodput>,
     /// Payload octets for each second of the capture's clock since the flow's start: (second, unique octets, repeated octets),
     /// seconds without any left out, at most 100,000; then coarser.
@@ -346,9 +346,9 @@ pub struct HalfRecord {
     pub keep_alives: u64,
     /// Zero-window probes sent.
     pub window_probes: u64,
-    /// First octet to last octet sent, whole silence included.
+    /// When the first payload was sent; `None`: none was.
     pub first_data: Option<Timestamp>,
-    /// Last payload sent.
+    /// When the last was.
     pub last_data: Option<Timestamp>,
     /// Sequence number of the first segment seen.
     pub first_seq: Option<SeqNum>,
@@ -373,7 +373,7 @@ pub struct HalfRecord {
     pub largest_acked: u32,
     /// Segments that were passed over by SACK and acknowledged later without having been sent again: they had come late.
     pub sack_healed: u64,
-    /// Acknowledgements with SACK blocks, all of them far from anything that this direction sent (RFC 2018); and those with others.
+    /// Acknowledgements with SACK blocks, all of them far from anything that this direction sent (RFC 2018).
     pub sacks_outside: u64,
     /// Acknowledgements with SACK blocks of what was sent, or may have been.
     pub sacks_inside: u64,
@@ -502,7 +502,7 @@ pub struct RttStats {
     pub max: Duration,
 }
 
-/// Octets a second times eight.
+/// Bits a second of unique payload.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Goodput {
     /// Over the time with data on its way.

@@ -81,7 +81,7 @@ pub struct MailPair {
     pub octets: u64,
     /// Messages by connections.
     pub messages_per_connection: f64,
-    /// From the first to the last start of a connection; `None` of one.
+    /// Connections that began, a minute, between the first and the last such start; `None` of one, or of several at one moment.
     pub connections_per_minute: Option<f64>,
 }
 
