@@ -356,10 +356,8 @@ fn same(before: &Run, after: &Run) -> Option<[String; 2]> {
     }
     let again = after.samples.iter().find(|sample| {
         let [from, to] = sample.seen;
-        let spans = seen.get(&sample.ends).into_iter().flatten();
-        spans
-            .into_iter()
-            .any(|[first, last]| *first <= to && from <= *last)
+        let mut spans = seen.get(&sample.ends).into_iter().flatten();
+        spans.any(|[first, last]| *first <= to && from <= *last)
     });
     again.map(|sample| sample.ends.clone())
 }
@@ -621,16 +619,16 @@ fn outcome(v: &Verified, before: &Run, after: &Run) -> Outcome {
     if common == 0 {
         return Outcome::CannotTell;
     }
+    let critical = |id: &String, run: &Run| run.hurts.iter().any(|h| h.id == *id && h.critical);
     let weight = |ids: &[String], run: &Run| -> i32 {
-        ids.iter()
-            .map(|id| {
-                if run.hurts.iter().any(|h| h.id == *id && h.critical) {
-                    CRITICAL_WEIGHS
-                } else {
-                    1
-                }
-            })
-            .sum()
+        let weights = ids.iter().map(|id| {
+            if critical(id, run) {
+                CRITICAL_WEIGHS
+            } else {
+                1
+            }
+        });
+        weights.sum()
     };
     let (mut up, mut down) = (weight(&v.gone, before), weight(&v.new, after));
     for change in v.pairs.iter().flat_map(|p| &p.changes) {
@@ -640,10 +638,7 @@ fn outcome(v: &Verified, before: &Run, after: &Run) -> Outcome {
             None => {}
         }
     }
-    let came = v
-        .new
-        .iter()
-        .any(|id| after.hurts.iter().any(|h| h.id == *id && h.critical));
+    let came = v.new.iter().any(|id| critical(id, after));
     match (up, down) {
         (0, 0) if v.not_seen.is_empty() => Outcome::Same,
         _ if v.same.is_some() => Outcome::CannotTell,

@@ -113,6 +113,14 @@ impl Detector for Host {
         for ((from, to), p) in self.pairs.take() {
             if p.passed_over >= 3 {
                 let share = p.passed_over as f64 / p.segments.max(1) as f64;
+                let (how, what) = if p.cut {
+                    (
+                        "",
+                        "damaged on their way, or lost inside that host, which a cut capture does not tell apart",
+                    )
+                } else {
+                    (" whole and with good checksums", "lost inside that host")
+                };
                 let mut f = p.trace.finding(
                     "host.arrived-not-acknowledged",
                     if p.never_taken > 0 {
@@ -122,16 +130,10 @@ impl Detector for Host {
                     },
                     if p.cut { 0.5 } else { 0.9 },
                     format!(
-                        "{} of {} from {from} ({}) reached {to}{}, and {to} did not take them: they were {}",
+                        "{} of {} from {from} ({}) reached {to}{how}, and {to} did not take them: they were {what}",
                         p.passed_over,
                         plural(p.segments, "segment"),
                         percent(share),
-                        if p.cut { "" } else { " whole and with good checksums" },
-                        if p.cut {
-                            "damaged on their way, or lost inside that host, which a cut capture does not tell apart"
-                        } else {
-                            "lost inside that host"
-                        }
                     ),
                 );
                 if p.cut {

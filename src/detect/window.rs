@@ -203,20 +203,18 @@ impl Detector for Window {
                     ("offers_scale", told(p.offered)),
                     ("lowered", f64::from(u8::from(p.lowered.is_some()))),
                 ];
-                if p.lowered.is_some() {
-                    f.display_filter = format!(
-                        "ip.addr == {from} && ip.addr == {to} && tcp.analysis.bytes_in_flight"
+                let ip = ip_field(from);
+                f.display_filter = if p.lowered.is_some() {
+                    format!(
+                        "{ip}.addr == {from} && {ip}.addr == {to} && tcp.analysis.bytes_in_flight"
                     )
-                    .replace("ip.addr", &format!("{}.addr", ip_field(from)));
-                    out.push(f);
-                    continue;
-                }
-                // Wireshark calls a window full at one moment only; the receiver's offers show it all along.
-                f.display_filter = format!(
-                    "(tcp.analysis.window_full && {ip}.src == {from}) || ({ip}.src == {to} && {ip}.dst == {from} && tcp.window_size <= {})",
-                    p.window,
-                    ip = ip_field(from)
-                );
+                } else {
+                    // Wireshark calls a window full at one moment only; the receiver's offers show it all along.
+                    format!(
+                        "(tcp.analysis.window_full && {ip}.src == {from}) || ({ip}.src == {to} && {ip}.dst == {from} && tcp.window_size <= {})",
+                        p.window
+                    )
+                };
                 out.push(f);
             }
         }

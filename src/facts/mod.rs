@@ -310,11 +310,8 @@ fn take(section: &Section<'_>, mut sink: Sink, hosts: &Hosts, file: &str, into: 
 /// What a line that nobody understands is about, as what it says of that may be a password: up to its `=` or `:`, or its first word.
 fn name_of(line: &str) -> String {
     let sign = line.find(['=', ':']).map(|at| at + 1);
-    let end = sign.or_else(|| {
-        line.trim_start()
-            .find(' ')
-            .map(|at| at + line.len() - line.trim_start().len())
-    });
+    let words = line.trim_start();
+    let end = sign.or_else(|| Some(line.len() - words.len() + words.find(' ')?));
     match end.and_then(|end| line.split_at_checked(end)) {
         Some((name, rest)) if !rest.trim().is_empty() => format!("{} …", name.trim_end()),
         _ => line.to_owned(),

@@ -26,6 +26,7 @@ use super::model::{Finding, Flow, Problem, Remedy, Report, Step};
 use super::vocabulary;
 use crate::decode::Mask;
 use crate::net::MacAddr;
+use crate::proto::smtp::records::ADDRESS_SIGNS;
 
 /// Addresses of a kind that the key remembers.
 const MAX_KEYS: usize = 1_000_000;
@@ -608,10 +609,9 @@ impl Mask for Redaction {
     }
 }
 
-/// Where a text has the first sign of a mail address, and which: as it is, in a URL, in xtext (RFC 3461 section 4), full-width.
+/// Where a text has the first sign of a mail address, and which.
 fn address_sign(text: &str) -> Option<(usize, &'static str)> {
-    let signs = ["@", "%40", "+40", "＠"];
-    let found = signs
+    let found = ADDRESS_SIGNS
         .iter()
         .filter_map(|sign| Some((text.find(sign)?, *sign)));
     found.min()

@@ -221,16 +221,18 @@ impl<'a> Teller<'a, '_> {
         if self.frame.shift != 0 {
             modified.sequence += segments;
         }
-        if sent.ack == came.ack && sent.window != came.window && sent.length() == came.length() {
+        let alike = sent.ack == came.ack && sent.length() == came.length();
+        if alike && sent.window != came.window {
             modified.window += segments;
-            self.window(sent, came);
         }
-        let modified = &mut self.path.modified;
         if let (Some(a), Some(b)) = (sent.timestamp(), came.timestamp())
             && a != b
             && !self.direction.trust.timestamps
         {
             modified.timestamps += segments;
+        }
+        if alike {
+            self.window(sent, came);
         }
     }
 

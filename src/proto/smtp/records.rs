@@ -254,37 +254,23 @@ pub fn text(octets: &[u8], addresses: bool) -> String {
 }
 
 /// What stands between a local part and its domain: as it is written in mail, in xtext (RFC 3461 section 4), in a URL, and full-width.
-const AT: [&[u8]; 4] = [b"@", b"+40", b"%40", "＠".as_bytes()];
+pub(crate) const ADDRESS_SIGNS: [&str; 4] = ["@", "+40", "%40", "＠"];
 
 /// The first address sign: where it begins, and its octets. One that is coded counts only before a domain with a dot.
 fn address_sign(octets: &[u8]) -> Option<(usize, usize)> {
-    let mut from = 0;
-    while let Some(found) = memchr::memchr3(b'@', b'4', 0xef, octets.get(from..)?) {
-        let place = from + found;
-        // The coded signs are found by their second octet.
-        for sign in AT {
-            let start = if octets.get(place) == Some(&b'4') {
-                place.checked_sub(1)
-            } else {
-                Some(place)
-            };
-            let Some((start, rest)) = start.and_then(|s| Some((s, octets.get(s..)?))) else {
-                continue;
-            };
-            let Some(domain) = rest.strip_prefix(sign) else {
-                continue;
-            };
-            let end = domain.iter().position(ends_domain);
-            let domain = domain
-                .get(..end.unwrap_or(domain.len()))
-                .unwrap_or_default();
-            if sign.len() == 1 || domain.contains(&b'.') {
-                return Some((start, sign.len()));
-            }
-        }
-        from = place + 1;
-    }
-    None
+    // The coded signs are found by their second octet.
+    let mut places = memchr::memchr3_iter(b'@', b'4', 0xef, octets);
+    places.find_map(|place| {
+        let start = match octets.get(place) {
+            Some(b'4') => place.checked_sub(1)?,
+            _ => place,
+        };
+        let rest = octets.get(start..)?;
+        let mut signs = ADDRESS_SIGNS.iter().map(|sign| sign.as_bytes());
+        let (sign, domain) = signs.find_map(|sign| Some((sign, rest.strip_prefix(sign)?)))?;
+        let domain = domain.split(ends_domain).next().unwrap_or_default();
+        (sign == b"@" || domain.contains(&b'.')).then_some((start, sign.len()))
+    })
 }
 
 fn ends_domain(c: &u8) -> bool {
