@@ -57,10 +57,7 @@ fn read_both(settings: &Settings, sides: [Captures<'_>; 2]) -> Result<Both, Erro
         frames: 0,
     };
     for (place, captures) in sides.into_iter().enumerate() {
-        let found = capture::find(
-            captures,
-            &memory::opening(settings.max_memory, captures.len()),
-        )?;
+        let found = capture::find(captures, &memory::opening(settings.max_memory, 1))?;
         let ports = [&settings.smtp_ports[..], &settings.smb_ports].concat();
         let mut seen = View::new(limits, ports);
         let mut even = Even::default();
@@ -233,10 +230,7 @@ fn differences(
     };
     let mut before = 0;
     for captures in sides {
-        let found = capture::find(
-            captures,
-            &memory::opening(settings.max_memory, captures.len()),
-        )?;
+        let found = capture::find(captures, &memory::opening(settings.max_memory, 1))?;
         let plan = Plan::new(&quiet, found, before)?;
         let read = read::segments_of(&quiet, &plan, &mut |batch| {
             for seg in &batch.segments {

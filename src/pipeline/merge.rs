@@ -150,7 +150,7 @@ impl<'a> Timeline<'a> {
         let of = self.plan.upto as usize;
         self.heads.push(Head {
             number: pending.lane,
-            lane: Lane::new(self.settings, pending.files, of),
+            lane: Lane::new(self.settings, pending.files, of, self.plan.lanes.len()),
             batch: SegmentBatch::default(),
             at: 0,
             note: 0,

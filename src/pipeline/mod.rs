@@ -176,7 +176,7 @@ pub enum Error {
 /// breaks off is no error.
 pub fn analyze(settings: &Settings) -> Result<Report, Error> {
     let mut knowledge = Knowledge::gather(settings)?;
-    let opening = memory::opening(settings.max_memory, settings.captures.len());
+    let opening = memory::opening(settings.max_memory, 1);
     let found = capture::find(&settings.captures, &opening)?;
     let plan = Plan::new(settings, found, 0)?;
     let mut tracker = Tracker::new(settings);

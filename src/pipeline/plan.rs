@@ -222,7 +222,7 @@ fn fill(
         ..settings.clone()
     };
     let files = lane.files.get(skipped..).unwrap_or(&[]);
-    let mut lane = Lane::new(&quiet, files, 0);
+    let mut lane = Lane::new(&quiet, files, 0, 1);
     if let Some(from) = from {
         lane.skip_until(from);
     }

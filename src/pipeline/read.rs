@@ -165,7 +165,7 @@ pub(super) fn one(
         first: None,
     };
     let files = [(0, file)];
-    let mut lane = Lane::new(settings, &files, 1);
+    let mut lane = Lane::new(settings, &files, 1, 1);
     line::run(
         settings.threads(),
         |batch| Ok(lane.fill(batch)?.is_some()),
@@ -179,6 +179,8 @@ pub(super) struct Lane<'a> {
     files: &'a [Indexed],
     /// How many captures there are.
     of: usize,
+    /// How many lanes may be read at one time.
+    lanes: usize,
     decoder: Decoder,
     frames: FrameBatch,
     source: Option<Box<dyn Source>>,
@@ -193,12 +195,18 @@ pub(super) struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    pub(super) fn new(settings: &'a Settings, files: &'a [Indexed], of: usize) -> Self {
+    pub(super) fn new(
+        settings: &'a Settings,
+        files: &'a [Indexed],
+        of: usize,
+        lanes: usize,
+    ) -> Self {
         let first = files.first().map_or(0, |(index, _)| *index);
         Self {
             settings,
             files,
             of,
+            lanes,
             decoder: Decoder::new(first),
             frames: FrameBatch::default(),
             source: None,
@@ -239,7 +247,7 @@ impl<'a> Lane<'a> {
         while let [(index, file), rest @ ..] = self.files {
             let source = match &mut self.source {
                 Some(source) => source,
-                none => none.insert(open(self.settings, &file.path, self.of)?),
+                none => none.insert(open(self.settings, &file.path, self.lanes)?),
             };
             if source.next_batch(&mut self.frames)? {
                 if let Some(ProgressFn(tell)) = &self.settings.progress {
@@ -299,12 +307,12 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// A file, one of so many, without the frames that the user does not want.
-fn open(settings: &Settings, path: &str, of: usize) -> Result<Box<dyn Source>, CaptureError> {
+/// A file, one of so many that may be read at one time, without the frames that the user does not want.
+fn open(settings: &Settings, path: &str, lanes: usize) -> Result<Box<dyn Source>, CaptureError> {
     let Settings {
         filter, from, to, ..
     } = settings;
-    let mut source = capture::open(path, &memory::opening(settings.max_memory, of))?;
+    let mut source = capture::open(path, &memory::opening(settings.max_memory, lanes))?;
     if from.is_some() || to.is_some() {
         source = Box::new(TimeSpan::new(source, *from, *to));
     }
